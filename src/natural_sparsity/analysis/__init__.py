@@ -1,0 +1,1 @@
+"""Correlations of sparsity with word frequency."""

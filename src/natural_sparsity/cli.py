@@ -1,0 +1,45 @@
+"""``natural-sparsity COMMAND``: each step of the workflow, runnable alone.
+
+A command is a module with ``add_arguments(parser)`` and ``run(args)``. Only the module of the command that was asked
+for is imported, so that a step that needs no torch or spaCy does not wait for them.
+"""
+
+import argparse
+import importlib
+import sys
+
+from natural_sparsity.errors import UserError
+
+COMMANDS = {
+    "obtain": ("natural_sparsity.corpus.obtain", "download a corpus file, resuming, and check its digest"),
+    "documents": ("natural_sparsity.corpus.documents", "read a corpus in any supported format into document shards"),
+    "sentences": ("natural_sparsity.corpus.sentences", "remove markup, split sentences and tokenise one shard"),
+    "index": ("natural_sparsity.corpus.index", "turn the sentences of one shard into type ids"),
+    "filter": ("natural_sparsity.corpus.filter", "drop every sentence with a rare type"),
+    "vocabulary": ("natural_sparsity.corpus.vocabulary", "split the documents and count the vocabulary"),
+    "encode": ("natural_sparsity.corpus.encode", "write the token stream of each split"),
+    "tag": ("natural_sparsity.tagging.tag", "count the parts of speech of one shard's training tokens"),
+    "words": ("natural_sparsity.tagging.words", "majority part of speech and matched samples of the vocabulary"),
+    "initialise": ("natural_sparsity.training.initialise", "write the untrained checkpoint"),
+    "train": ("natural_sparsity.training.train", "train one epoch, checkpoint in, checkpoint out"),
+    "probe": ("natural_sparsity.probing.probe", "measure the sparsity of activations and gradients at a checkpoint"),
+    "correlate": ("natural_sparsity.analysis.correlate", "correlate sparsity with word frequency"),
+    "draw": ("natural_sparsity.figures.draw", "draw one figure"),
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command; a :class:`UserError` becomes one line on stderr and exit status 1."""
+    argv = sys.argv[1:] if argv is None else argv
+    name = argv[0] if argv and argv[0] in COMMANDS else None
+    parser = argparse.ArgumentParser(prog="natural-sparsity", description=__doc__.splitlines()[0])
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command, (module, summary) in COMMANDS.items():
+        subparser = subparsers.add_parser(command, help=summary, description=summary)
+        if command == name:
+            importlib.import_module(module).add_arguments(subparser)
+    args = parser.parse_args(argv)
+    try:
+        importlib.import_module(COMMANDS[args.command][0]).run(args)
+    except UserError as error:
+        sys.exit(f"natural-sparsity {args.command}: {error}")

@@ -1,0 +1,100 @@
+"""Reading and writing the workflow's products: whole or not at all, and checked when read."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from natural_sparsity.errors import UserError
+
+
+@contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that is renamed to it if the block succeeds and removed if it fails.
+
+    The temporary file lies in the same folder, hence on the same filesystem, so that the rename is atomic.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_array(path: Path | str, array: np.ndarray) -> None:
+    """Write ``array`` as ``.npy``."""
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
+    """Memory-map an ``.npy`` file of integers or booleans with ``ndim`` dimensions, read-only.
+
+    Raises:
+        UserError: the file is missing, is no such array, or is shorter than its header says.
+    """
+    try:
+        # An empty array cannot be memory-mapped.
+        array = np.load(path, mmap_mode="r", allow_pickle=False) if Path(path).stat().st_size > 128 else np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a readable array ({error}); delete it and run again") from error
+    if array.ndim != ndim or array.dtype.kind not in "uib":
+        raise UserError(f"{path}: expected {ndim}-dimensional integers, found {array.dtype} {array.shape}")
+    return array
+
+
+def write_parquet(path: Path | str, frame: pd.DataFrame, metadata: dict[str, Any] | None = None) -> None:
+    """Write ``frame`` as Parquet, with ``metadata`` as JSON under the key ``natural_sparsity``."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    if metadata is not None:
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), "natural_sparsity": json.dumps(metadata)})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+    """Read ``columns`` of a Parquet file.
+
+    Raises:
+        UserError: the file is missing or damaged, or lacks one of the columns.
+    """
+    try:
+        present = pq.read_schema(path).names
+        missing = [column for column in columns if column not in present]
+        if missing:
+            raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(present)}); was another file given?")
+        return pq.read_table(path, columns=list(columns)).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from error
+
+
+def write_json(path: Path | str, value: dict[str, Any]) -> None:
+    """Write ``value`` as indented JSON."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a JSON object that must have ``keys``.
+
+    Raises:
+        UserError: the file is missing, is not a JSON object, or lacks one of the keys.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable JSON ({error}); delete it and run again") from error
+    missing = [key for key in keys if key not in value] if isinstance(value, dict) else list(keys) or ["object"]
+    if missing:
+        raise UserError(f"{path}: no field {missing[0]!r}; was another file given?")
+    return value

@@ -1,0 +1,1 @@
+"""Sparsity of activations and gradients, word by word, at one checkpoint."""

@@ -1,0 +1,1 @@
+"""Parts of speech: spaCy tags, majority classes, frequency-matched samples."""
