@@ -1,5 +1,6 @@
 """Reading and writing the workflow's products: whole or not at all, and checked when read."""
 
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -57,12 +58,14 @@ def write_parquet(path: Path | str, frame: pd.DataFrame, metadata: dict[str, Any
     """Write ``frame`` as Parquet, with ``metadata`` as JSON under the key ``natural_sparsity``."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     if metadata is not None:
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), "natural_sparsity": json.dumps(metadata)})
+        table = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), "natural_sparsity": json.dumps(metadata)}
+        )
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path | str, columns: Sequence[str]) -> pa.Table:
     """Read ``columns`` of a Parquet file.
 
     Raises:
@@ -73,9 +76,22 @@ def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
         missing = [column for column in columns if column not in present]
         if missing:
             raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(present)}); was another file given?")
-        return pq.read_table(path, columns=list(columns)).to_pandas()
+        return pq.read_table(path, columns=list(columns))
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from error
+
+
+def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+    """Read ``columns`` of a Parquet file into a data frame; raises as :func:`read_table` does."""
+    return read_table(path, columns).to_pandas()
+
+
+def read_metadata(path: Path | str) -> dict[str, Any]:
+    """Read what :func:`write_parquet` stored as ``metadata``; raises :class:`UserError` if there is none."""
+    stored = (pq.read_schema(path).metadata or {}).get(b"natural_sparsity")
+    if stored is None:
+        raise UserError(f"{path}: carries no metadata; was another file given?")
+    return json.loads(stored)
 
 
 def write_json(path: Path | str, value: dict[str, Any]) -> None:
@@ -98,3 +114,32 @@ def read_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
     if missing:
         raise UserError(f"{path}: no field {missing[0]!r}; was another file given?")
     return value
+
+
+class ArrayWriter:
+    """Append blocks of a one-dimensional array whose length is not known beforehand to an ``.npy`` file.
+
+    Use it within :func:`atomic`. The header is written again, at its fixed size, when the length is known.
+    """
+
+    HEADER_BYTES = 128
+
+    def __init__(self, path: Path, dtype: np.dtype | type):
+        self.dtype, self.length = np.dtype(dtype), 0
+        self.file = path.open("wb")
+        self.file.write(b"\0" * self.HEADER_BYTES)
+
+    def append(self, block: np.ndarray) -> None:
+        """Append ``block``, of shape (n,), cast to the file's dtype."""
+        self.file.write(np.ascontiguousarray(block, self.dtype).data)
+        self.length += len(block)
+
+    def close(self) -> None:
+        """Write the header and close the file."""
+        header = io.BytesIO()
+        descr = np.lib.format.dtype_to_descr(self.dtype)
+        np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": (self.length,)})
+        assert header.tell() == self.HEADER_BYTES
+        self.file.seek(0)
+        self.file.write(header.getvalue())
+        self.file.close()

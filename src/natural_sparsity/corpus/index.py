@@ -1,0 +1,56 @@
+"""Type ids: one shard of sentences as arrays, so that every later pass over the text is arithmetic on integers."""
+
+import argparse
+import io
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import zstandard
+
+from natural_sparsity import files
+from natural_sparsity.errors import UserError
+
+LINES_A_BLOCK = 50_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--text", type=Path, required=True, help="sentences: one a line, tokens separated by a space")
+    parser.add_argument("--types", type=Path, required=True, help="out: Parquet word, count; the row is the id")
+    parser.add_argument("--tokens", type=Path, required=True, help="out: .npy, the type id of each token")
+    parser.add_argument("--lengths", type=Path, required=True, help="out: .npy, the tokens of each sentence")
+
+
+def read_blocks(path: Path) -> Iterator[list[str]]:
+    """Yield the lines of a zstd-compressed text file, without line ends, in blocks of bounded length."""
+    try:
+        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
+            text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
+            while lines := list(islice(text, LINES_A_BLOCK)):
+                yield [line.rstrip("\n") for line in lines]
+    except (OSError, zstandard.ZstdError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable zstd text ({error}); delete it and run again") from error
+
+
+def run(args: argparse.Namespace) -> None:
+    """Number the shard's types in order of first appearance."""
+    ids: dict[str, int] = {}
+    counts = np.zeros(0, np.int64)
+    with files.atomic(args.tokens) as tokens_path, files.atomic(args.lengths) as lengths_path:
+        tokens, lengths = files.ArrayWriter(tokens_path, np.uint32), files.ArrayWriter(lengths_path, np.uint32)
+        for lines in read_blocks(args.text):
+            # Python sees each type of a block once; the tokens are handled by Arrow's hash table.
+            block = pa.array(" ".join(lines).split(" "), pa.string()).dictionary_encode()
+            to_id = np.array([ids.setdefault(word, len(ids)) for word in block.dictionary.to_pylist()], np.uint32)
+            block_ids = to_id[block.indices.to_numpy()]
+            counts = np.pad(counts, (0, len(ids) - len(counts)))
+            counts += np.bincount(block_ids, minlength=len(ids))
+            tokens.append(block_ids)
+            lengths.append(np.array([line.count(" ") + 1 for line in lines]))
+        tokens.close()
+        lengths.close()
+        files.write_parquet(args.types, pd.DataFrame({"word": pd.Series(list(ids), dtype="str"), "count": counts}))

@@ -1,0 +1,52 @@
+"""The indexed shards of a corpus, as the passes over the whole corpus see them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from natural_sparsity import files
+from natural_sparsity.errors import UserError
+
+TOKENS_A_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard: ``tokens`` (n_tokens,) ids of the shard's own types, ``lengths`` (n_sentences,), memory-mapped."""
+
+    tokens: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def open(cls, tokens: Path, lengths: Path) -> "Shard":
+        """Memory-map a shard; raises :class:`UserError` if the two files do not fit together."""
+        shard = cls(files.read_array(tokens), files.read_array(lengths))
+        total = int(shard.lengths.sum(dtype=np.int64))
+        if total != len(shard.tokens):
+            raise UserError(f"{lengths}: counts {total} tokens, but {tokens} has {len(shard.tokens)}; delete both")
+        return shard
+
+    def blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Yield (slice of sentences, slice of their tokens), about ``TOKENS_A_BLOCK`` tokens each."""
+        ends = np.cumsum(self.lengths, dtype=np.int64)
+        sentence = token = 0
+        while sentence < len(ends):
+            stop = max(int(np.searchsorted(ends, token + TOKENS_A_BLOCK, side="right")), sentence + 1)
+            yield slice(sentence, stop), slice(token, int(ends[stop - 1]))
+            sentence, token = stop, int(ends[stop - 1])
+
+
+def starts_of(lengths: np.ndarray) -> np.ndarray:
+    """Offsets (n,) at which consecutive pieces with these lengths begin."""
+    return np.cumsum(lengths, dtype=np.int64) - lengths
+
+
+def count_types(shard: Shard, selected: np.ndarray, n_types: int) -> np.ndarray:
+    """Count (n_types,) the shard's types in the sentences that ``selected`` (n_sentences,) bool marks."""
+    counts = np.zeros(n_types, np.int64)
+    for sentences, tokens in shard.blocks():
+        chosen = np.repeat(selected[sentences], shard.lengths[sentences])
+        counts += np.bincount(shard.tokens[tokens][chosen], minlength=n_types)
+    return counts
