@@ -117,8 +117,8 @@ def run(args: argparse.Namespace) -> None:
         starts, length = stream_starts(shards, sizes)
         with files.atomic(getattr(args, name)) as temporary:
             stream = np.lib.format.open_memmap(temporary, "w+", dtype, (length,))
-            for shard, shard_starts, shard_sizes in zip(shards, starts, sizes, strict=True):
-                fill_stream(stream, shard, split, shard_starts, shard_sizes)
+            for encoded, shard_starts, shard_sizes in zip(shards, starts, sizes, strict=True):
+                fill_stream(stream, encoded, split, shard_starts, shard_sizes)
             stream.flush()
             summary[f"{name}_tokens"] = length
             summary[f"{name}_unk_fraction"] = float((stream == UNK).mean())

@@ -1,0 +1,56 @@
+"""Checkpoints: parameters as safetensors, everything else as JSON beside them. Never pickle."""
+
+import hashlib
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+
+from natural_sparsity import files
+from natural_sparsity.errors import UserError
+from natural_sparsity.model.language_model import Architecture, LanguageModel
+
+FIELDS = ["epoch", "seed", "vocabulary", "architecture", "learning_rate_out", "best_dev_loss", "steps", "sha256"]
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save(model: LanguageModel, parameters: Path, state_path: Path, state: dict[str, Any]) -> None:
+    """Write the parameters and, last, the JSON with their digest, so that a readable JSON means a whole checkpoint."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with files.atomic(parameters) as temporary:
+        save_file(tensors, temporary)
+    environment = {
+        "versions": {name: version(name) for name in ("natural-sparsity", "torch", "numpy", "safetensors")},
+        "python": platform.python_version(),
+    }
+    shape = {"vocabulary": len(model.output.weight), "architecture": asdict(model.architecture)}
+    files.write_json(state_path, {**state, **shape, **environment, "sha256": sha256_of(parameters)})
+
+
+def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[LanguageModel, dict[str, Any]]:
+    """Read a checkpoint.
+
+    Raises:
+        UserError: a file is missing or damaged, or the two do not belong together.
+    """
+    state = files.read_json(state_path, FIELDS)
+    try:
+        if sha256_of(parameters) != state["sha256"]:
+            raise UserError(f"{parameters}: not the parameters that {state_path} was written with; delete both")
+        tensors = load_file(parameters)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{parameters}: not a readable checkpoint ({error}); delete it and run again") from error
+    with torch.device("meta"):
+        model = LanguageModel(state["vocabulary"], Architecture.of(state["architecture"]))
+    model.load_state_dict(tensors, assign=True)
+    return model.to(device), state

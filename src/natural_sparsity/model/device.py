@@ -1,0 +1,29 @@
+"""Where to compute, with how many threads, and from which random numbers."""
+
+import hashlib
+
+import torch
+
+from natural_sparsity.errors import UserError
+
+
+def select_device(name: str, threads: int) -> torch.device:
+    """The device ``name``: ``auto`` (CUDA if there is one), ``cpu``, ``cuda`` or ``cuda:1``; sets the CPU threads.
+
+    Raises:
+        UserError: CUDA was asked for and there is none.
+    """
+    torch.set_num_threads(threads)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(
+            f"device: {name} was asked for, but torch {torch.__version__} sees no CUDA device; use auto or cpu"
+        )
+    return torch.device(name)
+
+
+def seed_everything(*keys: int | str) -> None:
+    """Seed torch's generators from ``keys`` alone, so that an epoch's randomness does not depend on what ran before."""
+    digest = hashlib.blake2b("/".join(map(str, keys)).encode(), digest_size=8).digest()
+    torch.manual_seed(int.from_bytes(digest, "big"))

@@ -1,0 +1,43 @@
+"""Progress: a bar on a terminal, sparse lines in a log."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 30.0
+
+
+class Progress:
+    """Counts tokens; shows tokens/s and the time left, with the mean loss (nats per token) when given one."""
+
+    def __init__(self, label: str, total: int):
+        self.label, self.total, self.done = label, total, 0
+        self.start = self.last = time.monotonic()
+        self.bar = tqdm(total=total, desc=label, unit="tok", unit_scale=True) if sys.stderr.isatty() else None
+
+    def due(self) -> bool:
+        """Whether it is time to show something: computing a loss to show may cost a device synchronisation."""
+        return time.monotonic() - self.last > (0.5 if self.bar else SECONDS_BETWEEN_LINES) or self.done >= self.total
+
+    def advance(self, tokens: int) -> None:
+        """Count ``tokens`` as done."""
+        self.done += tokens
+        if self.bar:
+            self.bar.update(tokens)
+
+    def show(self, loss: float) -> None:
+        """Show the mean loss so far."""
+        self.last = time.monotonic()
+        if self.bar:
+            self.bar.set_postfix(loss=f"{loss:.3f}")
+            return
+        rate = self.done / max(self.last - self.start, 1e-9)
+        left = (self.total - self.done) / max(rate, 1e-9)
+        share = self.done / self.total
+        print(f"{self.label}: {share:4.0%}  loss {loss:.4f}  {rate:,.0f} tokens/s  {left:,.0f} s left", file=sys.stderr)
+
+    def close(self) -> None:
+        """End the bar's line."""
+        if self.bar:
+            self.bar.close()
