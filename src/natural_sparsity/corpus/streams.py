@@ -12,9 +12,9 @@ from natural_sparsity.errors import UserError
 
 
 class Streams:
-    """A split cut into ``batch`` contiguous streams of equal length; at most ``batch`` − 1 tokens at the end are left out.
+    """A split cut into ``batch`` contiguous streams of equal length.
 
-    The tokens stay memory-mapped; only a window of them is ever copied.
+    At most ``batch`` − 1 tokens at the end are left out. The tokens stay memory-mapped; only a window is ever copied.
     """
 
     def __init__(self, path: Path, batch: int, window: int, vocabulary: int):

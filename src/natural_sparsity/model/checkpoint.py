@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.settings import read_block
 
 FIELDS = ["epoch", "seed", "vocabulary", "architecture", "learning_rate_out", "best_dev_loss", "steps", "sha256"]
 
@@ -51,6 +52,6 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"{parameters}: not a readable checkpoint ({error}); delete it and run again") from error
     with torch.device("meta"):
-        model = LanguageModel(state["vocabulary"], Architecture.of(state["architecture"]))
+        model = LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]))
     model.load_state_dict(tensors, assign=True)
     return model.to(device), state

@@ -1,13 +1,9 @@
 """The word-level language model (DESIGN §4): embedding, LSTM layers, linear, softmax."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from natural_sparsity.errors import UserError
 
 INITIAL_RANGE = 0.1
 State = list[tuple[Tensor, Tensor]]
@@ -20,14 +16,6 @@ class Architecture:
     embedding: int = 200
     hidden: list[int] = field(default_factory=lambda: [200, 200])
     dropout: float = 0.2
-
-    @classmethod
-    def of(cls, settings: dict[str, Any]) -> "Architecture":
-        """Read the configuration's block; raises :class:`UserError` on an unknown key."""
-        unknown = set(settings) - set(cls.__dataclass_fields__)
-        if unknown:
-            raise UserError(f"architecture: unknown key {min(unknown)!r}")
-        return cls(**settings)
 
 
 class LanguageModel(nn.Module):

@@ -30,10 +30,13 @@ class CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+        """The loss; its gradients are kept for :meth:`backward`, unless none is needed."""
         rows, vocabulary = len(features), len(weight)
         losses = features.new_empty(rows)
-        gradient = torch.empty_like(features)
-        weight_gradient, bias_gradient = torch.zeros_like(weight), torch.zeros_like(bias)
+        differentiate = any(ctx.needs_input_grad)
+        if differentiate:
+            gradient = torch.empty_like(features)
+            weight_gradient, bias_gradient = torch.zeros_like(weight), torch.zeros_like(bias)
         buffer = None
         for block in row_blocks(rows, vocabulary, features.device):
             if buffer is None:
@@ -45,17 +48,21 @@ class CrossEntropy(torch.autograd.Function):
             p.sub_(maxima).exp_()
             sums = p.sum(1, keepdim=True)
             losses[block] = (sums.log() + maxima - target_logits).squeeze(1)
+            if not differentiate:
+                continue
             p.mul_(1 / (rows * sums))
             p.scatter_add_(1, columns, p.new_full(columns.shape, -1 / rows))
             torch.mm(p, weight, out=gradient[block])
             weight_gradient.addmm_(p.T, features[block])
             bias_gradient += p.sum(0)
-        ctx.save_for_backward(gradient, weight_gradient, bias_gradient)
+        if differentiate:
+            ctx.save_for_backward(gradient, weight_gradient, bias_gradient)
         return losses.mean()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """The kept gradients, scaled by the upstream gradient ()."""
         features, weight, bias = ctx.saved_tensors
         return features * upstream, weight * upstream, bias * upstream, None
 
@@ -66,7 +73,7 @@ def cross_entropy(features: Tensor, weight: Tensor, bias: Tensor, targets: Tenso
     Args:
         features: (..., width); weight: (vocabulary, width); bias: (vocabulary,); targets: (...) word ids.
     """
-    return CrossEntropy.apply(features.flatten(0, -2), weight, bias, targets.flatten())  # type: ignore[no-untyped-call]
+    return CrossEntropy.apply(features.flatten(0, -2), weight, bias, targets.flatten())
 
 
 class SoftmaxStatistics(NamedTuple):

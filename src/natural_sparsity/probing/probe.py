@@ -3,7 +3,6 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from natural_sparsity.model.language_model import LanguageModel, State
 from natural_sparsity.model.output_layer import softmax_statistics
 from natural_sparsity.probing.measures import Norms, norms
 from natural_sparsity.progress import Progress
-from natural_sparsity.training.settings import json_object
+from natural_sparsity.settings import json_object, read_block
 
 ROLES = ("target", "input")
 
@@ -31,14 +30,6 @@ class Probe:
     batch: int = 40
     window: int = 35
     dropout: bool = False
-
-    @classmethod
-    def of(cls, settings: dict[str, Any]) -> "Probe":
-        """Read the configuration's block; raises :class:`UserError` on an unknown key."""
-        unknown = set(settings) - set(cls.__dataclass_fields__)
-        if unknown:
-            raise UserError(f"probe: unknown key {min(unknown)!r}")
-        return cls(**settings)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -150,7 +141,7 @@ def stack(measured: list[Norms]) -> Tensor:
 
 def run(args: argparse.Namespace) -> None:
     """Probe every position of the stream; the parameters are frozen."""
-    settings = Probe.of(args.probe)
+    settings = read_block(Probe, args.probe)
     device = select_device(args.device, args.threads)
     model, state = checkpoint.load(args.parameters, args.state, device)
     model.requires_grad_(False).train(settings.dropout)

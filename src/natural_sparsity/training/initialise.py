@@ -7,7 +7,8 @@ from natural_sparsity import files
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything
 from natural_sparsity.model.language_model import Architecture, LanguageModel
-from natural_sparsity.training.settings import Training, json_object
+from natural_sparsity.settings import json_object, read_block
+from natural_sparsity.training.settings import Training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +25,8 @@ def run(args: argparse.Namespace) -> None:
     """Write epoch 0; it is drawn on the CPU, so that every device starts from the same weights."""
     vocabulary = files.read_table(args.vocabulary, ["id"])
     seed_everything(args.seed, "initialise")
-    model = LanguageModel(len(vocabulary), Architecture.of(args.architecture))
-    learning_rate = Training.of(args.training).learning_rate
+    model = LanguageModel(len(vocabulary), read_block(Architecture, args.architecture))
+    learning_rate = read_block(Training, args.training).learning_rate
     state = {
         "epoch": 0,
         "seed": args.seed,

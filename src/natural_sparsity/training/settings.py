@@ -1,11 +1,6 @@
 """The training block of a model's configuration."""
 
-import argparse
-import json
 from dataclasses import dataclass
-from typing import Any
-
-from natural_sparsity.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -22,22 +17,3 @@ class Training:
     clip: float = 0.25
     decay: float = 4.0
     evaluation_batch: int = 10
-
-    @classmethod
-    def of(cls, settings: dict[str, Any]) -> "Training":
-        """Read the configuration's block; raises :class:`UserError` on an unknown key."""
-        unknown = set(settings) - set(cls.__dataclass_fields__)
-        if unknown:
-            raise UserError(f"training: unknown key {min(unknown)!r}")
-        return cls(**settings)
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """An argument that is a JSON object; argparse reports the failure."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"not JSON ({error}): {text}") from error
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"not a JSON object: {text}")
-    return value

@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from natural_sparsity.corpus.streams import Streams
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device
 from natural_sparsity.model.language_model import LanguageModel
-from natural_sparsity.model.output_layer import cross_entropy, softmax_statistics
+from natural_sparsity.model.output_layer import cross_entropy
 from natural_sparsity.progress import Progress
-from natural_sparsity.training.settings import Training, json_object
-from natural_sparsity.corpus.streams import Streams
+from natural_sparsity.settings import json_object, read_block
+from natural_sparsity.training.settings import Training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def train_steps(
     model: LanguageModel, streams: Streams, training: Training, learning_rate: float
 ) -> Iterator[tuple[Tensor, int]]:
     """Train on each window in turn; yield its mean loss (nats, on the device) and its number of tokens."""
-    parameters = list(model.parameters())
+    parameters: list[Tensor] = list(model.parameters())
     state = model.zero_state(streams.batch)
     for inputs, targets in streams.windows(model.output.weight.device):
         _, features, state = model(inputs, state)
@@ -81,10 +82,8 @@ def evaluate(model: LanguageModel, streams: Streams) -> float:
     total = torch.zeros((), dtype=torch.float64, device=model.output.weight.device)
     for inputs, targets in streams.windows(model.output.weight.device):
         _, features, state = model(inputs, state)
-        statistics = softmax_statistics(
-            features.flatten(0, 1), model.output.weight, model.output.bias, targets.flatten()
-        )
-        total += statistics.loss.double().sum()
+        loss = cross_entropy(features, model.output.weight, model.output.bias, targets)
+        total += loss.double() * targets.numel()
     return float(total) / streams.tokens
 
 
@@ -96,7 +95,7 @@ def next_learning_rate(learning_rate: float, dev_loss: float, best: float | None
 def run(args: argparse.Namespace) -> None:
     """Train one epoch and write the next checkpoint."""
     start = time.monotonic()
-    training = Training.of(args.training)
+    training = read_block(Training, args.training)
     device = select_device(args.device, args.threads)
     model, before = checkpoint.load(args.from_parameters, args.from_state, device)
     epoch, learning_rate, best = before["epoch"] + 1, before["learning_rate_out"], before["best_dev_loss"]
