@@ -1,0 +1,143 @@
+"""The probe against brute-force autograd through the whole model, position by position and word by word."""
+
+import argparse
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional
+
+from natural_sparsity import files
+from natural_sparsity.model import checkpoint
+from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.probing import probe
+from natural_sparsity.probing.probe import probe_window, tensor_names
+
+VOCABULARY, STEPS, BATCH = 31, 7, 4
+
+
+def small_model(dtype, hidden=(6, 5)):
+    torch.manual_seed(1)
+    model = LanguageModel(VOCABULARY, Architecture(embedding=8, hidden=list(hidden), dropout=0.2)).to(dtype)
+    with torch.no_grad():  # away from the initial values, where p is nearly uniform
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.5)
+    return model.eval()
+
+
+def brute_force(model, inputs, targets, state):
+    """Every tensor at every position, by autograd through embedding, LSTM, LSTM, linear and softmax."""
+    with torch.enable_grad():
+        e = model.embedding(inputs)
+        tensors, layer_input, states = [e], e, []
+        for lstm, layer_state in zip(model.lstms, state, strict=True):
+            layer_input, last = lstm(layer_input, layer_state)
+            tensors.append(layer_input)
+            states.append(tuple(part.detach() for part in last))
+        logits = model.output(layer_input)
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+        gradients = torch.autograd.grad(loss, [*tensors, logits])
+    return [*tensors, torch.softmax(logits, -1), *gradients], states
+
+
+def chi_by_definition(vector):
+    return float(np.sqrt((vector**2).sum()) / np.abs(vector).sum())
+
+
+@pytest.mark.parametrize("hidden", [(6, 5), (6,), (6, 5, 4)], ids=["two layers", "one", "three"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)], ids=["f64", "f32"])
+def test_every_tensor_position_by_position(dtype, tolerance, hidden):
+    model = small_model(dtype, hidden)
+    exact = small_model(dtype, hidden).double()
+    state, exact_state = model.zero_state(BATCH), exact.zero_state(BATCH)
+    torch.manual_seed(2)
+    for _ in range(2):  # the second window starts from a carried state
+        inputs, targets = torch.randint(VOCABULARY, (2, STEPS, BATCH))
+        with torch.no_grad():
+            measured, _, state = probe_window(model, inputs, targets, state)
+        expected, exact_state = brute_force(exact, inputs, targets, exact_state)
+        assert len(measured) == len(expected) == len(tensor_names(len(hidden)))
+        for name, ours, tensor in zip(tensor_names(len(hidden)), measured, expected, strict=True):
+            rows = tensor.detach().flatten(0, 1).numpy()
+            np.testing.assert_allclose(ours.chi, [chi_by_definition(row) for row in rows], rtol=tolerance, err_msg=name)
+            np.testing.assert_allclose(ours.l1, np.abs(rows).sum(1), rtol=tolerance * 10, err_msg=name)
+            np.testing.assert_allclose(ours.l2, np.linalg.norm(rows, axis=1), rtol=tolerance * 10, err_msg=name)
+
+
+@pytest.fixture
+def run_probe(tmp_path):
+    """Run the command on a stream of 83 tokens; return the table and the stream."""
+
+    def run(settings):
+        tokens = np.random.default_rng(3).integers(VOCABULARY, size=83).astype(np.uint8)
+        files.write_array(tmp_path / "train.npy", tokens)
+        state = dict.fromkeys(checkpoint.FIELDS, 0) | {"epoch": 4, "seed": 9}
+        checkpoint.save(small_model(torch.float32), tmp_path / "model.safetensors", tmp_path / "model.json", state)
+        probe.run(
+            argparse.Namespace(
+                tokens=tmp_path / "train.npy",
+                parameters=tmp_path / "model.safetensors",
+                state=tmp_path / "model.json",
+                probe=settings,
+                device="cpu",
+                threads=1,
+                output=tmp_path / "probe.parquet",
+            )
+        )
+        return pd.read_parquet(tmp_path / "probe.parquet"), tokens
+
+    return run
+
+
+def test_table_equals_a_loop_over_positions(run_probe, tmp_path):
+    table, tokens = run_probe({"batch": BATCH, "window": STEPS, "dropout": False})
+    model = small_model(torch.float32).double()
+    values = defaultdict(list)
+    length = len(tokens) // BATCH
+    columns = torch.from_numpy(tokens[: length * BATCH].astype(np.int64)).view(BATCH, length).T
+    state = model.zero_state(BATCH)
+    for start in range(0, length - 1, STEPS):
+        inputs, targets = columns[start : start + STEPS + 1][:-1], columns[start : start + STEPS + 1][1:]
+        tensors, state = brute_force(model, inputs, targets, state)
+        for name, tensor in zip(tensor_names(2), tensors, strict=True):
+            for step in range(len(inputs)):
+                for stream in range(BATCH):
+                    vector = tensor[step, stream].detach().numpy()
+                    values["target", int(targets[step, stream]), name].append(vector)
+                    values["input", int(inputs[step, stream]), name].append(vector)
+    assert len(table) == len(values)
+    for row in table.itertuples():
+        vectors = np.array(values[row.role, row.id, row.tensor])
+        chis = np.array([chi_by_definition(vector) for vector in vectors])
+        assert row.count == len(vectors)
+        assert row.zeros == 0
+        assert row.chi_mean == pytest.approx(chis.mean(), rel=1e-5)
+        assert row.chi_variance == pytest.approx(chis.var(), rel=1e-3, abs=1e-7)
+        assert row.l1_mean == pytest.approx(np.abs(vectors).sum(1).mean(), rel=1e-4)
+        assert row.l2_mean == pytest.approx(np.linalg.norm(vectors, axis=1).mean(), rel=1e-4)
+    metadata = files.read_metadata(tmp_path / "probe.parquet")
+    assert metadata["epoch"] == 4
+    assert metadata["positions"] == (length - 1) * BATCH
+
+
+def test_dropout_is_off_unless_asked_for_and_then_depends_on_the_seed_alone(run_probe):
+    settings = {"batch": BATCH, "window": STEPS}
+    frozen = run_probe(settings | {"dropout": False})[0]
+    dropped = run_probe(settings | {"dropout": True})[0]
+    pd.testing.assert_frame_equal(dropped, run_probe(settings | {"dropout": True})[0])
+    assert not frozen["chi_mean"].equals(dropped["chi_mean"])
+    pd.testing.assert_frame_equal(frozen, run_probe(settings | {"dropout": False})[0])
+
+
+def test_zero_vectors_are_counted_and_left_out():
+    sums = probe.WordSums(3, 1, torch.device("cpu"))
+    vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    sums.add(torch.tensor([1, 1, 1, 2]), probe.stack([probe.norms(vectors)]))
+    table = sums.table("target", ["h_e"]).set_index("id")
+    assert table.loc[1, ["count", "zeros"]].tolist() == [3, 1]
+    assert table.loc[1, "chi_mean"] == pytest.approx((5 / 7 + 1) / 2)
+    assert table.loc[1, "l1_mean"] == pytest.approx((7 + 0 + 1) / 3)
+    assert np.isnan(table.loc[2, "chi_mean"])
+    assert table.loc[2, "zeros"] == 1

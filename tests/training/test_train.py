@@ -1,0 +1,191 @@
+"""Training against the word-level LSTM recipe written out, and its dependence on (seed, epoch) alone."""
+
+import argparse
+import json
+import math
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from natural_sparsity import files
+from natural_sparsity.corpus.streams import Streams
+from natural_sparsity.errors import UserError
+from natural_sparsity.model.device import seed_everything
+from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.training import initialise, train
+from natural_sparsity.training.settings import Training
+from natural_sparsity.training.train import next_learning_rate, train_steps
+
+VOCABULARY, TOKENS = 120, 145_000
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    """A Zipf-distributed stream with some structure, so that there is something to learn."""
+    rng = np.random.default_rng(0)
+    stream = rng.zipf(1.3, size=TOKENS) % VOCABULARY
+    stream[1::2] = (stream[::2] * 7 + 1) % VOCABULARY
+    files.write_array(tmp_path / "train.npy", stream.astype(np.uint8))
+    files.write_array(tmp_path / "dev.npy", stream[:3000].astype(np.uint8))
+    return tmp_path / "train.npy"
+
+
+class PlainRNN(nn.Module):
+    """The word-level recipe's model: one two-layer nn.LSTM between an embedding and a linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.rnn, self.decoder = (
+            nn.Embedding(VOCABULARY, 20),
+            nn.LSTM(20, 20, 2),
+            nn.Linear(20, VOCABULARY),
+        )
+
+    def forward(self, x, hidden):
+        output, hidden = self.rnn(self.encoder(x), hidden)
+        return torch.log_softmax(self.decoder(output).view(-1, VOCABULARY), dim=1), hidden
+
+
+def plain_losses(model, data, steps):
+    """The loop of the recipe, with its own optimisation by hand."""
+    criterion, losses = nn.NLLLoss(), []
+    hidden = (torch.zeros(2, 40, 20), torch.zeros(2, 40, 20))
+    for i in range(0, steps * 35, 35):
+        x, y = data[i : i + 35], data[i + 1 : i + 36].reshape(-1)
+        model.zero_grad()
+        hidden = tuple(h.detach() for h in hidden)
+        output, hidden = model(x, hidden)
+        loss = criterion(output, y)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
+        for p in model.parameters():
+            p.data.add_(p.grad, alpha=-20)
+        losses.append(loss.item())
+    return losses
+
+
+def test_losses_of_100_steps_equal_the_plain_recipe(tokens):
+    torch.manual_seed(0)
+    ours = LanguageModel(VOCABULARY, Architecture(20, [20, 20], dropout=0.0))
+    plain = PlainRNN()
+    plain.encoder.load_state_dict(ours.embedding.state_dict())
+    plain.decoder.load_state_dict(ours.output.state_dict())
+    for layer, lstm in enumerate(ours.lstms):
+        for name, value in lstm.state_dict().items():
+            getattr(plain.rnn, name.replace("l0", f"l{layer}")).data.copy_(value)
+    streams = Streams(tokens, 40, 35, VOCABULARY)
+    stream = torch.from_numpy(np.load(tokens).astype(np.int64))
+    data = stream[: len(stream) // 40 * 40].view(40, -1).t().contiguous()
+    expected = plain_losses(plain, data, 100)
+    actual = [float(loss) for loss, _ in islice(train_steps(ours, streams, Training(), 20.0), 100)]
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
+    assert expected[-1] < expected[0] - 0.5, "nothing was learned, so that equal losses show nothing"
+
+
+def arguments(tmp_path, **changes):
+    values = {
+        "vocabulary": tmp_path / "vocabulary.parquet",
+        "architecture": {"embedding": 12, "hidden": [12, 12], "dropout": 0.2},
+        "training": {"batch": 40, "window": 35},
+        "seed": 5,
+        "train": tmp_path / "train.npy",
+        "dev": tmp_path / "dev.npy",
+        "device": "cpu",
+        "threads": 1,
+    }
+    return argparse.Namespace(**{**values, **changes})
+
+
+def run_chain(tmp_path, name, epochs, seed=5):
+    """Initialise and train ``epochs`` epochs, each from the files of the one before; return the bytes of each."""
+    files.write_parquet(tmp_path / "vocabulary.parquet", pd.DataFrame({"id": np.arange(VOCABULARY)}))
+
+    def paths(k):
+        return {"parameters": tmp_path / f"{name}{k}.safetensors", "state": tmp_path / f"{name}{k}.json"}
+
+    if not paths(0)["state"].exists():
+        initialise.run(arguments(tmp_path, **paths(0), seed=seed))
+    for k in range(1, epochs + 1):
+        if not paths(k)["state"].exists():
+            before = {f"from_{key}": value for key, value in paths(k - 1).items()}
+            train.run(arguments(tmp_path, **paths(k), **before))
+    return [paths(k)["parameters"].read_bytes() for k in range(epochs + 1)]
+
+
+def test_same_seed_same_bytes_and_resumed_equals_uninterrupted(tokens, tmp_path):
+    once = run_chain(tmp_path, "a", 3)
+    assert run_chain(tmp_path, "b", 3) == once
+    run_chain(tmp_path, "c", 1)
+    torch.manual_seed(123)  # whatever another process's generator did
+    assert run_chain(tmp_path, "c", 3) == once
+    assert run_chain(tmp_path, "d", 1, seed=6)[1] != once[1]
+    assert len(set(once)) == 4
+
+
+def test_checkpoint_records_what_happened(tokens, tmp_path):
+    run_chain(tmp_path, "a", 2)
+    states = [json.loads((tmp_path / f"a{k}.json").read_text()) for k in range(3)]
+    assert [state["epoch"] for state in states] == [0, 1, 2]
+    assert states[1]["learning_rate_in"] == 20
+    assert states[2]["learning_rate_in"] == states[1]["learning_rate_out"]
+    assert states[2]["best_dev_loss"] == min(states[1]["dev_loss"], states[2]["dev_loss"])
+    assert states[1]["train_loss"] < math.log(VOCABULARY)
+    assert states[2]["tokens"] == 2 * (TOKENS // 40 - 1) * 40
+    assert states[2]["steps"] == 2 * math.ceil((TOKENS // 40 - 1) / 35)
+
+
+def test_dropout_changes_from_epoch_to_epoch():
+    drawn = []
+    for epoch in (1, 2, 1):
+        seed_everything(5, epoch)
+        drawn.append(torch.rand(4))
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[1])
+
+
+@pytest.mark.parametrize(
+    ("dev_loss", "best", "expected"),
+    [(5.0, None, 20), (4.9, 5.0, 20), (5.0, 5.0, 5), (5.1, 5.0, 5)],
+    ids=["first epoch", "better", "equal", "worse"],
+)
+def test_learning_rate_is_quartered_when_dev_is_no_better(dev_loss, best, expected):
+    assert next_learning_rate(20, dev_loss, best, 4) == expected
+
+
+def test_evaluation_equals_a_whole_pass_without_windows(tokens):
+    torch.manual_seed(0)
+    model = LanguageModel(VOCABULARY, Architecture(12, [12, 12], dropout=0.5))
+    streams = Streams(tokens, 40, 35, VOCABULARY)
+    columns = torch.from_numpy(np.load(tokens)[: TOKENS // 40 * 40].astype(np.int64)).view(40, -1).T
+    hidden = model.embedding(columns[:-1])
+    for lstm in model.lstms:
+        hidden, _ = lstm(hidden)
+    expected = nn.functional.cross_entropy(model.output(hidden).flatten(0, 1), columns[1:].flatten())
+    assert train.evaluate(model, streams) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_diverging_training_stops_with_epoch_and_rate(tokens, tmp_path):
+    run_chain(tmp_path, "a", 0)
+    before = {"from_parameters": tmp_path / "a0.safetensors", "from_state": tmp_path / "a0.json"}
+    state = json.loads(before["from_state"].read_text()) | {"learning_rate_out": 1e38}
+    before["from_state"].write_text(json.dumps(state))
+    after = {"parameters": tmp_path / "a1.safetensors", "state": tmp_path / "a1.json"}
+    with pytest.raises(UserError, match=r"epoch 1.*not finite.*1e\+38"):
+        train.run(arguments(tmp_path, **before, **after))
+    assert not after["parameters"].exists()
+
+
+def test_too_short_corpus_is_refused(tmp_path):
+    files.write_array(tmp_path / "short.npy", np.arange(70, dtype=np.uint8))
+    with pytest.raises(UserError, match=r"short\.npy: 70 tokens are too few for a batch of 40"):
+        Streams(tmp_path / "short.npy", 40, 35, VOCABULARY)
+
+
+def test_ids_beyond_the_vocabulary_are_refused(tmp_path):
+    files.write_array(tmp_path / "wrong.npy", np.arange(200, dtype=np.uint8))
+    with pytest.raises(UserError, match=r"wrong\.npy: word id \d+ is not below"):
+        list(Streams(tmp_path / "wrong.npy", 4, 35, VOCABULARY).windows(torch.device("cpu")))
