@@ -1,9 +1,12 @@
 """Training against the word-level LSTM recipe written out, and its dependence on (seed, epoch) alone."""
 
 import argparse
+import importlib.util
 import json
 import math
+from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,40 +23,39 @@ from natural_sparsity.training import initialise, train
 from natural_sparsity.training.settings import Training
 from natural_sparsity.training.train import next_learning_rate, train_steps
 
-VOCABULARY, TOKENS = 120, 145_000
+VOCABULARY, TOKENS, BATCH = 1000, 59_890, 16
 
 
 @pytest.fixture
 def tokens(tmp_path):
-    """A Zipf-distributed stream with some structure, so that there is something to learn."""
-    rng = np.random.default_rng(0)
-    stream = rng.zipf(1.3, size=TOKENS) % VOCABULARY
-    stream[1::2] = (stream[::2] * 7 + 1) % VOCABULARY
-    files.write_array(tmp_path / "train.npy", stream.astype(np.uint8))
-    files.write_array(tmp_path / "dev.npy", stream[:3000].astype(np.uint8))
+    """Real text: the news articles that gensim carries, its most frequent words by rank and the rest as 0."""
+    [folder] = importlib.util.find_spec("gensim").submodule_search_locations
+    words = Path(folder, "test/test_data/lee_background.cor").read_text().lower().split()
+    ids = {word: rank for rank, (word, _) in enumerate(Counter(words).most_common(VOCABULARY - 1), 1)}
+    stream = np.array([ids.get(word, 0) for word in words], np.uint16)
+    files.write_array(tmp_path / "train.npy", stream)
+    files.write_array(tmp_path / "dev.npy", stream[:3000])
     return tmp_path / "train.npy"
 
 
 class PlainRNN(nn.Module):
     """The word-level recipe's model: one two-layer nn.LSTM between an embedding and a linear layer."""
 
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.encoder, self.rnn, self.decoder = (
-            nn.Embedding(VOCABULARY, 20),
-            nn.LSTM(20, 20, 2),
-            nn.Linear(20, VOCABULARY),
-        )
+        self.encoder = nn.Embedding(VOCABULARY, width)
+        self.rnn = nn.LSTM(width, width, 2)
+        self.decoder = nn.Linear(width, VOCABULARY)
 
     def forward(self, x, hidden):
         output, hidden = self.rnn(self.encoder(x), hidden)
         return torch.log_softmax(self.decoder(output).view(-1, VOCABULARY), dim=1), hidden
 
 
-def plain_losses(model, data, steps):
+def plain_losses(model, data, steps, learning_rate):
     """The loop of the recipe, with its own optimisation by hand."""
     criterion, losses = nn.NLLLoss(), []
-    hidden = (torch.zeros(2, 40, 20), torch.zeros(2, 40, 20))
+    hidden = tuple(model.decoder.weight.new_zeros(2, BATCH, model.rnn.hidden_size) for _ in range(2))
     for i in range(0, steps * 35, 35):
         x, y = data[i : i + 35], data[i + 1 : i + 36].reshape(-1)
         model.zero_grad()
@@ -63,26 +65,32 @@ def plain_losses(model, data, steps):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
         for p in model.parameters():
-            p.data.add_(p.grad, alpha=-20)
+            p.data.add_(p.grad, alpha=-learning_rate)
         losses.append(loss.item())
     return losses
 
 
-def test_losses_of_100_steps_equal_the_plain_recipe(tokens):
+# At the recipe's rate of 20 the first steps are chaotic: any two correct programs part in single precision after some
+# dozens of steps. So the recipe itself is compared in double precision, and single precision at a gentler rate.
+@pytest.mark.parametrize(
+    ("dtype", "learning_rate", "tolerance"), [(torch.float64, 20, 1e-7), (torch.float32, 2, 1e-4)], ids=["f64", "f32"]
+)
+def test_losses_of_100_steps_equal_the_plain_recipe(tokens, dtype, learning_rate, tolerance):
+    width = 50
     torch.manual_seed(0)
-    ours = LanguageModel(VOCABULARY, Architecture(20, [20, 20], dropout=0.0))
-    plain = PlainRNN()
+    ours = LanguageModel(VOCABULARY, Architecture(width, [width, width], dropout=0.0)).to(dtype)
+    plain = PlainRNN(width).to(dtype)
     plain.encoder.load_state_dict(ours.embedding.state_dict())
     plain.decoder.load_state_dict(ours.output.state_dict())
     for layer, lstm in enumerate(ours.lstms):
         for name, value in lstm.state_dict().items():
             getattr(plain.rnn, name.replace("l0", f"l{layer}")).data.copy_(value)
-    streams = Streams(tokens, 40, 35, VOCABULARY)
+    streams = Streams(tokens, BATCH, 35, VOCABULARY)
     stream = torch.from_numpy(np.load(tokens).astype(np.int64))
-    data = stream[: len(stream) // 40 * 40].view(40, -1).t().contiguous()
-    expected = plain_losses(plain, data, 100)
-    actual = [float(loss) for loss, _ in islice(train_steps(ours, streams, Training(), 20.0), 100)]
-    np.testing.assert_allclose(actual, expected, atol=1e-4)
+    data = stream[: len(stream) // BATCH * BATCH].view(BATCH, -1).t().contiguous()
+    expected = plain_losses(plain, data, 100, learning_rate)
+    actual = [float(loss) for loss, _ in islice(train_steps(ours, streams, Training(), learning_rate), 100)]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
     assert expected[-1] < expected[0] - 0.5, "nothing was learned, so that equal losses show nothing"
 
 
@@ -90,7 +98,7 @@ def arguments(tmp_path, **changes):
     values = {
         "vocabulary": tmp_path / "vocabulary.parquet",
         "architecture": {"embedding": 12, "hidden": [12, 12], "dropout": 0.2},
-        "training": {"batch": 40, "window": 35},
+        "training": {"batch": BATCH, "window": 35},
         "seed": 5,
         "train": tmp_path / "train.npy",
         "dev": tmp_path / "dev.npy",
@@ -134,8 +142,8 @@ def test_checkpoint_records_what_happened(tokens, tmp_path):
     assert states[2]["learning_rate_in"] == states[1]["learning_rate_out"]
     assert states[2]["best_dev_loss"] == min(states[1]["dev_loss"], states[2]["dev_loss"])
     assert states[1]["train_loss"] < math.log(VOCABULARY)
-    assert states[2]["tokens"] == 2 * (TOKENS // 40 - 1) * 40
-    assert states[2]["steps"] == 2 * math.ceil((TOKENS // 40 - 1) / 35)
+    assert states[2]["tokens"] == 2 * (TOKENS // BATCH - 1) * BATCH
+    assert states[2]["steps"] == 2 * math.ceil((TOKENS // BATCH - 1) / 35)
 
 
 def test_dropout_changes_from_epoch_to_epoch():
@@ -159,8 +167,8 @@ def test_learning_rate_is_quartered_when_dev_is_no_better(dev_loss, best, expect
 def test_evaluation_equals_a_whole_pass_without_windows(tokens):
     torch.manual_seed(0)
     model = LanguageModel(VOCABULARY, Architecture(12, [12, 12], dropout=0.5))
-    streams = Streams(tokens, 40, 35, VOCABULARY)
-    columns = torch.from_numpy(np.load(tokens)[: TOKENS // 40 * 40].astype(np.int64)).view(40, -1).T
+    streams = Streams(tokens, BATCH, 35, VOCABULARY)
+    columns = torch.from_numpy(np.load(tokens)[: TOKENS // BATCH * BATCH].astype(np.int64)).view(BATCH, -1).T
     hidden = model.embedding(columns[:-1])
     for lstm in model.lstms:
         hidden, _ = lstm(hidden)
@@ -186,6 +194,6 @@ def test_too_short_corpus_is_refused(tmp_path):
 
 
 def test_ids_beyond_the_vocabulary_are_refused(tmp_path):
-    files.write_array(tmp_path / "wrong.npy", np.arange(200, dtype=np.uint8))
+    files.write_array(tmp_path / "wrong.npy", np.arange(2000, dtype=np.uint16))
     with pytest.raises(UserError, match=r"wrong\.npy: word id \d+ is not below"):
         list(Streams(tmp_path / "wrong.npy", 4, 35, VOCABULARY).windows(torch.device("cpu")))
