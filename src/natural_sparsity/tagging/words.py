@@ -1,0 +1,104 @@
+"""The words table: each vocabulary word's majority part of speech, its class, and the frequency-matched samples."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.errors import UserError
+from natural_sparsity.tagging.matching import matched_ranges
+
+OPEN = ["ADJ", "ADV", "INTJ", "NOUN", "PROPN", "VERB"]
+CLOSED = ["ADP", "AUX", "CCONJ", "DET", "PART", "PRON", "SCONJ"]
+CLASS_OF = {**dict.fromkeys(OPEN, "open"), **dict.fromkeys(CLOSED, "closed")}  # NUM, PUNCT, SYM, X, SPACE: neither
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--vocabulary", type=Path, required=True)
+    parser.add_argument("--tags", type=Path, nargs="+", required=True, help="each shard's tag counts")
+    parser.add_argument("--min-tagged", type=int, required=True, help="occurrences as a POS that the POS needs")
+    parser.add_argument("--matched-size", type=int, required=True, help="words in each frequency-matched sample")
+    parser.add_argument("--output", type=Path, required=True, help="out: Parquet, a row a vocabulary word")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Sum the shards' tag counts and write the words table."""
+    vocabulary = files.read_parquet(args.vocabulary, ["id", "word", "count"])
+    tags = pd.concat([files.read_parquet(path, ["id", "pos", "count"]) for path in args.tags], ignore_index=True)
+    metadata = files.read_metadata(args.tags[0])
+    for path in args.tags[1:]:
+        if files.read_metadata(path) != metadata:
+            raise UserError(f"{path}: tagged otherwise than {args.tags[0]}; delete the older one and run again")
+    strange = tags["id"][~tags["id"].isin(vocabulary["id"])]
+    if len(strange):
+        raise UserError(
+            f"{args.tags[0].parent}: tags of id {strange.iloc[0]}, which {args.vocabulary} lacks; tag again"
+        )
+    frame = majority(vocabulary, tags, args.min_tagged)
+    more = frame["tagged"] > frame["count"]
+    if more.any():
+        word, tagged, count = frame.loc[more, ["word", "tagged", "count"]].iloc[0]
+        raise UserError(
+            f"{args.vocabulary}: {word!r} occurs {count} times, but {tagged} were tagged; was a shard given twice?"
+        )
+    frame["matched"] = matched(frame, args.matched_size)
+    classes = frame["pos_class"].value_counts()
+    sizes = ", ".join(f"{classes.get(name, 0)} {name}" for name in ("open", "closed"))
+    print(f"words: {len(frame)} words, {sizes}", file=sys.stderr)
+    if not frame["matched"].any():
+        print(
+            f"words: WARNING: no frequency-matched samples, because a class has fewer than {args.matched_size} words; "
+            "on a small corpus, lower the sample's size or the occurrences that a POS needs",
+            file=sys.stderr,
+        )
+    metadata |= {"min_tagged": args.min_tagged, "matched_size": args.matched_size}
+    files.write_parquet(args.output, frame, metadata)
+
+
+def majority(vocabulary: pd.DataFrame, tags: pd.DataFrame, min_tagged: int) -> pd.DataFrame:
+    """Give each word the POS of most of its occurrences.
+
+    A word has POS P if more than half of its tagged occurrences, and at least ``min_tagged`` of them, are P.
+
+    Args:
+        vocabulary: ``id, word, count``, a row a word.
+        tags: ``id, pos, count``; several rows may have the same id and POS, one a shard.
+        min_tagged: occurrences as P that a word needs to have POS P.
+
+    Returns:
+        ``id, word, count``; ``tagged``: tagged occurrences; ``pos``: universal POS, or null; ``share``: of the most
+        frequent POS in the tagged occurrences, NaN if there are none; ``pos_class``: ``open``, ``closed`` or null.
+    """
+    counts = tags.groupby(["id", "pos"])["count"].sum().reset_index()
+    counts = counts.sort_values(["id", "count", "pos"], ascending=[True, False, True])
+    top = counts.drop_duplicates("id").set_index("id").reindex(vocabulary["id"])
+    tagged = counts.groupby("id")["count"].sum().reindex(vocabulary["id"], fill_value=0).to_numpy(np.int64)
+    most = top["count"].fillna(0).to_numpy(np.int64)
+    frame = vocabulary.reset_index(drop=True)
+    frame["tagged"] = tagged
+    frame["pos"] = top["pos"].astype("str").where((2 * most > tagged) & (most >= min_tagged)).to_numpy()
+    frame["share"] = np.divide(most, tagged, out=np.full(len(frame), np.nan), where=tagged > 0)
+    frame["pos_class"] = frame["pos"].map(CLASS_OF)
+    # A column of nulls alone would otherwise be stored without a type.
+    return frame.astype({"pos": "str", "pos_class": "str"})
+
+
+def matched(frame: pd.DataFrame, size: int) -> np.ndarray:
+    """Mark (n_words,) bool the ``size`` open and ``size`` closed words with matching mean counts.
+
+    Words with equal counts keep the order of their ids. All False if a class has fewer than ``size`` words.
+    """
+    marks = np.zeros(len(frame), bool)
+    by_class = []
+    for name in ("open", "closed"):
+        rows = np.flatnonzero(frame["pos_class"] == name)
+        by_class.append(rows[np.lexsort((frame["id"].to_numpy()[rows], -frame["count"].to_numpy()[rows]))])
+    counts = frame["count"].to_numpy()
+    starts = matched_ranges(counts[by_class[0]], counts[by_class[1]], size)
+    for rows, start in zip(by_class, starts or (), strict=False):
+        marks[rows[start : start + size]] = True
+    return marks
