@@ -1,0 +1,94 @@
+"""Figure 5: the sparsity of the top layer's gradient after training against word frequency, by class."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from natural_sparsity.errors import UserError
+from natural_sparsity.figures.inputs import frequent, taggable
+from natural_sparsity.figures.style import Style, chi
+
+SIZE = (3.3, 2.8)
+CLASSES = ("open", "closed")
+# A line through fewer words than this would claim too much.
+TREND = 10
+
+
+def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int) -> pd.DataFrame:
+    """The words and trend lines drawn: ``kind, pos_class, id, word, count, epoch, chi``.
+
+    ``kind`` is ``word``, or ``trend``: the two ends of the least-squares line of χ on log₁₀ count over the words drawn
+    of one class. Words of neither class are left out.
+
+    Args:
+        probes: ``epoch, id, chi_mean`` of ∇h², keyed by target word; the last epoch is drawn.
+        words: ``id, word, count, pos_class``.
+        min_count: words with more training occurrences than this are drawn.
+
+    Raises:
+        UserError: no word of either class is that frequent, or the probe has none of them.
+    """
+    classed = words.loc[words["pos_class"].isin(CLASSES)]
+    if classed.empty:
+        raise UserError(f"no word has an open or closed class; {taggable(words)}")
+    last = probes.loc[probes["epoch"] == probes["epoch"].max()]
+    chosen = frequent(classed, min_count).merge(last, on="id").rename(columns={"chi_mean": "chi"}).dropna(subset="chi")
+    if chosen.empty:
+        raise UserError("the probe has no value for any word drawn; is it of another vocabulary?")
+    parts = [chosen.assign(kind="word")]
+    for name in CLASSES:
+        part = chosen.loc[chosen["pos_class"] == name]
+        if len(part) >= TREND and part["count"].nunique() > 1:
+            x = np.log10(part["count"])
+            slope, intercept = np.polyfit(x, part["chi"], 1)
+            ends = part["count"].agg(["min", "max"]).to_numpy()
+            line = {"kind": "trend", "pos_class": name, "count": ends, "chi": intercept + slope * np.log10(ends)}
+            parts.append(pd.DataFrame(line).assign(epoch=chosen["epoch"].iloc[0]))
+    result = pd.concat(parts, ignore_index=True).astype({"id": "Int64"})
+    return result[["kind", "pos_class", "id", "word", "count", "epoch", "chi"]]
+
+
+def draw(table: pd.DataFrame, style: Style) -> Figure:
+    """Draw the rows of :func:`table`: a colour and marker a class, closed-class words on top, being fewer."""
+    style = style.sized(*SIZE)
+    figure = style.figure()
+    ax = figure.add_subplot()
+    points = table.loc[table["kind"] == "word"]
+    trends = table.loc[table["kind"] == "trend"]
+    # The more words, the smaller and fainter, so that density shows as shade.
+    crowd = np.clip(len(points) / 300, 1, 20)
+    for index, name in enumerate(CLASSES):
+        part = points.loc[points["pos_class"] == name]
+        if part.empty:
+            continue
+        color = style.colors()[index]
+        few = len(part) < 300
+        ax.plot(
+            part["count"],
+            part["chi"],
+            linestyle="none",
+            marker="os"[index],
+            markersize=style.marker_size if few else style.marker_size / crowd**0.3,
+            markerfacecolor=color,
+            markeredgecolor="white" if few else "none",
+            markeredgewidth=0.3,
+            alpha=0.9 if few else 0.9 / crowd**0.35,
+            label=f"{name} class (n = {len(part):,})",
+            rasterized=len(part) > 2000,
+            gid=name,
+        )
+    for index, name in enumerate(CLASSES):
+        line = trends.loc[trends["pos_class"] == name]
+        if len(line):
+            dark = tuple(0.6 * channel for channel in style.colors()[index][:3])
+            ax.plot(line["count"], line["chi"], color=dark, linestyle=["-", "--"][index], gid=f"trend {name}")
+    ax.set_xscale("log")
+    ax.set_xlabel("training occurrences of the target word")
+    ax.set_ylabel(rf"mean {chi('grad_h_2')} after epoch {table['epoch'].iloc[0]}")
+    handles, names = ax.get_legend_handles_labels()
+    if len(trends):
+        handles, names = [*handles, Line2D([], [], color="0.2")], [*names, "least squares on log count"]
+    for entry in figure.legend(handles, names, loc="outside lower center", ncols=2).legend_handles:
+        entry.set(alpha=1, markersize=style.marker_size)  # type: ignore[union-attr]
+    return figure

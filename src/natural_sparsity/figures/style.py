@@ -1,0 +1,187 @@
+"""What the figures share: the style and its keys, the names of tensors, axes by epoch, and saving."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from scipy.optimize import isotonic_regression
+
+from natural_sparsity.errors import UserError
+from natural_sparsity.files import atomic
+
+TENSORS = ("h_e", "h_1", "h_2", "x", "grad_h_e", "grad_h_1", "grad_h_2", "grad_x")
+SYMBOLS = {"h_e": "h^e", "h_1": "h^1", "h_2": "h^2", "x": r"\hat{x}"} | {
+    "grad_h_e": r"\nabla h^e",
+    "grad_h_1": r"\nabla h^1",
+    "grad_h_2": r"\nabla h^2",
+    "grad_x": r"\nabla x",
+}
+ARROWS = {"target": "ρ←", "input": "ρ→"}
+GREY = "0.55"
+# Dash patterns and markers, in points or multiples of the line width, that stay apart in black and white.
+DASHED = (0, (3.5, 1.5))
+DROP = "learning_rate_drop"
+
+
+@dataclass(frozen=True)
+class Style:
+    """The look of a figure: every key of ``--style`` and its default.
+
+    ``width`` and ``height`` are in inches (``None``: the figure's own default), ``dpi`` is that of the PNG and of the
+    rasterised parts of the PDF, ``font_size``, ``line_width`` and ``marker_size`` are in points, ``palette`` is a
+    seaborn palette name or a list of colours, ``colormap`` the matplotlib colour map of the heat map.
+    """
+
+    width: float | None = None
+    height: float | None = None
+    dpi: float = 300
+    font_size: float = 8
+    line_width: float = 1.2
+    marker_size: float = 3.5
+    palette: str | Sequence[str] = "colorblind"
+    colormap: str = "viridis"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Style":
+        """Read the JSON object of ``--style``.
+
+        Raises:
+            UserError: no JSON object, an unknown key, or a value that the key cannot have.
+        """
+        try:
+            given = json.loads(text or "{}")
+        except ValueError as error:
+            raise UserError(f"--style: not JSON ({error}); write for example '{{\"width\": 3.3}}'") from error
+        if not isinstance(given, dict):
+            raise UserError("--style: not a JSON object; write for example '{\"width\": 3.3}'")
+        known = [field.name for field in fields(cls)]
+        for key, value in given.items():
+            if key not in known:
+                raise UserError(f"--style: unknown key {key!r}; the keys are {', '.join(known)}")
+            if key not in ("palette", "colormap"):
+                if value is None and key in ("width", "height"):
+                    continue
+                if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10_000:
+                    raise UserError(f"--style: {key} is {value!r}; give a positive number")
+        style = cls(**given)
+        if style.colormap not in mpl.colormaps:
+            raise UserError(f"--style: colormap {style.colormap!r} is unknown to matplotlib; 'cividis' is one")
+        style.colors()
+        return style
+
+    def colors(self) -> list[Any]:
+        """Four colours of the palette: the first three and, of a named one, the fifth.
+
+        The fourth of seaborn's ``colorblind`` is too near to its second.
+        """
+        if not isinstance(self.palette, str):
+            well_formed = isinstance(self.palette, list) and all(is_color_like(color) for color in self.palette)
+            if not well_formed or len(self.palette) < 4:
+                raise UserError(f"--style: palette is {self.palette!r}; give a name or a list of 4 colours or more")
+        try:
+            colors = list(sns.color_palette(self.palette, 5 if isinstance(self.palette, str) else 4))
+        except ValueError as error:
+            raise UserError(f"--style: palette {self.palette!r} is unknown to seaborn; 'colorblind' is one") from error
+        return [*colors[:3], colors[-1]]
+
+    def sized(self, width: float, height: float) -> "Style":
+        """This style with a figure's own size, in inches, where none was asked for."""
+        return replace(self, width=self.width or width, height=self.height or height)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Set matplotlib's parameters, from its own defaults and not from the user's ``matplotlibrc``."""
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(
+                {
+                    "pdf.fonttype": 42,
+                    "font.size": self.font_size,
+                    "axes.titlesize": self.font_size,
+                    "axes.labelsize": self.font_size,
+                    "xtick.labelsize": 0.875 * self.font_size,
+                    "ytick.labelsize": 0.875 * self.font_size,
+                    "legend.fontsize": 0.875 * self.font_size,
+                    "legend.frameon": False,
+                    "legend.handlelength": 2.4,
+                    "lines.linewidth": self.line_width,
+                    "lines.markersize": self.marker_size,
+                    "axes.linewidth": 0.6,
+                    "xtick.major.width": 0.6,
+                    "ytick.major.width": 0.6,
+                    "axes.spines.top": False,
+                    "axes.spines.right": False,
+                    "savefig.dpi": self.dpi,
+                }
+            )
+            yield
+
+    def figure(self) -> Figure:
+        """An empty figure of this style's size; no global state of pyplot."""
+        assert self.width and self.height, "size the style first"
+        return Figure(figsize=(self.width, self.height), layout="constrained")
+
+
+def save(figure: Figure, table: pd.DataFrame, stem: Path | str) -> None:
+    """Write ``stem``.csv, .pdf and .png; no date and no version goes in, so that equal input gives equal bytes."""
+    with atomic(f"{stem}.csv") as path:
+        table.to_csv(path, index=False, lineterminator="\n")
+    with atomic(f"{stem}.pdf") as path:
+        figure.savefig(path, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    with atomic(f"{stem}.png") as path:
+        figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def chi(tensor: str) -> str:
+    """The mathtext of χ of a tensor."""
+    return rf"$\chi({SYMBOLS[tensor]})$"
+
+
+def epoch_axis(ax: Axes, epochs: Sequence[int]) -> None:
+    """Integer ticks, and a little room at either end."""
+    first, last = min(epochs), max(epochs)
+    room = min(0.5, 0.1 * (last - first)) or 0.5
+    ax.set_xlim(first - room, last + room)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=11, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    ax.set_xlabel("epoch")
+
+
+def marked(epochs: int) -> int:
+    """Every how many epochs a marker is drawn, for a line over that many epochs."""
+    return max(1, round(epochs / 10))
+
+
+def mark_drops(ax: Axes, epochs: Sequence[int]) -> Line2D | None:
+    """Dashed verticals at the end of the epochs after which the learning rate dropped; the handle for a legend."""
+    lines = [ax.axvline(epoch, color=GREY, linewidth=0.6, linestyle=(0, (4, 3)), zorder=0) for epoch in epochs]
+    for line in lines:
+        line.set_gid(DROP)
+    return lines[0] if lines else None
+
+
+def spread(positions: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """Positions at least ``gap`` apart in [low, high] and, by least squares, nearest to those given.
+
+    Where the interval cannot hold them, they share it evenly.
+    """
+    given = np.asarray(positions, dtype=float)
+    if len(given) > 1:
+        gap = min(gap, (high - low) / (len(given) - 1))
+    order = np.argsort(given, kind="stable")
+    steps = gap * np.arange(len(given))
+    moved = np.clip(isotonic_regression(given[order] - steps).x, low, high - (steps[-1] if len(steps) else 0)) + steps
+    result = np.empty_like(given)
+    result[order] = moved
+    return result
