@@ -143,13 +143,18 @@ class Tagger:
             if "POS" in rule["attrs"] and any(len(p) > 1 and not _needs_parser(p) for p in rule["patterns"]):
                 raise UserError(f"spaCy model {model!r}: a rule for the POS spans several tokens: {rule['patterns']}")
 
-    def tag(self, sentences: list[Sentence]) -> np.ndarray:
-        """Tag sentences; (total tokens,) the index in ``labels`` of each token's fine-grained tag."""
+    def tag(self, sentences: list[Sentence]) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Tag sentences.
+
+        Returns:
+            forms: the distinct tokens, some twice (with and without a space after them); rows (n_tokens,): the index
+            in ``forms`` of each token; tags (n_tokens,): the index in ``labels`` of its fine-grained tag.
+        """
         pairs: dict[tuple[str, str], int] = {}
         rows = np.array([pairs.setdefault(pair, len(pairs)) for s in sentences for pair in zip(*s, strict=True)])
-        words, spaces = zip(*pairs, strict=True)
+        forms, spaces = zip(*pairs, strict=True)
         with self.nlp.memory_zone():  # forgets the words afterwards; else every type of the shard stays in memory
-            doc = self.Doc(self.nlp.vocab, words=list(words), spaces=[space == " " for space in spaces])
+            doc = self.Doc(self.nlp.vocab, words=list(forms), spaces=[space == " " for space in spaces])
             vectors = self.embed.predict([doc])[0]
         ends = np.cumsum([len(words) for words, _ in sentences])
         tags = []
@@ -158,7 +163,7 @@ class Tagger:
             start = ends[first - 1] if first else 0
             inputs = np.split(vectors[rows[start : batch[-1]]], batch[:-1] - start)
             tags.append(self.softmax.predict(np.concatenate(self.encode.predict(inputs))).argmax(axis=1))
-        return np.concatenate(tags)
+        return list(forms), rows, np.concatenate(tags)
 
     def pos(self, form: str, label: int) -> str:
         """The universal POS of a token with this form and the tag ``labels[label]``."""
@@ -170,13 +175,17 @@ class Tagger:
         """Count over ``sentences`` how often each word of ``ids`` (lowercased → id) has each POS: id, pos, count."""
         by_tag: Counter[tuple[str, int]] = Counter()
         for block in blocks(sentences):
-            forms = [form for words, _ in block for form in words]
-            by_tag.update(pair for pair in zip(forms, self.tag(block).tolist(), strict=True) if pair[0].lower() in ids)
+            forms, rows, tags = self.tag(block)
+            keys, counts = np.unique(rows * len(self.labels) + tags, return_counts=True)
+            for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+                row, label = divmod(key, len(self.labels))
+                if forms[row].lower() in ids:
+                    by_tag[forms[row], label] += count
         by_pos: Counter[tuple[int, str]] = Counter()
         for (form, label), count in by_tag.items():
             by_pos[ids[form.lower()], self.pos(form, label)] += count
-        rows = [(id_, pos, count) for (id_, pos), count in sorted(by_pos.items())]
-        return pd.DataFrame(rows, columns=["id", "pos", "count"]).astype(
+        table = [(id_, pos, count) for (id_, pos), count in sorted(by_pos.items())]
+        return pd.DataFrame(table, columns=["id", "pos", "count"]).astype(
             {"id": "int32", "pos": "str", "count": "int64"}
         )
 

@@ -1,0 +1,169 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from natural_sparsity import files
+from natural_sparsity.cli import main
+from natural_sparsity.tagging.words import CLOSED, OPEN, majority, matched
+
+TAGGED_BY = {"model": "m", "model_version": "1", "case": "original"}
+
+
+def vocabulary_of(counts: dict[str, int]) -> pd.DataFrame:
+    words = {"<unk>": 7, "<eos>": 9, **counts}
+    return pd.DataFrame({"id": range(len(words)), "word": words.keys(), "count": words.values()})
+
+
+def tags_of(rows: list[tuple[int, str, int]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["id", "pos", "count"])
+
+
+def run_words(folder: Path, vocabulary: pd.DataFrame, shards: list[pd.DataFrame], *options: str) -> pd.DataFrame:
+    files.write_parquet(folder / "vocabulary.parquet", vocabulary)
+    paths = []
+    for number, shard in enumerate(shards):
+        paths.append(str(folder / f"{number}.parquet"))
+        files.write_parquet(paths[-1], shard, TAGGED_BY)
+    command = ["words", "--vocabulary", str(folder / "vocabulary.parquet"), "--tags", *paths]
+    main([*command, "--output", str(folder / "words.parquet"), *options])
+    return pd.read_parquet(folder / "words.parquet")
+
+
+@pytest.mark.parametrize(
+    ("counts", "pos"),
+    [
+        ({"NOUN": 100}, "NOUN"),
+        ({"NOUN": 99}, None),  # below min_tagged
+        ({"NOUN": 99, "VERB": 1}, None),  # 100 tagged, but only 99 of them nouns
+        ({"NOUN": 100, "VERB": 100}, None),  # exactly half is not more than half
+        ({"NOUN": 101, "VERB": 100}, "NOUN"),
+        ({"NOUN": 200, "VERB": 150, "ADJ": 50}, None),  # the most frequent, with exactly half
+        ({"NOUN": 201, "VERB": 150, "ADJ": 50}, "NOUN"),
+        ({"NOUN": 150, "VERB": 120, "ADJ": 120}, None),  # a plurality only
+        ({"NUM": 500}, "NUM"),
+    ],
+)
+def test_majority_rule(counts: dict[str, int], pos: str | None) -> None:
+    total = sum(counts.values())
+    frame = majority(vocabulary_of({"w": total}), tags_of([(2, *item) for item in counts.items()]), 100)
+    row = frame.iloc[2]
+    assert (None if pd.isna(row["pos"]) else row["pos"]) == pos
+    assert row["tagged"] == total
+    assert row["share"] == max(counts.values()) / total
+
+
+def test_classes_partition_the_universal_tags() -> None:
+    universal = [
+        "ADJ",
+        "ADP",
+        "ADV",
+        "AUX",
+        "CCONJ",
+        "DET",
+        "INTJ",
+        "NOUN",
+        "NUM",
+        "PART",
+        "PRON",
+        "PROPN",
+        "PUNCT",
+        "SCONJ",
+        "SYM",
+        "VERB",
+        "X",
+        "SPACE",
+    ]
+    frame = majority(
+        vocabulary_of({pos.lower(): 5 for pos in universal}),
+        tags_of([(i, pos, 5) for i, pos in enumerate(universal, 2)]),
+        1,
+    )
+    classes = frame.set_index("pos")["pos_class"].dropna()
+    assert sorted(classes.index[classes == "open"]) == ["ADJ", "ADV", "INTJ", "NOUN", "PROPN", "VERB"] == OPEN
+    closed = ["ADP", "AUX", "CCONJ", "DET", "PART", "PRON", "SCONJ"]
+    assert sorted(classes.index[classes == "closed"]) == closed == CLOSED
+
+
+def test_specials_and_untagged_words_have_no_pos() -> None:
+    frame = majority(vocabulary_of({"seen": 3, "unseen": 2}), tags_of([(2, "X", 3)]), 0)
+    assert frame["pos"].isna().tolist() == [True, True, False, True]
+    assert frame["pos_class"].isna().all()
+    assert frame["tagged"].tolist() == [0, 0, 3, 0]
+    np.testing.assert_array_equal(frame["share"], [np.nan, np.nan, 1.0, np.nan])
+
+
+def test_shards_are_summed_before_the_rule_applies(tmp_path: Path) -> None:
+    # No shard has 100 nouns; in one the verb is the majority.
+    shards = [tags_of([(2, "NOUN", 60), (3, "DET", 4)]), tags_of([(2, "NOUN", 45), (2, "VERB", 50)])]
+    vocabulary = vocabulary_of({"w": 155, "the": 4})
+    options = ["--min-tagged", "100", "--matched-size", "1"]
+    apart = run_words(tmp_path, vocabulary, shards, *options)
+    assert apart.loc[2, ["pos", "tagged", "pos_class"]].tolist() == ["NOUN", 155, "open"]
+    pd.testing.assert_frame_equal(run_words(tmp_path, vocabulary, shards[::-1], *options), apart)
+    together = tags_of([(2, "NOUN", 105), (2, "VERB", 50), (3, "DET", 4)])
+    pd.testing.assert_frame_equal(run_words(tmp_path, vocabulary, [together], *options), apart)
+
+
+def test_matched_words_are_ranges_of_each_class() -> None:
+    frame = pd.DataFrame(
+        {
+            "id": range(8),
+            "count": [90, 50, 50, 40, 41, 39, 4, 3],
+            "pos_class": [None, "closed", "open", "closed", "open", "closed", "open", "closed"],
+        }
+    )
+    # Sums of two: open 50+41=91, 41+4=45; closed 50+40=90, 40+39=79, 39+3=42.
+    assert np.flatnonzero(matched(frame, 2)).tolist() == [1, 2, 3, 4]
+    shuffled = frame.iloc[::-1]
+    assert sorted(shuffled["id"][matched(shuffled, 2)]) == [1, 2, 3, 4]
+
+
+def test_no_matched_sample_is_said_aloud(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vocabulary, tags = vocabulary_of({"cat": 3, "the": 9}), tags_of([(2, "NOUN", 3), (3, "DET", 9)])
+    frame = run_words(tmp_path, vocabulary, [tags], "--min-tagged", "1", "--matched-size", "2")
+    assert not frame["matched"].any()
+    assert "WARNING" in capsys.readouterr().err
+    frame = run_words(tmp_path, vocabulary, [tags], "--min-tagged", "1", "--matched-size", "1")
+    assert frame["matched"].tolist() == [False, False, True, True]
+    assert "WARNING" not in capsys.readouterr().err
+
+
+def test_stored_types_and_metadata_do_not_depend_on_the_values(tmp_path: Path) -> None:
+    run_words(
+        tmp_path, vocabulary_of({"w": 3}), [tags_of([(2, "NOUN", 3)])], "--min-tagged", "9", "--matched-size", "1"
+    )
+    schema = pq.read_schema(tmp_path / "words.parquet")
+    types = {name: str(schema.field(name).type) for name in schema.names}
+    assert list(types) == ["id", "word", "count", "tagged", "pos", "share", "pos_class", "matched"]
+    assert types["tagged"] == "int64" and types["share"] == "double" and types["matched"] == "bool"
+    assert "string" in types["pos"] and "string" in types["pos_class"]
+    assert pq.read_table(tmp_path / "words.parquet")["pos"].null_count == 3
+    metadata = files.read_metadata(tmp_path / "words.parquet")
+    assert metadata == TAGGED_BY | {"min_tagged": 9, "matched_size": 1}
+
+
+@pytest.mark.parametrize(
+    ("shards", "message"),
+    [
+        ([tags_of([(2, "NOUN", 2)]), tags_of([(2, "NOUN", 2)])], "'w' occurs 3 times, but 4 were tagged"),
+        ([tags_of([(5, "NOUN", 2)])], "id 5, which .*vocabulary.parquet lacks"),
+    ],
+)
+def test_tags_of_another_vocabulary_are_refused(tmp_path: Path, shards: list[pd.DataFrame], message: str) -> None:
+    with pytest.raises(SystemExit, match=message):
+        run_words(tmp_path, vocabulary_of({"w": 3}), shards, "--min-tagged", "1", "--matched-size", "1")
+
+
+def test_shards_tagged_by_two_models_are_refused(tmp_path: Path) -> None:
+    files.write_parquet(tmp_path / "vocabulary.parquet", vocabulary_of({"w": 3}))
+    for number in range(2):
+        metadata = TAGGED_BY | {"model_version": str(number)}
+        files.write_parquet(tmp_path / f"{number}.parquet", tags_of([(2, "NOUN", 1)]), metadata)
+    tags = [str(tmp_path / "0.parquet"), str(tmp_path / "1.parquet")]
+    command = ["words", "--vocabulary", str(tmp_path / "vocabulary.parquet"), "--tags", *tags]
+    with pytest.raises(SystemExit, match=r"1\.parquet: tagged otherwise than .*0\.parquet"):
+        main([*command, "--min-tagged", "1", "--matched-size", "1", "--output", str(tmp_path / "w.parquet")])
+    assert not (tmp_path / "w.parquet").exists()
