@@ -1,0 +1,186 @@
+import argparse
+import hashlib
+import http.server
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from natural_sparsity.cli import main
+from natural_sparsity.corpus import obtain
+from natural_sparsity.errors import UserError
+
+DATA = random.Random(1).randbytes(1_000_000)
+SHA256 = "sha256:" + hashlib.sha256(DATA).hexdigest()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves DATA; ``mode`` says how well. ``sent`` has (Range header, bytes of body sent) of each request."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.mode = "ranges"
+        self.cuts = 0
+        self.sent: list[tuple[str | None, int]] = []
+        self.url = f"http://127.0.0.1:{self.server_port}/corpus.bin"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:  # noqa: N802
+        mode, asked = self.server.mode, self.headers.get("Range")
+        if mode in ("404", "503"):
+            return self.answer(int(mode), b"")
+        if mode == "to file":
+            return self.answer(302, b"", Location="file:///etc/passwd")
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and mode != "no ranges" else 0
+        if start >= len(DATA):
+            return self.answer(416, b"", **{"Content-Range": f"bytes */{len(DATA)}"})
+        if start == 0:
+            return self.answer(200, DATA)
+        if mode == "wrong range":
+            return self.answer(206, DATA, **{"Content-Range": f"bytes 0-{len(DATA) - 1}/{len(DATA)}"})
+        span = f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"
+        return self.answer(206, DATA[start:], **{"Content-Range": span})
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.server.cuts and body:
+            self.server.cuts -= 1
+            body = body[: len(body) // 2]
+        self.server.sent.append((self.headers.get("Range"), len(body)))
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(obtain, "FIRST_PAUSE", 0.01)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def download(url: str, output: Path, checksum: str = SHA256) -> None:
+    obtain.run(argparse.Namespace(url=url, checksum=checksum, output=output))
+
+
+def test_downloads_through_the_command_line(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    output = tmp_path / "new folder" / "corpus.bin"
+    main(
+        [
+            "obtain",
+            "--url",
+            server.url,
+            "--checksum",
+            SHA256.upper().replace("SHA256", "sha256"),
+            "--output",
+            f"{output}",
+        ]
+    )
+    assert output.read_bytes() == DATA
+    assert [path.name for path in output.parent.iterdir()] == ["corpus.bin"]
+    assert "100% of 1.0 MB" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "md5"])
+def test_other_digests(server: Server, tmp_path: Path, algorithm: str) -> None:
+    download(server.url, tmp_path / "x", f"{algorithm}:{hashlib.new(algorithm, DATA).hexdigest()}")
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_resumes_a_part_and_transfers_only_the_rest(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "x.part").write_bytes(DATA[:700_000])
+    download(server.url, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert server.sent == [("bytes=700000-", 300_000)]
+
+
+@pytest.mark.parametrize("mode", ["no ranges", "wrong range"])
+def test_starts_anew_where_the_range_is_not_honoured(server: Server, tmp_path: Path, mode: str) -> None:
+    server.mode = mode
+    (tmp_path / "x.part").write_bytes(DATA[:700_000])
+    download(server.url, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_a_whole_part_is_not_transferred_again(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "x.part").write_bytes(DATA)
+    download(server.url, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert sum(n_bytes for _, n_bytes in server.sent) == 0
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "x.part").write_bytes(DATA + b"more")
+    download(server.url, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_a_cut_connection_is_resumed(server: Server, tmp_path: Path) -> None:
+    server.cuts = 3
+    download(server.url, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert [n_bytes for _, n_bytes in server.sent] == [500_000, 250_000, 125_000, 125_000]
+
+
+@pytest.mark.parametrize("part", [b"", DATA[:10], b"other"])
+def test_a_wrong_digest_leaves_nothing(server: Server, tmp_path: Path, part: bytes) -> None:
+    if part:
+        (tmp_path / "x.part").write_bytes(part)
+    expected = "0" * 64 if part != b"other" else SHA256[7:]
+    found = hashlib.sha256(DATA if part != b"other" else b"other" + DATA[5:]).hexdigest()
+    with pytest.raises(UserError) as error:
+        download(server.url, tmp_path / "x", f"sha256:{expected}")
+    assert all(word in str(error.value) for word in (server.url, expected, found))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_not_found_is_one_line(server: Server, tmp_path: Path) -> None:
+    server.mode = "404"
+    with pytest.raises(SystemExit, match=r"corpus\.bin: the server answers 404 Not Found") as exit_:
+        main(["obtain", "--url", server.url, "--checksum", SHA256, "--output", str(tmp_path / "x")])
+    assert "\n" not in str(exit_.value)
+    assert len(server.sent) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_server_is_asked_again_then_given_up(server: Server, tmp_path: Path) -> None:
+    server.mode = "503"
+    with pytest.raises(UserError, match="503.*gave up after 5"):
+        download(server.url, tmp_path / "x")
+    assert len(server.sent) == 5
+
+
+def test_only_http_also_after_a_redirect(server: Server, tmp_path: Path) -> None:
+    server.mode = "to file"
+    with pytest.raises(UserError, match="not http or https"):
+        download(server.url, tmp_path / "x")
+    for url in ("file:///etc/passwd", "ftp://localhost/x", "corpus.bin"):
+        with pytest.raises(UserError, match="only http and https"):
+            download(url, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("checksum", ["", SHA256[7:], "crc32:00000000", "sha256:" + "g" * 64, "sha1:" + "0" * 64])
+def test_a_malformed_checksum_is_refused_before_the_download(server: Server, tmp_path: Path, checksum: str) -> None:
+    with pytest.raises(UserError, match="checksum"):
+        download(server.url, tmp_path / "x", checksum)
+    assert server.sent == []
