@@ -38,7 +38,13 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     ax.axhline(0, color="0.85", linewidth=0.6, zorder=0)
     ax.axvline(0, color="0.85", linewidth=0.6, zorder=0)
     ax.plot(parts["circle"]["v_1"], parts["circle"]["v_2"], color=GREY, label=r"$\Vert v\Vert_2=1$")
-    ax.plot(parts["diamond"]["v_1"], parts["diamond"]["v_2"], color="0.2", linestyle="--", label=r"$\Vert v\Vert_1=1$")
+    ax.plot(
+        parts["diamond"]["v_1"],
+        parts["diamond"]["v_2"],
+        color="0.2",
+        linestyle="--",
+        label=r"$\Vert v\Vert_1=1$ (arrow length: $\chi$)",
+    )
     for name, color, value in (("sparse", orange, "1"), ("dense", blue, r"1/\sqrt{2}")):
         inner, outer = parts[name].iloc[0], parts[name].iloc[1]
         ax.plot([0, outer["v_1"]], [0, outer["v_2"]], color=color, linestyle=":", label="_nolegend_")

@@ -110,7 +110,7 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
     figure.legend(handles, names, loc="outside upper center", ncols=len(names), columnspacing=1.2)
 
     # Each line's name at its end, moved apart where they would overlap and then tied to the line.
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     gap = 1.3 * style.font_size / (ax.get_position().height * figure.get_figheight() * 72)
     span = limits.max() - limits.min()
     places = spread([(rho - limits.min()) / span for *_, rho in ends], gap, 0, 1)

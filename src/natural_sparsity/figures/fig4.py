@@ -84,7 +84,8 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
     gradient = f"{ARROWS['target']}$({SYMBOLS['grad_h_2']})$"
     ax.set_ylabel(f"{gradient}: correlation of\nmean {name} with frequency\n({STATISTICS[statistic]})")
     if missing:
-        ax.set_title("\n".join(missing), color="0.2", style="italic", loc="left", fontsize=0.875 * style.font_size)
+        note = {"color": "0.2", "style": "italic", "fontsize": 0.875 * style.font_size}
+        figure.suptitle("\n".join(missing), x=0.02, horizontalalignment="left", **note)
     handles, names = ax.get_legend_handles_labels()
     if dropped is not None:
         handles, names = [*handles, dropped], [*names, "learning rate lowered"]
