@@ -1,0 +1,26 @@
+# From a Wikipedia dump to the figures of Saphra & Lopez 2019 (arXiv 1908.01817). See README.md.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/tagging.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/probing.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.figures.input,
+
+
+onsuccess:
+    print("\n".join(["Figures are in:", *figure_folders()]), file=sys.stderr)

@@ -1,0 +1,108 @@
+"""The configuration, checked before any job starts: the schema, and what a schema cannot say."""
+
+import difflib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+from jsonschema.exceptions import ValidationError, best_match
+
+from natural_sparsity.errors import UserError
+from natural_sparsity.tagging.tag import find_model
+
+Config = dict[str, Any]
+
+
+def validate(config: Config, schema_path: Path) -> Config:
+    """Return ``config`` with the schema's defaults filled in.
+
+    Raises:
+        UserError: one line with the key, what is wrong with it, and the mend.
+    """
+    schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    error = best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if error is not None:
+        raise UserError(explain(error))
+    config = with_defaults(schema, config, schema["$defs"])
+    check_runs(config)
+    for name in {run["corpus"] for run in config["runs"]}:
+        check_corpus(f"corpora.{name}", config["corpora"][name])
+    return config
+
+
+def explain(error: ValidationError) -> str:
+    """One line for a schema violation."""
+    key = ".".join(str(part) for part in error.absolute_path) or "configuration"
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = sorted(set(error.instance) - set(known))[0]
+        close = difflib.get_close_matches(unknown, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(known)}"
+        return f"{key}: unknown key {unknown!r}; {hint}"
+    if key.endswith(".source") and error.validator in ("oneOf", "required"):
+        return f"{key}: give url and checksum, or path, or package and file"
+    if "propertyNames" in error.absolute_schema_path:
+        return f"{key}: {error.instance!r} cannot name a block; use letters, digits, - and _ (not corpus or figures)"
+    return f"{key}: {error.message}"
+
+
+def with_defaults(schema: Config, value: Any, definitions: Config) -> Any:
+    """A copy of ``value`` in which absent keys have the schema's defaults, at every depth."""
+    if "$ref" in schema:
+        schema = {**definitions[schema["$ref"].removeprefix("#/$defs/")], **schema}
+    if isinstance(value, list):
+        return [with_defaults(schema.get("items", {}), item, definitions) for item in value]
+    if not isinstance(value, dict):
+        return value
+    properties = schema.get("properties", {})
+    absent = {key: entry["default"] for key, entry in properties.items() if "default" in entry and key not in value}
+    others = schema.get("additionalProperties") or {}
+    return {
+        key: with_defaults(properties.get(key, others), entry, definitions)
+        for key, entry in {**value, **absent}.items()
+    }
+
+
+def check_runs(config: Config) -> None:
+    """Runs name corpora and models that exist, and no two runs are the same."""
+    seen: dict[tuple[str, str, int], int] = {}
+    for i, run in enumerate(config["runs"]):
+        for kind, blocks in (("corpus", "corpora"), ("model", "models")):
+            if run[kind] not in config[blocks]:
+                known = ", ".join(config[blocks])
+                raise UserError(f"runs.{i}.{kind}: {run[kind]!r} is not among {blocks} ({known})")
+        for seed in run["seeds"]:
+            other = seen.setdefault((run["corpus"], run["model"], seed), i)
+            if other != i:
+                raise UserError(f"runs.{i}: {run['corpus']}/{run['model']}/seed{seed} is already in runs.{other}")
+
+
+def check_corpus(key: str, corpus: Config) -> None:
+    """The source is there, the fractions sum to 1, the spaCy model is installed."""
+    fractions = [corpus["split"][name] for name in ("train", "dev", "test")]
+    if abs(sum(fractions) - 1) > 1e-9:
+        raise UserError(f"{key}.split: {' + '.join(map(str, fractions))} = {sum(fractions):g}, not 1")
+    for path in source_paths(key, corpus["source"]):
+        if not path.exists():
+            raise UserError(f"{key}.source: {path} does not exist")
+    try:
+        find_model(corpus["tagging"]["model"])
+    except UserError as error:
+        raise UserError(f"{key}.tagging.model: {error}") from error
+
+
+def source_paths(key: str, source: Config) -> Iterator[Path]:
+    """The local files or folders of a source; none for one that is downloaded."""
+    if "package" in source:
+        package = find_spec(source["package"])
+        if package is None or not package.submodule_search_locations:
+            raise UserError(
+                f"{key}.source.package: {source['package']} is not installed; pip install {source['package']}"
+            )
+        yield Path(package.submodule_search_locations[0], source["file"])
+    elif "path" in source:
+        paths = source["path"]
+        yield from map(Path, [paths] if isinstance(paths, str) else paths)

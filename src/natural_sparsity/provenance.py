@@ -1,0 +1,64 @@
+"""What a product was made with: a digest of the code that a command runs.
+
+Snakemake sees a changed rule, not a changed module behind it. So each rule has this digest among its parameters, and
+a step whose code changed runs again, with all that depends on it; comments and docstrings do not count.
+"""
+
+import ast
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGE = "natural_sparsity"
+# Reporting, not results: a change here must not train a model again.
+LEFT_OUT = {f"{PACKAGE}.errors", f"{PACKAGE}.progress"}
+
+
+def code_digest(module: str) -> str:
+    """A digest (16 hexadecimal digits) of ``module`` and of every module of the package that it imports."""
+    digest = hashlib.sha256()
+    for name, tree in sorted(imported_modules(module).items()):
+        digest.update(f"{name}\n{ast.unparse(without_docstrings(tree))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def imported_modules(module: str) -> dict[str, ast.Module]:
+    """The syntax trees of ``module`` and of all that it imports from the package, by name."""
+    trees: dict[str, ast.Module] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        spec = find_spec(name) if name not in trees and name not in LEFT_OUT else None
+        if spec is None or spec.origin is None:
+            continue
+        trees[name] = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        for node in ast.walk(trees[name]):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
+                # "from package import name": the name may be a module or something in one.
+                submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+                waiting += [node.module, *(sub for sub in submodules if is_module(sub))]
+            elif isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names if alias.name.startswith(PACKAGE)]
+    return trees
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name below the package is a module, told from the files alone."""
+    parent, _, last = name.rpartition(".")
+    spec = find_spec(parent)
+    folders = spec.submodule_search_locations if spec else None
+    return any((Path(folder) / f"{last}.py").exists() or (Path(folder) / last).is_dir() for folder in folders or [])
+
+
+def without_docstrings(tree: ast.Module) -> ast.Module:
+    """The tree less the docstrings of its module, classes and functions (comments are not in it anyway)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+    return tree

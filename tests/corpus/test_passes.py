@@ -1,0 +1,183 @@
+"""Index, filter, split, vocabulary and encode on real text, against plain Python over lists of words."""
+
+import argparse
+import importlib.util
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import zstandard
+
+from natural_sparsity import files
+from natural_sparsity.corpus import encode, filter, index, shards, split, vocabulary
+from natural_sparsity.errors import UserError
+
+MIN_COUNT = 20
+FRACTIONS = [0.6, 0.2, 0.2]
+
+
+@pytest.fixture(scope="module")
+def documents():
+    """The news articles that gensim carries: {id: sentences, each a list of lowercased words}."""
+    [folder] = importlib.util.find_spec("gensim").submodule_search_locations
+    lines = Path(folder, "test/test_data/lee_background.cor").read_text().lower().splitlines()
+    return {
+        f"news {i}": [sentence.split() for sentence in line.split(".") if sentence.split()]
+        for i, line in enumerate(lines)
+    }
+
+
+def write_shards(folder, documents, n):
+    """What the sentences step writes: document i in shard i % n."""
+    for k in range(n):
+        own = [(i, key, sentences) for i, (key, sentences) in enumerate(documents.items()) if i % n == k]
+        text = "".join(" ".join(words) + "\n" for _, _, sentences in own for words in sentences)
+        (folder / f"{k}.txt.zst").write_bytes(zstandard.compress(text.encode()))
+        frame = pd.DataFrame([(i, key, len(s)) for i, key, s in own], columns=["index", "id", "sentences"])
+        files.write_parquet(folder / f"{k}.documents.parquet", frame)
+
+
+def run_passes(folder, documents, n, min_count=MIN_COUNT):
+    """Run all five commands on ``n`` shards."""
+    write_shards(folder, documents, n)
+
+    def each(suffix):
+        return [folder / f"{k}.{suffix}" for k in range(n)]
+
+    for text, types, tokens, lengths in zip(
+        each("txt.zst"), each("types.parquet"), each("tokens.npy"), each("lengths.npy"), strict=True
+    ):
+        index.run(argparse.Namespace(text=text, types=types, tokens=tokens, lengths=lengths))
+    common = {
+        "types": each("types.parquet"),
+        "tokens": each("tokens.npy"),
+        "lengths": each("lengths.npy"),
+        "documents": each("documents.parquet"),
+        "kept": each("kept.npy"),
+        "assignment": each("assignment.npy"),
+        "min_count": min_count,
+        "fractions": FRACTIONS,
+        "seed": 1,
+        "counts": folder / "types.parquet",
+        "vocabulary": folder / "vocabulary.parquet",
+        "train": folder / "train.npy",
+        "dev": folder / "dev.npy",
+        "test": folder / "test.npy",
+        "summary": folder / "summary.json",
+    }
+    filter.run(argparse.Namespace(**common, output=folder / "types.parquet"))
+    split.run(argparse.Namespace(**common))
+    vocabulary.run(argparse.Namespace(**common, output=folder / "vocabulary.parquet"))
+    encode.run(argparse.Namespace(**common))
+
+
+def plain(documents, min_count=MIN_COUNT):
+    """The same by loops: the vocabulary with training counts, and each split's words."""
+    counts = Counter(word for sentences in documents.values() for words in sentences for word in words)
+    kept = {
+        key: [s for s in sentences if all(counts[w] >= min_count for w in s)] for key, sentences in documents.items()
+    }
+    recount = Counter(word for sentences in kept.values() for words in sentences for word in words)
+    known = {word for word, count in recount.items() if count >= min_count}
+    streams = {"train": [], "dev": [], "test": []}
+    for key, sentences in kept.items():
+        name = ["train", "dev", "test"][split.split_of(key, FRACTIONS, 1) - 1]
+        for words in sentences:
+            streams[name] += [word if word in known else "<unk>" for word in words] + ["<eos>"]
+    return known, streams
+
+
+@pytest.fixture(params=[1, 3], ids=["one shard", "three shards"])
+def passes(request, tmp_path, documents, monkeypatch):
+    monkeypatch.setattr(shards, "TOKENS_A_BLOCK", 1000)  # many blocks, whose ends fall anywhere
+    monkeypatch.setattr(index, "LINES_A_BLOCK", 100)
+    run_passes(tmp_path, documents, request.param)
+    return tmp_path
+
+
+def test_streams_equal_plain_python(passes, documents):
+    known, streams = plain(documents)
+    words = files.read_parquet(passes / "vocabulary.parquet", ["id", "word", "count"])
+    assert list(words["id"]) == list(range(len(words)))
+    assert list(words["word"][:2]) == ["<unk>", "<eos>"]
+    assert set(words["word"][2:]) == known
+    assert streams["train"].count("<unk>") > 0, "the recount found nothing, so the test shows nothing"
+    for name, expected in streams.items():
+        stream = np.load(passes / f"{name}.npy")
+        assert stream.dtype == np.uint8 if len(words) <= 256 else np.uint16
+        assert [words["word"][i] for i in stream] == expected
+    training = Counter(streams["train"])
+    assert dict(zip(words["word"], words["count"], strict=True)) == {word: training[word] for word in words["word"]}
+    assert words["count"][2:].is_monotonic_decreasing
+
+
+def test_summary_counts(passes, documents):
+    _, streams = plain(documents)
+    summary = files.read_json(passes / "summary.json")
+    assert summary["tokens"] == sum(len(words) for sentences in documents.values() for words in sentences)
+    assert summary["documents"] == len(documents)
+    for name, stream in streams.items():
+        assert summary[f"{name}_tokens"] == len(stream)
+        assert summary[f"{name}_unk_fraction"] == pytest.approx(stream.count("<unk>") / len(stream))
+
+
+def test_a_documents_split_does_not_depend_on_the_others(tmp_path, documents):
+    few = dict(list(documents.items())[:150])
+    run_passes(tmp_path, few, 2, min_count=1)
+    text = {key: [" ".join(s) for s in sentences] for key, sentences in few.items()}
+    words = files.read_parquet(tmp_path / "vocabulary.parquet", ["word"])["word"]
+    for name, value in split.SPLITS.items():
+        stream = " ".join(words[i] for i in np.load(tmp_path / f"{name}.npy"))
+        expected = [s for key in few if split.split_of(key, FRACTIONS, 1) == value for s in text[key]]
+        assert stream == " ".join(f"{s} <eos>" for s in expected)
+
+
+def test_split_fractions_and_seed(documents):
+    ids = [f"document {i}" for i in range(20_000)]
+    for seed in (1, 2):
+        shares = np.bincount([split.split_of(i, FRACTIONS, seed) for i in ids], minlength=4)[1:] / len(ids)
+        np.testing.assert_allclose(shares, FRACTIONS, atol=0.015)
+    assert [split.split_of(i, FRACTIONS, 1) for i in ids] != [split.split_of(i, FRACTIONS, 2) for i in ids]
+
+
+def test_more_than_65536_words_need_four_bytes(tmp_path):
+    many = {f"d{i}": [[f"w{j}" for j in range(i * 700, (i + 1) * 700)]] for i in range(100)}
+    run_passes(tmp_path, many, 2, min_count=1)
+    assert np.load(tmp_path / "train.npy").dtype == np.uint32
+
+
+def test_min_count_that_drops_everything_is_refused(tmp_path, documents):
+    with pytest.raises(UserError, match=r"min_count: 999999 filters every sentence away .* lower it"):
+        run_passes(tmp_path, documents, 2, min_count=999_999)
+    assert not (tmp_path / "types.parquet").exists()
+
+
+def test_a_split_without_sentences_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no sentence fell into"):
+        run_passes(tmp_path, {"only": [["a", "b"]]}, 1, min_count=1)
+
+
+def test_a_corpus_without_tokens_is_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no tokens"):
+        run_passes(tmp_path, {}, 1)
+
+
+def test_the_reserved_words_are_refused(tmp_path, documents):
+    with pytest.raises(UserError, match=r"holds '<unk>', which is reserved"):
+        run_passes(tmp_path, {**documents, "odd": [["<unk>"]]}, 1, min_count=1)
+
+
+def test_files_that_do_not_fit_together_are_refused(passes):
+    files.write_array(passes / "0.lengths.npy", np.array([1, 2, 3], np.uint32))
+    with pytest.raises(UserError, match=r"0\.lengths\.npy: counts 6 tokens, but .*0\.tokens\.npy has"):
+        shards.Shard.open(passes / "0.tokens.npy", passes / "0.lengths.npy")
+
+
+def test_truncated_files_are_named(passes):
+    for name in ("0.tokens.npy", "vocabulary.parquet"):
+        path = passes / name
+        path.write_bytes(path.read_bytes()[:-40])
+        with pytest.raises(UserError, match=f"{name}: not a readable"):
+            files.read_array(path) if name.endswith("npy") else files.read_parquet(path, ["id"])

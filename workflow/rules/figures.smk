@@ -1,0 +1,189 @@
+# The figures of every run, and a target by name for each: `snakemake --cores 1 fig2`.
+
+
+rule draw_chi:
+    output:
+        multiext("results/figures/chi", ".pdf", ".png", ".csv"),
+    log:
+        "results/figures/logs/chi.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("chi"),
+    shell:
+        "natural-sparsity draw chi --style {params.style:q} --output results/figures/chi 2> {log}"
+
+
+rule draw_training:
+    input:
+        checkpoints=of_epochs(rules.train_epoch.output.state),
+    output:
+        multiext(f"{RUN}/figures/training", ".pdf", ".png", ".csv"),
+    log:
+        f"{RUN}/logs/draw/training.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("training"),
+        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
+    shell:
+        "natural-sparsity draw training --checkpoints {input.checkpoints}"
+        " --style {params.style:q} --output {params.stem} 2> {log}"
+
+
+rule draw_fig2:
+    input:
+        probes=of_epochs(rules.probe.output[0]),
+        words=rules.words.output[0],
+    output:
+        multiext(f"{RUN}/figures/fig2", ".pdf", ".png", ".csv"),
+    log:
+        f"{RUN}/logs/draw/fig2.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("fig2"),
+        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
+        min_count=block("corpora", "thresholds", "fig2"),
+    shell:
+        "natural-sparsity draw fig2 --probes {input.probes} --words {input.words} --min-count {params.min_count}"
+        " --style {params.style:q} --output {params.stem} 2> {log}"
+
+
+rule draw_fig3a:
+    input:
+        correlations=rules.correlate.output[0],
+        checkpoints=of_epochs(rules.train_epoch.output.state),
+    output:
+        multiext(f"{RUN}/figures/fig3a", ".pdf", ".png", ".csv"),
+    log:
+        f"{RUN}/logs/draw/fig3a.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("fig3a"),
+        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
+    shell:
+        "natural-sparsity draw fig3a --correlations {input.correlations} --checkpoints {input.checkpoints}"
+        " --style {params.style:q} --output {params.stem} 2> {log}"
+
+
+rule draw_fig3b:
+    input:
+        correlations=rules.correlate.output[0],
+        checkpoints=of_epochs(rules.train_epoch.output.state),
+    output:
+        multiext(f"{RUN}/figures/fig3b", ".pdf", ".png", ".csv"),
+    log:
+        f"{RUN}/logs/draw/fig3b.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("fig3b"),
+        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
+    shell:
+        "natural-sparsity draw fig3b --correlations {input.correlations} --checkpoints {input.checkpoints}"
+        " --style {params.style:q} --output {params.stem} 2> {log}"
+
+
+rule draw_fig4:
+    input:
+        correlations=rules.correlate.output[0],
+        checkpoints=of_epochs(rules.train_epoch.output.state),
+        words=rules.words.output[0],
+    output:
+        multiext(f"{RUN}/figures/fig4", ".pdf", ".png", ".csv"),
+    log:
+        f"{RUN}/logs/draw/fig4.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("fig4"),
+        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
+    shell:
+        "natural-sparsity draw fig4 --correlations {input.correlations} --checkpoints {input.checkpoints} --words {input.words}"
+        " --style {params.style:q} --output {params.stem} 2> {log}"
+
+
+rule draw_fig5:
+    input:
+        probes=last_epoch(rules.probe.output[0]),
+        words=rules.words.output[0],
+    output:
+        multiext(f"{RUN}/figures/fig5", ".pdf", ".png", ".csv"),
+    log:
+        f"{RUN}/logs/draw/fig5.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("fig5"),
+        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
+        min_count=block("corpora", "thresholds", "fig5"),
+    shell:
+        "natural-sparsity draw fig5 --probes {input.probes} --words {input.words} --min-count {params.min_count}"
+        " --style {params.style:q} --output {params.stem} 2> {log}"
+
+
+# Targets by name.
+localrules:
+    chi,
+    training,
+    fig2,
+    fig3a,
+    fig3b,
+    fig4,
+    fig5,
+    figures,
+
+
+rule chi:
+    input:
+        rules.draw_chi.output,
+
+
+rule training:
+    input:
+        of_runs(rules.draw_training.output),
+
+
+rule fig2:
+    input:
+        of_runs(rules.draw_fig2.output),
+
+
+rule fig3a:
+    input:
+        of_runs(rules.draw_fig3a.output),
+
+
+rule fig3b:
+    input:
+        of_runs(rules.draw_fig3b.output),
+
+
+rule fig4:
+    input:
+        of_runs(rules.draw_fig4.output),
+
+
+rule fig5:
+    input:
+        of_runs(rules.draw_fig5.output),
+
+
+rule figures:
+    input:
+        rules.chi.input,
+        rules.training.input,
+        rules.fig2.input,
+        rules.fig3a.input,
+        rules.fig3b.input,
+        rules.fig4.input,
+        rules.fig5.input,

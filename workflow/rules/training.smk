@@ -1,0 +1,52 @@
+# One job an epoch: epoch k is a function of checkpoint k-1, so that raising the number of epochs trains only new ones.
+
+
+rule initialise:
+    input:
+        vocabulary=rules.vocabulary.output,
+    output:
+        parameters=f"{RUN}/init/parameters.safetensors",
+        state=f"{RUN}/init/state.json",
+    log:
+        f"{RUN}/logs/initialise.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.training.initialise"),
+        architecture=block("models", "architecture"),
+        training=block("models", "training"),
+    shell:
+        "natural-sparsity initialise --vocabulary {input.vocabulary} --architecture {params.architecture:q}"
+        " --training {params.training:q} --seed {wildcards.seed}"
+        " --parameters {output.parameters} --state {output.state} 2> {log}"
+
+
+rule train_epoch:
+    input:
+        train=rules.encode.output.train,
+        dev=rules.encode.output.dev,
+        parameters=checkpoint_before("parameters.safetensors"),
+        state=checkpoint_before("state.json"),
+    output:
+        parameters=f"{RUN}/epoch{{epoch}}/parameters.safetensors",
+        state=f"{RUN}/epoch{{epoch}}/state.json",
+    log:
+        f"{RUN}/logs/train/epoch{{epoch}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/train/epoch{{epoch}}.tsv"
+    # The chain of epochs is the longest path: it goes before the probes, which wait for nobody.
+    priority: 100
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    threads: 1
+    resources:
+        gpu=GPUS,
+        device=config["device"],
+        runtime=12 * 60,
+    params:
+        code=code_digest("natural_sparsity.training.train"),
+        training=block("models", "training"),
+    shell:
+        "natural-sparsity train --train {input.train} --dev {input.dev} --from-parameters {input.parameters}"
+        " --from-state {input.state} --training {params.training:q} --device {resources.device} --threads {threads}"
+        " --parameters {output.parameters} --state {output.state} 2> {log}"
