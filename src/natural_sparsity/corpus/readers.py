@@ -1,0 +1,329 @@
+"""Documents from a corpus in any supported format: MediaWiki dumps, WikiExtractor's output, plain text.
+
+Everything is read as a stream: memory is bounded by the largest document, whatever the size of the corpus.
+"""
+
+import bz2
+import gzip
+import hashlib
+import html
+import io
+import json
+import lzma
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+from xml.parsers import expat
+
+import zstandard
+
+from natural_sparsity.errors import UserError
+
+FORMATS = ["auto", "mediawiki", "wikiextractor", "text"]
+Markup = Literal["mediawiki", "none"]
+BYTES_A_READ = 1 << 16
+BYTES_A_ZSTD_STEP = 256  # compressed; at most 64 blocks of 4 bytes that make 128 KiB each, hence 8 MiB
+BYTES_TO_SNIFF = 1024
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document. ``id`` is its own: it depends on no other document, and so neither does the document's split."""
+
+    id: str
+    title: str
+    text: str
+    markup: Markup
+
+
+# ---------------------------------------------------------------------------------------------------------- streams
+
+
+class _Zstd(io.RawIOBase):
+    """A zstd file of one or more frames. zstandard's own reader takes a truncated frame for a short one."""
+
+    def __init__(self, path: Path):
+        self.file, self.frame, self.fed, self.buffer = path.open("rb"), self._frame(), False, memoryview(b"")
+
+    def _frame(self) -> Any:
+        return zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        while not self.buffer:
+            if self.frame.eof:
+                block, self.frame, self.fed = self.frame.unused_data, self._frame(), False
+            else:
+                block = b""
+            block = block or self.file.read(BYTES_A_ZSTD_STEP)
+            if not block:
+                if self.fed:
+                    raise EOFError("the compressed file ends within a frame")
+                return 0
+            self.buffer, self.fed = memoryview(self.frame.decompress(block)), True
+        n_bytes = min(len(target), len(self.buffer))
+        target[:n_bytes] = self.buffer[:n_bytes]
+        self.buffer = self.buffer[n_bytes:]
+        return n_bytes
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+class _Checked(io.RawIOBase):
+    """A stream whose failures name its file."""
+
+    def __init__(self, path: Path, inner: Any):
+        self.path, self.inner = path, inner
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        try:
+            return self.inner.readinto(target)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
+            raise UserError(f"{self.path}: truncated or damaged ({error}); obtain the file again") from error
+
+    def close(self) -> None:
+        self.inner.close()
+        super().close()
+
+
+OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zst": _Zstd}
+
+
+def open_compressed(path: Path) -> IO[bytes]:
+    """Open a file for reading, decompressed if its suffix is ``.gz``, ``.bz2``, ``.xz`` or ``.zst``.
+
+    Raises:
+        UserError: the file cannot be opened; or, from a read, it is truncated or damaged.
+    """
+    opener = OPENERS.get(path.suffix.lower(), lambda path: path.open("rb"))
+    try:
+        return io.BufferedReader(_Checked(path, opener(path)), BYTES_A_READ)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened ({error.strerror})") from error
+
+
+def _decode(line: bytes, path: Path, offset: int) -> str:
+    """Decode UTF-8 found at ``offset`` of the decompressed file."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {offset + error.start} is not UTF-8; convert the file to UTF-8") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (byte offset, line without its end) of a UTF-8 file. Only ``\\n`` and ``\\r\\n`` end a line."""
+    with open_compressed(path) as stream:
+        offset = 0
+        for line in stream:
+            text = _decode(line, path, offset)
+            yield offset, (text if offset else text.removeprefix("\ufeff")).rstrip("\r\n")
+            offset += len(line)
+
+
+# ---------------------------------------------------------------------------------------------------------- formats
+
+
+def read_documents(path: Path, format: str = "auto", skipped: Counter[str] | None = None) -> Iterator[Document]:
+    """Yield the documents of a file, or of all files in a folder and its subfolders, sorted by path; no hidden ones.
+
+    Args:
+        path: a file or a folder. Compression is known by the suffix, for every format.
+        format: one of ``FORMATS``; ``auto`` looks at the beginning of each file.
+        skipped: counts, by reason, what a file holds that is no document.
+
+    Raises:
+        UserError: nothing there, or a file that is damaged, not UTF-8 or not in its format; names the file, and the
+            byte offset in the decompressed file.
+    """
+    if format not in FORMATS:
+        raise UserError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
+    skipped = Counter() if skipped is None else skipped
+    if not path.is_dir():
+        yield from _read_file(path, format, skipped, None)
+        return
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        relative = file.relative_to(path)
+        if not any(part.startswith(".") for part in relative.parts):
+            yield from _read_file(file, format, skipped, relative.as_posix())
+
+
+def _read_file(path: Path, format: str, skipped: Counter[str], relative: str | None) -> Iterator[Document]:
+    format = sniff(path) if format == "auto" else format
+    if format == "mediawiki":
+        yield from _mediawiki(path, skipped)
+    elif format == "wikiextractor":
+        yield from _wikiextractor(path, skipped)
+    elif relative is None:
+        yield from _paragraphs(path)
+    else:
+        with open_compressed(path) as stream:
+            text = _decode(stream.read(), path, 0).removeprefix("\ufeff")
+        if text.strip():
+            yield Document(relative, Path(relative).name, text, "none")
+        else:
+            skipped["empty"] += 1
+
+
+def sniff(path: Path) -> str:
+    """Tell a file's format by its first bytes; ``text`` if it is no other."""
+    with open_compressed(path) as stream:
+        start = stream.read(BYTES_TO_SNIFF).removeprefix(BOM).lstrip()
+    if re.match(rb"<(\?xml|!DOCTYPE|mediawiki)\b", start):
+        return "mediawiki"
+    if re.match(rb'<doc id="|\{\s*"(id|revid|url|title|text)"\s*:', start):
+        return "wikiextractor"
+    return "text"
+
+
+class _MediaWiki:
+    """The handlers of the XML parser: they keep the page at hand and nothing else."""
+
+    FIELDS = {"page/title": "title", "page/ns": "ns", "page/id": "id", "page/revision/text": "text"}
+
+    def __init__(self, path: Path, skipped: Counter[str]):
+        self.path, self.skipped = path, skipped
+        self.stack: list[str] = []
+        self.fields: dict[str, list[str]] = {}
+        self.field: list[str] | None = None
+        self.redirect = False
+        self.documents: list[Document] = []
+
+    def start(self, name: str, _: dict[str, str]) -> None:
+        if not self.stack and name != "mediawiki":
+            raise UserError(f"{self.path}: the XML is <{name}>, not a <mediawiki> dump; name the right format")
+        self.stack.append(name)
+        if len(self.stack) == 2:
+            self.fields, self.redirect = {}, False
+        elif name == "redirect" and len(self.stack) == 3:
+            self.redirect = True
+        key = self.FIELDS.get("/".join(self.stack[1:])) if len(self.stack) < 5 else None
+        self.field = [] if key else None
+        if key and self.field is not None:
+            self.fields[key] = self.field  # of a page with its whole history the last text, the newest, stays
+
+    def data(self, data: str) -> None:
+        if self.field is not None:
+            self.field.append(data)
+
+    def end(self, name: str) -> None:
+        self.stack.pop()
+        self.field = None
+        if name != "page" or len(self.stack) != 1:
+            return
+        page = {key: "".join(parts) for key, parts in self.fields.items()}
+        missing = [key for key in ("title", "id") if not page.get(key)]
+        if missing:
+            raise UserError(f"{self.path}: a page has no {missing[0]} (title {page.get('title')!r})")
+        if page.get("ns", "0") != "0":
+            self.skipped["other namespace"] += 1
+        elif self.redirect:
+            self.skipped["redirect"] += 1
+        elif not page.get("text", "").strip():
+            self.skipped["empty"] += 1
+        else:
+            self.documents.append(Document(page["id"], page["title"], page["text"], "mediawiki"))
+
+    def doctype(self, *_: object) -> None:
+        raise UserError(f"{self.path}: has a DOCTYPE, which no MediaWiki dump has and which may declare entities")
+
+
+def _mediawiki(path: Path, skipped: Counter[str]) -> Iterator[Document]:
+    """Pages of the main namespace that are no redirects and not empty."""
+    # The encoding is given so that no declaration in the file changes it.
+    parser = expat.ParserCreate("UTF-8")
+    parser.buffer_text = True
+    handlers = _MediaWiki(path, skipped)
+    parser.StartElementHandler, parser.EndElementHandler = handlers.start, handlers.end
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = handlers.data, handlers.doctype
+    with open_compressed(path) as stream:
+        block = None
+        while block != b"":
+            block = stream.read(BYTES_A_READ)
+            try:
+                parser.Parse(block, not block)
+            except expat.ExpatError as error:
+                reason = expat.errors.messages[error.code]
+                at = parser.ErrorByteIndex
+                raise UserError(f"{path}: byte {at}: {reason}; the dump is damaged or not UTF-8") from error
+            yield from handlers.documents
+            handlers.documents.clear()
+
+
+def _wikiextractor(path: Path, skipped: Counter[str]) -> Iterator[Document]:
+    """``<doc id= url= title=>`` … ``</doc>``, or one JSON object with id, title and text a line."""
+    header: re.Match[str] | None = None
+    started = 0
+    body: list[str] = []
+    for offset, line in _lines(path):
+        if header is None and line.startswith("{"):
+            document = _from_json(line, path, offset)
+        elif header is None:
+            header, started = re.fullmatch(r'<doc id="([^"]*)".*? title="(.*)">\s*', line), offset
+            if header is None and line.strip():
+                raise UserError(f'{path}: byte {offset}: expected <doc id="…" url="…" title="…"> or a JSON object')
+            continue
+        elif line.strip() != "</doc>":
+            if line.startswith('<doc id="'):
+                raise UserError(f"{path}: byte {offset}: the document before has no </doc>; the file is damaged")
+            body.append(line)
+            continue
+        else:
+            document = _extracted(header[1], header[2], body)
+            header, body = None, []
+        if document.text:
+            yield document
+        else:
+            skipped["empty"] += 1
+    if header is not None:
+        raise UserError(f"{path}: byte {started}: this document has no </doc>; the file is truncated")
+
+
+def _extracted(id_: str, title: str, lines: list[str]) -> Document:
+    """A document of WikiExtractor, which escapes ``<``, ``>`` and ``&`` and puts the title on the first line."""
+    title, lines = html.unescape(title), [html.unescape(line) for line in lines]
+    if lines and lines[0].strip() == title:
+        lines = lines[1:]
+    return Document(id_, title, "\n".join(lines).strip(), "none")
+
+
+def _from_json(line: str, path: Path, offset: int) -> Document:
+    try:
+        value = json.loads(line)
+        if "\\u" in line:
+            json.dumps(value, ensure_ascii=False).encode()  # fails for a lone surrogate, which UTF-8 cannot hold
+    except ValueError as error:
+        raise UserError(f"{path}: byte {offset}: not a JSON object ({error})") from error
+    for key in ("id", "text"):
+        if not isinstance(value.get(key), str | int):
+            raise UserError(f"{path}: byte {offset}: the JSON object has no {key!r}")
+    return _extracted(str(value["id"]), str(value.get("title", "")), str(value["text"]).split("\n"))
+
+
+def _paragraphs(path: Path) -> Iterator[Document]:
+    """Documents separated by blank lines. The id is a hash of the text: a document has nothing else of its own."""
+    paragraph: list[str] = []
+    for _, line in _lines(path):
+        if line.strip():
+            paragraph.append(line)
+        elif paragraph:
+            yield _paragraph(paragraph)
+            paragraph = []
+    if paragraph:
+        yield _paragraph(paragraph)
+
+
+def _paragraph(lines: list[str]) -> Document:
+    text = "\n".join(lines)
+    return Document(hashlib.sha1(text.encode()).hexdigest()[:16], "", text, "none")
