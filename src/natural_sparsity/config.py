@@ -45,6 +45,8 @@ def explain(error: ValidationError) -> str:
     if key.endswith(".source") and error.validator in ("oneOf", "required"):
         return f"{key}: give url and checksum, or path, or package and file"
     if "propertyNames" in error.absolute_schema_path:
+        if error.validator == "enum":
+            return f"{key}: unknown key {error.instance!r}; the keys here are {', '.join(error.validator_value)}"
         return f"{key}: {error.instance!r} cannot name a block; use letters, digits, - and _ (not corpus or figures)"
     return f"{key}: {error.message}"
 

@@ -113,7 +113,8 @@ def checkpoint_before(name):
 
 def style(figure):
     """The style of a figure as JSON: its own entry over the one for all."""
-    return json.dumps({**config["figures"]["all"], **config["figures"][figure]})
+    styles = config["figures"]
+    return json.dumps({**styles.get("all", {}), **styles.get(figure, {})})
 
 
 def of_runs(pattern):

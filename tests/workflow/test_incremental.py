@@ -1,0 +1,102 @@
+"""What a rerun does, proved by the jobs that Snakemake plans."""
+
+import shutil
+
+import pytest
+from conftest import ROOT
+
+RUN = "results/tiny/small/seed1"
+FROM_PROBES = {"correlate": 1, "draw_fig2": 1, "draw_fig3a": 1, "draw_fig3b": 1, "draw_fig4": 1, "draw_fig5": 1}
+
+
+def corpus(**changes):
+    return {"corpora": {"tiny": changes}}
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.planned() == {}
+
+
+def test_more_epochs_train_and_probe_only_the_new_ones(finished):
+    changes = {"runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 5}]}
+    expected = {"train_epoch": 3, "probe": 3, "draw_training": 1, **FROM_PROBES}
+    assert finished.planned(changes=changes) == expected
+
+
+def test_fewer_epochs_redraw_and_train_nothing(finished):
+    planned = finished.planned(changes={"runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 1}]})
+    assert planned == {"draw_training": 1, **FROM_PROBES}
+
+
+def test_another_seed_leaves_the_text_and_the_first_seed_alone(finished):
+    planned = finished.planned(changes={"runs": [{"corpus": "tiny", "model": "small", "seeds": [1, 2], "epochs": 2}]})
+    assert planned == {"initialise": 1, "train_epoch": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}
+
+
+@pytest.mark.parametrize("figure", ["fig2", "fig3a", "fig3b", "fig4", "fig5", "training", "chi"])
+def test_a_figures_style_redraws_that_figure_alone(finished, figure):
+    assert finished.planned(changes={"figures": {figure: {"width": 4}}}) == {f"draw_{figure}": 1}
+
+
+def test_a_threshold_redraws_its_figure_alone(finished):
+    assert finished.planned(changes=corpus(thresholds={"fig2": 31})) == {"draw_fig2": 1}
+
+
+def test_a_changed_probe_setting_retrains_nothing(finished):
+    assert finished.planned(changes={"probe": {"dropout": True}}) == {"probe": 2, **FROM_PROBES}
+
+
+def test_a_changed_learning_rate_leaves_the_text_alone(finished):
+    planned = finished.planned(changes={"models": {"small": {"training": {"learning_rate": 4}}}})
+    assert planned == {"initialise": 1, "train_epoch": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}
+
+
+def test_a_changed_min_count_reruns_from_the_filter_on(finished):
+    planned = finished.planned(changes=corpus(min_count=4))
+    assert not {"documents", "sentences", "index", "draw_chi"} & set(planned)
+    assert {"filter", "split", "vocabulary", "encode", "tag", "words", "initialise", "train_epoch"} <= set(planned)
+
+
+def test_a_changed_majority_rule_leaves_tags_and_training_alone(finished):
+    planned = finished.planned(changes=corpus(tagging={"min_tagged": 4}))
+    # Figures 2 and 5 read the words table too.
+    assert planned == {"words": 1, **FROM_PROBES}
+
+
+def test_the_device_reruns_nothing(finished):
+    assert finished.planned(changes={"device": "auto"}) == {}
+
+
+def test_a_deleted_probe_is_made_again_with_what_depends_on_it(finished, tmp_path):
+    probe = finished.folder / RUN / "epoch1/probe.parquet"
+    shutil.move(probe, tmp_path / "probe.parquet")
+    try:
+        planned = finished.planned()
+    finally:
+        shutil.move(tmp_path / "probe.parquet", probe)
+    # Figure 5 shows the last epoch alone.
+    assert planned == {"probe": 1, **{name: n for name, n in FROM_PROBES.items() if name != "draw_fig5"}}
+
+
+@pytest.mark.parametrize(
+    ("figure", "needs"),
+    [("fig2", {"probe", "words"}), ("fig5", {"probe", "words"}), ("training", set()), ("fig4", {"correlate"})],
+)
+def test_a_figure_by_name_needs_only_its_own(fresh, figure, needs):
+    planned = fresh.planned(figure)
+    assert needs <= set(planned)
+    assert [name for name in planned if name.startswith("draw_")] == [f"draw_{figure}"]
+    if figure == "training":
+        assert not {"probe", "tag", "correlate"} & set(planned)
+
+
+def test_a_product_by_file_name(fresh):
+    planned = fresh.planned("results/tiny/corpus/vocabulary.parquet")
+    assert planned == {"documents": 1, "sentences": 2, "index": 2, "filter": 1, "split": 1, "vocabulary": 1}
+
+
+def test_the_papers_experiment_is_fifty_epochs(fresh):
+    planned = fresh.planned(configfile=ROOT / "experiments/wikipedia.yaml")
+    assert planned["train_epoch"] == 50
+    assert planned["probe"] == 50
+    assert planned["obtain"] == 1

@@ -1,0 +1,135 @@
+"""The tiny run from the dump to the figures: what is in its products."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+RUN = "results/tiny/small/seed1"
+FIGURES = ["training", "fig2", "fig3a", "fig3b", "fig4", "fig5"]
+
+
+@pytest.fixture
+def words(finished):
+    return pd.read_parquet(finished.folder / "results/tiny/corpus/words.parquet")
+
+
+@pytest.fixture
+def last_probe(finished):
+    return pd.read_parquet(finished.folder / RUN / "epoch2/probe.parquet")
+
+
+def test_every_figure_is_there_in_three_forms(finished):
+    stems = [f"{RUN}/figures/{name}" for name in FIGURES] + ["results/figures/chi"]
+    for stem in stems:
+        assert (finished.folder / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+        assert (finished.folder / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+        assert len(pd.read_csv(finished.folder / f"{stem}.csv")) > 0
+
+
+def test_nothing_is_written_outside_of_results(finished):
+    assert {path.name for path in finished.folder.iterdir()} <= {"results", ".snakemake", "changes.yaml"}
+    assert not list((finished.folder / "results").rglob("*.part"))
+
+
+def test_the_text_is_prose_in_lower_case(finished, words):
+    corpus = finished.folder / "results/tiny/corpus"
+    tokens = np.load(corpus / "tokens/train.npy")
+    text = words["word"].to_numpy()[tokens]
+    assert (text == "<eos>").mean() == pytest.approx(1 / 15, abs=0.06)
+    assert (words["word"] == words["word"].str.lower()).all()
+    assert {"the", "of", "and", ",", "."} <= set(words["word"][2:12])
+    assert not words["word"].str.contains(r"\[\[|\{\{|\|", regex=True).any()
+
+
+def test_training_counts_are_those_of_the_stream(finished, words):
+    tokens = np.load(finished.folder / "results/tiny/corpus/tokens/train.npy")
+    np.testing.assert_array_equal(np.bincount(tokens, minlength=len(words)), words["count"])
+
+
+def test_every_training_token_is_tagged(words):
+    real = words[2:]
+    assert (real["tagged"] == real["count"]).all()
+    pos = words.set_index("word")["pos"]
+    assert (pos["of"], pos["and"], pos["the"], pos["is"]) == ("ADP", "CCONJ", "DET", "AUX")
+    assert words["matched"].sum() == 30
+
+
+def test_probe_counts_every_position_in_both_roles(finished, last_probe, words):
+    tokens = np.load(finished.folder / "results/tiny/corpus/tokens/train.npy")
+    streams = tokens[: len(tokens) // 10 * 10].reshape(10, -1)
+    for role, positions in (("target", streams[:, 1:]), ("input", streams[:, :-1])):
+        expected = np.bincount(positions.ravel(), minlength=len(words))
+        for _, group in last_probe[last_probe["role"] == role].groupby("tensor", observed=True):
+            np.testing.assert_array_equal(
+                group.set_index("id")["count"].reindex(range(len(words)), fill_value=0), expected
+            )
+
+
+def test_chi_is_within_its_bounds(last_probe):
+    for tensor, dimension in {"h_e": 8, "grad_h_2": 8, "h_1": 8}.items():
+        chi = last_probe.loc[last_probe["tensor"] == tensor, "chi_mean"]
+        assert chi.between(1 / np.sqrt(dimension) - 1e-6, 1 + 1e-6).all()
+
+
+def test_correlations_follow_from_probe_and_counts(finished, last_probe, words):
+    table = pd.read_parquet(finished.folder / RUN / "correlations.parquet")
+    chosen = last_probe[
+        (last_probe["role"] == "target") & (last_probe["tensor"] == "grad_h_2") & (last_probe["id"] > 1)
+    ]
+    expected = stats.pearsonr(words["count"][chosen["id"]], chosen["chi_mean"]).statistic
+    row = table.query(
+        "epoch == 2 and role == 'target' and tensor == 'grad_h_2' and measure == 'chi'"
+        " and words == 'all' and statistic == 'pearson'"
+    )
+    assert row["value"].item() == pytest.approx(expected)
+    drawn = pd.read_csv(finished.folder / RUN / "figures/fig3a.csv")
+    assert np.isclose(drawn.select_dtypes("number"), expected).any(), "fig3a does not show the value of the table"
+
+
+def test_training_learns_and_records_its_losses(finished):
+    states = [json.loads((finished.folder / RUN / f"epoch{k}/state.json").read_text()) for k in (1, 2)]
+    assert states[1]["dev_loss"] < states[0]["dev_loss"] < np.log(states[0]["vocabulary"])
+
+
+def test_a_step_runs_alone(finished, tmp_path):
+    """The command that a rule's shell line calls, by hand, gives the rule's product."""
+    epoch = finished.folder / RUN / "epoch2"
+    command = [str(Path(sys.executable).with_name("natural-sparsity")), "probe"]
+    command += ["--tokens", str(finished.folder / "results/tiny/corpus/tokens/train.npy"), "--probe", '{"batch": 10}']
+    command += ["--parameters", str(epoch / "parameters.safetensors"), "--state", str(epoch / "state.json")]
+    subprocess.run([*command, "--output", str(tmp_path / "probe.parquet")], check=True, capture_output=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "probe.parquet"), pd.read_parquet(epoch / "probe.parquet"))
+
+
+def test_shards_do_not_change_the_results(finished, fresh):
+    """Tokens, vocabulary and tags of one shard are those of two, byte for byte."""
+    corpus = "results/tiny/corpus"
+    fresh.run(f"{corpus}/words.parquet", f"{corpus}/tokens/train.npy", changes={"corpora": {"tiny": {"shards": 1}}})
+    for name in ("tokens/train.npy", "tokens/dev.npy", "tokens/test.npy", "vocabulary.parquet", "words.parquet"):
+        assert (fresh.folder / corpus / name).read_bytes() == (finished.folder / corpus / name).read_bytes(), name
+
+
+def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, fresh):
+    """Two epochs, then three: the third epoch and its probe are those of a run of three at once."""
+    shutil.copytree(finished.folder / "results", fresh.folder / "results")
+    shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
+    three = {"runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 3}]}
+    targets = [f"{RUN}/epoch3/probe.parquet"]
+    fresh.run(*targets, changes=three)
+    assert not (finished.folder / RUN / "epoch3").exists()
+    extended = fresh.folder / RUN
+    products = {
+        name: (extended / name).read_bytes() for name in ("epoch3/parameters.safetensors", "epoch3/probe.parquet")
+    }
+    for k in (1, 2, 3):
+        shutil.rmtree(extended / f"epoch{k}")
+    fresh.run(*targets, changes=three)
+    for name, content in products.items():
+        assert (extended / name).read_bytes() == content, name
