@@ -65,20 +65,27 @@ def write_parquet(path: Path | str, frame: pd.DataFrame, metadata: dict[str, Any
         pq.write_table(table, temporary, compression="zstd")
 
 
+@contextmanager
+def naming_parquet(path: Path | str) -> Iterator[None]:
+    """Turn what reading a missing or damaged Parquet file raises into a :class:`UserError` that names it."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from error
+
+
 def read_table(path: Path | str, columns: Sequence[str]) -> pa.Table:
     """Read ``columns`` of a Parquet file.
 
     Raises:
         UserError: the file is missing or damaged, or lacks one of the columns.
     """
-    try:
+    with naming_parquet(path):
         present = pq.read_schema(path).names
         missing = [column for column in columns if column not in present]
         if missing:
             raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(present)}); was another file given?")
         return pq.read_table(path, columns=list(columns))
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from error
 
 
 def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
@@ -88,7 +95,8 @@ def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
 
 def read_metadata(path: Path | str) -> dict[str, Any]:
     """Read what :func:`write_parquet` stored as ``metadata``; raises :class:`UserError` if there is none."""
-    stored = (pq.read_schema(path).metadata or {}).get(b"natural_sparsity")
+    with naming_parquet(path):
+        stored = (pq.read_schema(path).metadata or {}).get(b"natural_sparsity")
     if stored is None:
         raise UserError(f"{path}: carries no metadata; was another file given?")
     return json.loads(stored)
