@@ -20,6 +20,8 @@ rule all:
     default_target: True
     input:
         rules.figures.input,
+        # Asked for by name, so that one that is missing is made again although the figures are there.
+        every_epoch(rules.probe.output[0]),
 
 
 onsuccess:

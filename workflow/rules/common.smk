@@ -122,6 +122,11 @@ def of_runs(pattern):
     return [path for names, _ in every_run() for path in expand(pattern, **names)]
 
 
+def every_epoch(pattern):
+    """``pattern`` for every epoch of every run."""
+    return [path for names, n in every_run() for path in expand(pattern, **names, epoch=range(1, n + 1))]
+
+
 def figure_folders():
     """Where the figures of this configuration lie."""
     return [
