@@ -1,0 +1,140 @@
+"""Documents of one shard to sentences: markup removed, split, tokenised; lowercased and in the original case."""
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import zstandard
+
+from natural_sparsity import files
+from natural_sparsity.corpus.markup import plain_text
+from natural_sparsity.corpus.readers import open_compressed
+from natural_sparsity.errors import UserError
+
+CHARACTERS_A_BATCH = 1 << 19
+MAX_TYPES = 300_000  # kept in memory for their own sake; about 100 MB
+SECONDS_BETWEEN_LINES = 30.0
+# Control characters, and the invisible ones that make two types of one word: soft hyphen, zero-width space, direction.
+INVISIBLE = re.compile("[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+ALPHANUMERIC = re.compile(r"[^\W_]")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--input", type=Path, required=True, help="a shard that the command documents wrote")
+    parser.add_argument("--text", type=Path, required=True, help="out: sentences, lowercased, one a line; zstd")
+    help_text = "out: the same in the original case, with a tab where the text had no space between two tokens; zstd"
+    parser.add_argument("--cased", type=Path, required=True, help=help_text)
+    help_text = "out: Parquet index, id, title, sentences, tokens; documents without a sentence left out"
+    parser.add_argument("--documents", type=Path, required=True, help=help_text)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the three products of a shard; raises :class:`UserError` if the shard is damaged."""
+    import spacy
+
+    nlp: Any = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    nlp.tokenizer.max_cache_size = MAX_TYPES  # instead of 10,000; of what stands between two spaces
+    rows: list[dict[str, Any]] = []
+    n_documents = n_tokens = 0
+    start = last = time.monotonic()
+    with files.atomic(args.text) as text_path, files.atomic(args.cased) as cased_path:
+        with zstandard.open(text_path, "wb") as text, zstandard.open(cased_path, "wb") as cased:
+            for batch in read_batches(args.input, nlp.max_length):
+                n_documents += len(batch)
+                counts = [[0, 0] for _ in batch]
+                tagged = (
+                    (paragraph, number) for number, (_, paragraphs) in enumerate(batch) for paragraph in paragraphs
+                )
+                lines: list[str] = []
+                # A zone forgets its new words, but also caches nothing: only when the frequent words are known.
+                with nlp.memory_zone() if len(nlp.vocab) > MAX_TYPES else nullcontext():
+                    for doc, number in nlp.pipe(tagged, as_tuples=True):
+                        for line, length in sentences_of(doc):
+                            lines.append(line)
+                            counts[number][0] += 1
+                            counts[number][1] += length
+                block = "".join(lines)
+                cased.write(block.encode())
+                text.write(block.replace("\t", " ").lower().encode())
+                for (document, _), (n_sentences, length) in zip(batch, counts, strict=True):
+                    if n_sentences:
+                        rows.append({**document, "sentences": n_sentences, "tokens": length})
+                    n_tokens += length
+                if time.monotonic() - last > SECONDS_BETWEEN_LINES:
+                    last = time.monotonic()
+                    _log(n_documents, rows, n_tokens, last - start)
+        frame = pd.DataFrame(rows, columns=["index", "id", "title", "sentences", "tokens"])
+        types = {"index": "int64", "id": "str", "title": "str", "sentences": "int32", "tokens": "int64"}
+        files.write_parquet(args.documents, frame.astype(types))
+    _log(n_documents, rows, n_tokens, time.monotonic() - start)
+
+
+def _log(n_documents: int, rows: list[dict[str, Any]], n_tokens: int, seconds: float) -> None:
+    print(
+        f"sentences: {n_documents:,} documents, {len(rows):,} with text, {sum(row['sentences'] for row in rows):,} "
+        f"sentences, {n_tokens:,} tokens, {n_tokens / seconds:,.0f} tokens/s",
+        file=sys.stderr,
+    )
+
+
+def read_batches(path: Path, max_length: int) -> Iterator[list[tuple[dict[str, Any], list[str]]]]:
+    """Yield lists of (document's index, id and title; its clean paragraphs), about ``CHARACTERS_A_BATCH`` each.
+
+    No paragraph is longer than ``max_length`` characters.
+    """
+    batch: list[tuple[dict[str, Any], list[str]]] = []
+    size = 0
+    with open_compressed(path) as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                row = json.loads(line)
+                document = {"index": int(row["index"]), "id": str(row["id"]), "title": str(row["title"])}
+                text = plain_text(row["text"]) if row["markup"] == "mediawiki" else row["text"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f"{path}: line {number} is no document ({type(error).__name__}: {error}); delete it and run again"
+                ) from error
+            paragraphs = [piece for paragraph in text.split("\n") for piece in clean(paragraph, max_length)]
+            batch.append((document, paragraphs))
+            size += sum(map(len, paragraphs))
+            if size >= CHARACTERS_A_BATCH:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def clean(paragraph: str, max_length: int) -> Iterator[str]:
+    """Yield a paragraph without invisible characters and with single spaces; cut, at a space, if it is too long."""
+    # split() takes every character that spaCy takes for white space, also U+2028 and the no-break space.
+    paragraph = " ".join(INVISIBLE.sub("", paragraph).split())
+    while len(paragraph) > max_length:
+        cut = paragraph.rfind(" ", 1, max_length + 1)
+        cut = cut if cut > 0 else max_length
+        yield paragraph[:cut]
+        paragraph = paragraph[cut:].lstrip(" ")
+    if paragraph:
+        yield paragraph
+
+
+def sentences_of(doc: Any) -> Iterator[tuple[str, int]]:
+    """Yield (line with its end, number of tokens) of each sentence of a spaCy ``Doc`` that has a letter or digit.
+
+    Tokens are separated by a space if the text had one, and by a tab if it had not.
+    """
+    columns = doc.to_array(["SPACY", "SENT_START"])
+    parts = [token.text + (" " if spaced else "\t") for token, spaced in zip(doc, columns[:, 0].tolist(), strict=True)]
+    starts = (columns[:, 1] == 1).nonzero()[0].tolist()
+    for first, end in zip(starts, [*starts[1:], len(parts)], strict=True):
+        line = "".join(parts[first:end])
+        if ALPHANUMERIC.search(line):
+            yield line[:-1] + "\n", end - first
