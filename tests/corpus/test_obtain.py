@@ -53,11 +53,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         for name, value in headers.items():
             self.send_header(name, value)
-        self.end_headers()
         if self.server.cuts and body:
             self.server.cuts -= 1
             body = body[: len(body) // 2]
-        self.server.sent.append((self.headers.get("Range"), len(body)))
+        self.server.sent.append((self.headers.get("Range"), len(body)))  # before the client can go on
+        self.end_headers()
         self.wfile.write(body)
         self.close_connection = True
 
