@@ -1,9 +1,14 @@
 """The tiny run from the dump to the figures: what is in its products."""
 
+import gzip
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +138,26 @@ def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, fr
     fresh.run(*targets, changes=three)
     for name, content in products.items():
         assert (extended / name).read_bytes() == content, name
+
+
+def test_a_corpus_by_url_is_downloaded_and_checked(fresh):
+    """A compressed text from a server on the loopback; then one whose digest is another."""
+    text = gzip.compress(b"\n\n".join(b"Document %d is here. It has two sentences." % i for i in range(50)))
+    (fresh.folder / "served").mkdir()
+    (fresh.folder / "served/text.txt.gz").write_bytes(text)
+    handler = partial(SimpleHTTPRequestHandler, directory=fresh.folder / "served")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/text.txt.gz"
+        for digest, code in ((hashlib.sha256(text).hexdigest(), 0), ("0" * 64, 1)):
+            source = {"source": {"url": url, "checksum": f"sha256:{digest}"}, "min_count": 1, "format": "text"}
+            name = f"code{code}"
+            changes = {"corpora": {name: source}, "runs": [{"corpus": name, "model": "small"}]}
+            process = fresh.snakemake(f"results/{name}/corpus/tokens/train.npy", "--retries=0", changes=changes)
+            downloaded = fresh.folder / f"results/{name}/corpus/download/text.txt.gz"
+            assert process.returncode == code, process.stderr
+            assert downloaded.exists() == (code == 0)
+        server.shutdown()
+    assert "0" * 64 in process.stderr
+    assert hashlib.sha256(text).hexdigest() in process.stderr
+    assert not list((fresh.folder / "results/code1/corpus").glob("download/*"))
