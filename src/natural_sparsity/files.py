@@ -54,15 +54,19 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
     return array
 
 
+def write_table(path: Path | str, table: pa.Table) -> None:
+    """Write an Arrow table as Parquet."""
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
 def write_parquet(path: Path | str, frame: pd.DataFrame, metadata: dict[str, Any] | None = None) -> None:
     """Write ``frame`` as Parquet, with ``metadata`` as JSON under the key ``natural_sparsity``."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     if metadata is not None:
-        table = table.replace_schema_metadata(
-            {**(table.schema.metadata or {}), "natural_sparsity": json.dumps(metadata)}
-        )
-    with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        stored = {**(table.schema.metadata or {}), "natural_sparsity": json.dumps(metadata)}
+        table = table.replace_schema_metadata(stored)
+    write_table(path, table)
 
 
 @contextmanager

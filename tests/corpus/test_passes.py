@@ -56,6 +56,7 @@ def run_passes(folder, documents, n, min_count=MIN_COUNT):
         "lengths": each("lengths.npy"),
         "documents": each("documents.parquet"),
         "kept": each("kept.npy"),
+        "rows": each("rows.npy"),
         "assignment": each("assignment.npy"),
         "min_count": min_count,
         "fractions": FRACTIONS,

@@ -92,6 +92,7 @@ rule filter:
         lengths=of_shards(rules.index.output.lengths),
     output:
         kept=directory(f"{CORPUS}/kept"),
+        rows=directory(f"{CORPUS}/rows"),
         counts=f"{CORPUS}/types.parquet",
     log:
         f"{CORPUS}/logs/filter.log",
@@ -105,7 +106,7 @@ rule filter:
         kept=in_folder("kept", ".npy"),
     shell:
         "natural-sparsity filter --types {input.types} --tokens {input.tokens} --lengths {input.lengths}"
-        " --min-count {params.min_count} --kept {params.kept} --output {output.counts} 2> {log}"
+        " --min-count {params.min_count} --kept {params.kept} --rows {params.rows} --output {output.counts} 2> {log}"
 
 
 rule split:
@@ -133,7 +134,7 @@ rule split:
 
 rule vocabulary:
     input:
-        types=of_shards(rules.index.output.types),
+        rows=rules.filter.output.rows,
         tokens=of_shards(rules.index.output.tokens),
         lengths=of_shards(rules.index.output.lengths),
         assignment=rules.split.output.assignment,
@@ -147,9 +148,10 @@ rule vocabulary:
     params:
         code=code_digest("natural_sparsity.corpus.vocabulary"),
         min_count=block("corpora", "min_count"),
+        rows=in_folder("rows", ".npy"),
         assignment=in_folder("assignment", ".npy"),
     shell:
-        "natural-sparsity vocabulary --counts {input.counts} --types {input.types} --tokens {input.tokens}"
+        "natural-sparsity vocabulary --counts {input.counts} --rows {params.rows} --tokens {input.tokens}"
         " --lengths {input.lengths} --assignment {params.assignment} --min-count {params.min_count}"
         " --output {output} 2> {log}"
 

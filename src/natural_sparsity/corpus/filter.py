@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from natural_sparsity import files
@@ -19,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="each shard's sentence lengths")
     parser.add_argument("--min-count", type=int, required=True, help="occurrences in the corpus that a type needs")
     parser.add_argument("--kept", type=Path, nargs="+", required=True, help="out, a shard: .npy bool, one a sentence")
+    help_text = "out, a shard: .npy, the row in the output of each of its types"
+    parser.add_argument("--rows", type=Path, nargs="+", required=True, help=help_text)
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet word, count, kept_count (recounted)")
 
 
@@ -58,15 +59,18 @@ def run(args: argparse.Namespace) -> None:
         )
     rare = counts < args.min_count
     kept_counts = np.zeros_like(counts)
-    for tokens, lengths, shard_rows, kept_path in zip(args.tokens, args.lengths, rows, args.kept, strict=True):
+    for tokens, lengths, shard_rows, kept_path, rows_path in zip(
+        args.tokens, args.lengths, rows, args.kept, args.rows, strict=True
+    ):
         shard = Shard.open(tokens, lengths)
         kept = keep_sentences(shard, rare[shard_rows])
         kept_counts[shard_rows] += count_types(shard, kept, len(shard_rows))
         files.write_array(kept_path, kept)
+        files.write_array(rows_path, shard_rows)
     if not kept_counts.any():
         raise UserError(
             f"min_count: {args.min_count} filters every sentence away "
             f"(the most frequent type occurs {counts.max()} times); lower it"
         )
-    frame = pd.DataFrame({"word": words.to_pandas(), "count": counts, "kept_count": kept_counts})
-    files.write_parquet(args.output, frame)
+    table = pa.table({"word": words, "count": counts, "kept_count": kept_counts})
+    files.write_table(args.output, table)

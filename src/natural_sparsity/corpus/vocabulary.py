@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.corpus.filter import unite_types
 from natural_sparsity.corpus.shards import Shard, count_types
 from natural_sparsity.corpus.split import TRAIN
 from natural_sparsity.errors import UserError
@@ -19,7 +18,7 @@ UNK, EOS = range(2)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--counts", type=Path, required=True, help="the corpus's types with their recount")
-    parser.add_argument("--types", type=Path, nargs="+", required=True, help="each shard's types")
+    parser.add_argument("--rows", type=Path, nargs="+", required=True, help="the rows in them of each shard's types")
     parser.add_argument("--tokens", type=Path, nargs="+", required=True, help="each shard's tokens")
     parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="each shard's sentence lengths")
     parser.add_argument("--assignment", type=Path, nargs="+", required=True, help="each shard's sentence splits")
@@ -29,25 +28,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Number the words by falling training count, ties in alphabetical order, after the special symbols."""
-    types = files.read_parquet(args.counts, ["word", "kept_count"])
-    reserved = set(SPECIALS) & set(types["word"])
-    if reserved:
-        raise UserError(f"{args.counts}: the corpus holds {min(reserved)!r}, which is reserved for the model")
-    words, rows, _ = unite_types(args.types)
-    if list(words[:100].to_pylist()) != list(types["word"][:100]) or len(words) != len(types):
-        raise UserError(f"{args.counts}: its types are not those of {args.types[0].parent}; delete it and run again")
+    types = files.read_table(args.counts, ["word", "kept_count"])
     counts, sentences = np.zeros(len(types), np.int64), 0
-    for tokens, lengths, assignment_path, shard_rows in zip(
-        args.tokens, args.lengths, args.assignment, rows, strict=True
+    for rows_path, tokens, lengths, assignment_path in zip(
+        args.rows, args.tokens, args.lengths, args.assignment, strict=True
     ):
-        in_training = files.read_array(assignment_path) == TRAIN
-        counts[shard_rows] += count_types(Shard.open(tokens, lengths), in_training, len(shard_rows))
+        rows, in_training = files.read_array(rows_path), files.read_array(assignment_path) == TRAIN
+        if len(rows) and rows.max() >= len(types):
+            raise UserError(f"{rows_path}: row {rows.max()} is not in {args.counts}; delete both and run again")
+        counts[rows] += count_types(Shard.open(tokens, lengths), in_training, len(rows))
         sentences += int(in_training.sum())
     known = types["kept_count"].to_numpy() >= args.min_count
-    unknown = int(counts[~known].sum())
-    frame = pd.DataFrame({"word": types["word"][known], "count": counts[known]})
+    frame = pd.DataFrame({"word": types["word"].filter(known).to_pandas(), "count": counts[known]})
+    reserved = set(SPECIALS) & set(frame["word"])
+    if reserved:
+        raise UserError(f"{args.counts}: the corpus holds {min(reserved)!r}, which is reserved for the model")
     frame = frame.sort_values(["count", "word"], ascending=[False, True])
-    specials = pd.DataFrame({"word": SPECIALS, "count": [unknown, sentences]})
+    specials = pd.DataFrame({"word": SPECIALS, "count": [int(counts[~known].sum()), sentences]})
     frame = pd.concat([specials, frame], ignore_index=True)
     frame.insert(0, "id", np.arange(len(frame), dtype=np.int32))
     files.write_parquet(args.output, frame)

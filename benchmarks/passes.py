@@ -1,0 +1,141 @@
+"""Filter, split, vocabulary and encode on a Zipf-distributed text from a seed: tokens/s on one core, and memory."""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from common import arguments, report
+
+from natural_sparsity import files
+from natural_sparsity.corpus import encode, filter, split, vocabulary
+from natural_sparsity.corpus.split import split_of
+
+TYPES, EXPONENT, SENTENCE, DOCUMENT = 2_000_000, 1.05, 22, 25
+FRACTIONS = [0.7, 0.1, 0.2]
+MIN_COUNT = 100
+
+
+def make_text(folder: Path, tokens: int) -> None:
+    """One shard of about ``tokens`` tokens; sentences of about 22 tokens, documents of 25 sentences."""
+    rng = np.random.default_rng(0)
+    weights = np.arange(1, TYPES + 1, dtype=float) ** -EXPONENT
+    edges = (np.cumsum(weights) / weights.sum()).astype(np.float32)
+    lengths = np.maximum(rng.geometric(1 / SENTENCE, tokens // SENTENCE), 1).astype(np.uint32)
+    counts = np.zeros(TYPES, np.int64)
+    total, done = int(lengths.sum()), 0
+    with files.atomic(folder / "tokens.npy") as path:
+        writer = files.ArrayWriter(path, np.uint32)
+        while done < total:
+            block = np.searchsorted(edges, np.sort(rng.random(min(4_000_000, total - done), np.float32)))
+            block = rng.permutation(np.minimum(block, TYPES - 1)).astype(np.uint32)  # sorted keys search faster
+            counts += np.bincount(block, minlength=TYPES)
+            writer.append(block)
+            done += len(block)
+        writer.close()
+    files.write_array(folder / "lengths.npy", lengths)
+    present = np.flatnonzero(counts)
+    # The shard's ids are those of the types that occur; the absent ones at the tail keep theirs, with count 0.
+    last = present[-1] + 1
+    files.write_parquet(
+        folder / "types.parquet", pd.DataFrame({"word": [f"w{i}" for i in range(last)], "count": counts[:last]})
+    )
+    sizes = np.full(-(-len(lengths) // DOCUMENT), DOCUMENT, np.int32)
+    sizes[-1] = len(lengths) - sizes[:-1].sum()
+    documents = pd.DataFrame({"index": np.arange(len(sizes)), "id": [f"d{i}" for i in range(len(sizes))]})
+    files.write_parquet(folder / "documents.parquet", documents.assign(sentences=sizes))
+
+
+def run_passes(folder: Path) -> dict[str, float]:
+    """Seconds of each of the four commands."""
+    paths = {name: [folder / f"{name}.npy"] for name in ("tokens", "lengths", "kept", "rows", "assignment")}
+    paths |= {"types": [folder / "types.parquet"], "documents": [folder / "documents.parquet"]}
+    single = {"counts": folder / "counts.parquet", "vocabulary": folder / "vocabulary.parquet"}
+    streams = {name: folder / f"{name}.npy" for name in ("train", "dev", "test")}
+    common = {**paths, **single, **streams, "min_count": MIN_COUNT, "fractions": FRACTIONS, "seed": 1}
+    outputs = {"filter": single["counts"], "split": None, "vocabulary": single["vocabulary"], "encode": None}
+    seconds = {}
+    for module in (filter, split, vocabulary, encode):
+        name = module.__name__.rpartition(".")[2]
+        arguments = argparse.Namespace(**common, output=outputs[name], summary=folder / "summary.json")
+        start = time.perf_counter()
+        module.run(arguments)
+        seconds[name] = time.perf_counter() - start
+    return seconds
+
+
+def python_passes(folder: Path) -> float:
+    """Seconds of the same by loops over words; the reference."""
+    words = pd.read_parquet(folder / "types.parquet")["word"].to_numpy()
+    tokens, lengths = words[np.load(folder / "tokens.npy")].tolist(), np.load(folder / "lengths.npy").tolist()
+    start = time.perf_counter()
+    counts = Counter(tokens)
+    recount: Counter[str] = Counter()
+    kept, position = [], 0
+    for i, length in enumerate(lengths):
+        sentence = tokens[position : position + length]
+        position += length
+        if all(counts[word] >= MIN_COUNT for word in sentence):
+            recount.update(sentence)
+            kept.append((i // DOCUMENT, sentence))
+    known = sorted(word for word, count in recount.items() if count >= MIN_COUNT)
+    ids = {word: i for i, word in enumerate(known, 2)}
+    streams: dict[int, list[int]] = {1: [], 2: [], 3: []}
+    for document, sentence in kept:
+        stream = streams[split_of(f"d{document}", FRACTIONS, 1)]
+        stream.extend(ids.get(word, 0) for word in sentence)
+        stream.append(1)
+    seconds = time.perf_counter() - start
+    assert len(streams[1]) == len(np.load(folder / "train.npy", mmap_mode="r"))
+    return seconds
+
+
+class PeakMemory:
+    """The highest anonymous resident memory, MiB, in a block: mapped files, which the system may drop, not counted."""
+
+    def __enter__(self) -> "PeakMemory":
+        self.peak, self.running = 0.0, True
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def watch(self) -> None:
+        while self.running:
+            status = Path("/proc/self/status").read_text()
+            self.peak = max(self.peak, int(status.split("RssAnon:")[1].split()[0]) / 1024)
+            time.sleep(0.01)
+
+    def __exit__(self, *_: object) -> None:
+        self.running = False
+        self.thread.join()
+
+
+def main() -> None:
+    args = arguments(__doc__, tokens=230_000_000)
+    reference = 0.0
+    sizes = [n for n in (2_000_000, 20_000_000) if n < args.tokens] + [args.tokens]
+    for tokens in sizes:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            make_text(folder, tokens)
+            with PeakMemory() as memory:
+                seconds = run_passes(folder)
+            total = len(np.load(folder / "tokens.npy", mmap_mode="r"))
+            if not reference:
+                reference = total / python_passes(folder)
+            report(
+                f"passes-{tokens // 1_000_000}M",
+                ours=total / sum(seconds.values()),
+                reference=reference,
+                unit="tokens/s",
+                peak_mib=memory.peak,
+                **{f"{name}_s": value for name, value in seconds.items()},
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The probe of all eight tensors in both roles against hooks, autograd and index_add_; speed and peak memory."""
+
+import json
+import resource
+import subprocess
+import sys
+
+import torch
+from common import arguments, in_turn, report
+from torch.nn import functional
+
+from natural_sparsity.model.device import select_device
+from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.probing.probe import ROLES, WordSums, probe_window, stack
+
+WIDTH, BATCH, WINDOW, STEPS = 200, 40, 35, 2
+
+
+def reference_window(model, inputs, targets, state):
+    """Every tensor kept with its gradient, as hooks see them; χ, ℓ1, ℓ2 of each position, (positions, 8, 3)."""
+    kept = [model.embedding(inputs)]
+    next_state = []
+    for lstm, layer_state in zip(model.lstms, state, strict=True):
+        hidden, last = lstm(kept[-1], layer_state)
+        kept.append(hidden)
+        next_state.append(tuple(part.detach() for part in last))
+    logits = model.output(kept[-1])
+    for tensor in (*kept, logits):
+        tensor.retain_grad()
+    loss = functional.nll_loss(torch.log_softmax(logits, -1).flatten(0, 1), targets.flatten(), reduction="sum")
+    model.zero_grad()
+    loss.backward()
+    tensors = [*kept, torch.softmax(logits, -1), *(t.grad for t in kept), logits.grad]
+    values = []
+    for tensor in tensors:
+        rows = tensor.detach().flatten(0, 1)
+        l1, l2 = rows.abs().sum(1), rows.norm(dim=1)
+        values.append(torch.stack([l2 / l1, l1, l2], 1))
+    return torch.stack(values, 1), next_state
+
+
+def reference_pass(model, windows):
+    """Sums and counts by word, for both roles."""
+    vocabulary, device = len(model.output.weight), model.output.weight.device
+    sums = {role: torch.zeros(vocabulary, 8, 3, dtype=torch.float64, device=device) for role in ROLES}
+    state = model.zero_state(BATCH)
+    for inputs, targets in windows:
+        values, state = reference_window(model, inputs, targets, state)
+        sums["target"].index_add_(0, targets.flatten(), values.double())
+        sums["input"].index_add_(0, inputs.flatten(), values.double())
+    return values
+
+
+def our_pass(model, windows):
+    vocabulary, device = len(model.output.weight), model.output.weight.device
+    sums = {role: WordSums(vocabulary, 8, device) for role in ROLES}
+    state = model.zero_state(BATCH)
+    with torch.no_grad():
+        for inputs, targets in windows:
+            measured, _, state = probe_window(model, inputs, targets, state)
+            values = stack(measured)
+            sums["target"].add(targets.flatten(), values)
+            sums["input"].add(inputs.flatten(), values)
+    return torch.stack([torch.stack(list(norms), 1) for norms in measured], 1)
+
+
+def problem(vocabulary, device):
+    torch.manual_seed(0)
+    model = LanguageModel(vocabulary, Architecture(WIDTH, [WIDTH, WIDTH], 0.2)).to(device).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    tokens = [torch.randint(vocabulary, (WINDOW + 1, BATCH), device=device) for _ in range(STEPS)]
+    return model, [(t[:-1], t[1:]) for t in tokens]
+
+
+def peak(which, args):
+    """Mebibytes that one pass adds to a fresh process's peak."""
+    command = [sys.executable, __file__, "--memory", which]
+    options = ["--vocabulary", str(args.vocabulary), "--threads", str(args.threads)]
+    return json.loads(subprocess.run([*command, *options], capture_output=True, check=True, text=True).stdout)
+
+
+def main():
+    args = arguments(__doc__, vocabulary=19_500, device="auto", memory="")
+    device = select_device(args.device, args.threads)
+    model, windows = problem(args.vocabulary, device)
+    if args.memory:
+        model.requires_grad_(args.memory == "reference")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        (our_pass if args.memory == "ours" else reference_pass)(model, windows)
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        return
+    frozen = problem(args.vocabulary, device)[0].requires_grad_(False)
+    ours, reference = our_pass(frozen, windows), reference_pass(model, windows)
+    torch.testing.assert_close(ours[:, :, 0], reference[:, :, 0], rtol=1e-5, atol=0)
+    finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    seconds = in_turn(
+        args.repeats,
+        ours=lambda: (our_pass(frozen, windows), finish()),
+        reference=lambda: (reference_pass(model, windows), finish()),
+    )
+    tokens = STEPS * BATCH * WINDOW
+    memory = {which: peak(which, args) for which in ("ours", "reference")} if device.type == "cpu" else {}
+    report(
+        "probe" if args.vocabulary == 19_500 else f"probe-{args.vocabulary}",
+        ours=tokens / seconds["ours"],
+        reference=tokens / seconds["reference"],
+        unit="tokens/s",
+        threads=args.threads,
+        vocabulary=args.vocabulary,
+        **{f"{which}_peak_mib": value for which, value in memory.items()},
+    )
+
+
+if __name__ == "__main__":
+    main()

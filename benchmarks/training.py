@@ -1,0 +1,144 @@
+"""A training step at the paper's shape against the plain word-level recipe, and against the machine's limit."""
+
+import torch
+from common import arguments, in_turn, report
+from torch import nn
+
+from natural_sparsity.model.device import select_device
+from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.training.settings import Training
+from natural_sparsity.training.train import train_steps
+
+WIDTH, BATCH, WINDOW, STEPS = 200, 40, 35, 3
+
+
+class Reference(nn.Module):
+    """The recipe as it is usually written."""
+
+    def __init__(self, vocabulary, dropout):
+        super().__init__()
+        self.drop = nn.Dropout(dropout)
+        self.encoder = nn.Embedding(vocabulary, WIDTH)
+        self.rnn = nn.LSTM(WIDTH, WIDTH, 2, dropout=dropout)
+        self.decoder = nn.Linear(WIDTH, vocabulary)
+
+    def forward(self, x, hidden):
+        output, hidden = self.rnn(self.drop(self.encoder(x)), hidden)
+        decoded = self.decoder(self.drop(output))
+        return torch.log_softmax(decoded.view(-1, decoded.shape[-1]), dim=1), hidden
+
+
+def reference_steps(model, windows, learning_rate=20.0):
+    """One pass over the windows; the losses."""
+    criterion, losses = nn.NLLLoss(), []
+    hidden = tuple(torch.zeros(2, BATCH, WIDTH, device=windows[0][0].device) for _ in range(2))
+    model.train()
+    for x, y in windows:
+        model.zero_grad()
+        hidden = tuple(h.detach() for h in hidden)
+        output, hidden = model(x, hidden)
+        loss = criterion(output, y.reshape(-1))
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.25)
+        for p in model.parameters():
+            p.data.add_(p.grad, alpha=-learning_rate)
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+class Windows:
+    """What train_steps reads: the same windows again and again."""
+
+    batch = BATCH
+
+    def __init__(self, windows):
+        self.list = windows
+
+    def windows(self, device):
+        return iter(self.list)
+
+
+def our_steps(model, windows, learning_rate=20.0):
+    model.train()
+    return torch.stack([loss for loss, _ in train_steps(model, Windows(windows), Training(), learning_rate)])
+
+
+def models(vocabulary, dropout, device):
+    """Ours and the reference with the same weights."""
+    torch.manual_seed(0)
+    ours = LanguageModel(vocabulary, Architecture(WIDTH, [WIDTH, WIDTH], dropout)).to(device)
+    reference = Reference(vocabulary, dropout).to(device)
+    reference.encoder.load_state_dict(ours.embedding.state_dict())
+    reference.decoder.load_state_dict(ours.output.state_dict())
+    for layer, lstm in enumerate(ours.lstms):
+        for name, value in lstm.state_dict().items():
+            getattr(reference.rnn, name.replace("l0", f"l{layer}")).data.copy_(value)
+    return ours, reference
+
+
+def products(vocabulary, device):
+    """The three matrix products of the output layer, which no exact method can leave out."""
+    rows = BATCH * WINDOW
+    h, w = torch.randn(rows, WIDTH, device=device), torch.randn(vocabulary, WIDTH, device=device)
+    p = torch.empty(rows, vocabulary, device=device)
+    gh, gw = torch.empty_like(h), torch.empty_like(w)
+
+    def run():
+        torch.mm(h, w.T, out=p)
+        torch.mm(p, w, out=gh)
+        torch.mm(p.T, h, out=gw)
+
+    return run
+
+
+def lstms(device):
+    """Both LSTMs, forward and backward."""
+    layers = [nn.LSTM(WIDTH, WIDTH).to(device) for _ in range(2)]
+    x = torch.randn(WINDOW, BATCH, WIDTH, device=device, requires_grad=True)
+
+    def run():
+        h = layers[1](layers[0](x)[0])[0]
+        h.sum().backward()
+
+    return run
+
+
+def main():
+    args = arguments(__doc__, vocabulary=19_500, device="auto")
+    device = select_device(args.device, args.threads)
+    finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    torch.manual_seed(1)
+    tokens = [torch.randint(args.vocabulary, (WINDOW + 1, BATCH), device=device) for _ in range(STEPS)]
+    windows = [(t[:-1], t[1:]) for t in tokens]
+    ours, reference = models(args.vocabulary, 0.0, device)
+    torch.testing.assert_close(
+        our_steps(ours, windows, 1.0), reference_steps(reference, windows, 1.0), rtol=0, atol=1e-4
+    )
+    ours, reference = models(args.vocabulary, 0.2, device)
+    product, lstm = products(args.vocabulary, device), lstms(device)
+    seconds = in_turn(
+        args.repeats,
+        ours=lambda: (our_steps(ours, windows), finish()),
+        reference=lambda: (reference_steps(reference, windows), finish()),
+        products=lambda: (product(), finish()),
+        lstms=lambda: (lstm(), finish()),
+    )
+    rows = BATCH * WINDOW
+    flops = 3 * 2 * rows * args.vocabulary * WIDTH
+    limit = rows / (seconds["products"] + seconds["lstms"])
+    rate = STEPS * rows / seconds["ours"]
+    report(
+        "training" if args.vocabulary == 19_500 else f"training-{args.vocabulary}",
+        ours=rate,
+        reference=STEPS * rows / seconds["reference"],
+        unit="tokens/s",
+        threads=args.threads,
+        vocabulary=args.vocabulary,
+        gemm_gflops=flops / seconds["products"] / 1e9,
+        limit=limit,
+        fraction_of_limit=rate / limit,
+    )
+
+
+if __name__ == "__main__":
+    main()
