@@ -104,6 +104,7 @@ rule filter:
         code=code_digest("natural_sparsity.corpus.filter"),
         min_count=block("corpora", "min_count"),
         kept=in_folder("kept", ".npy"),
+        rows=in_folder("rows", ".npy"),
     shell:
         "natural-sparsity filter --types {input.types} --tokens {input.tokens} --lengths {input.lengths}"
         " --min-count {params.min_count} --kept {params.kept} --rows {params.rows} --output {output.counts} 2> {log}"
