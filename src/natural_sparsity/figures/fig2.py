@@ -60,7 +60,8 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     named = "" if every == 1 else f" (one in {every} named)"
     ax.set_ylabel(f"{len(words):,} target words{named},\nmost frequent at the bottom")
     epochs = cells.columns.to_numpy()
-    shown = epochs % (1 if len(epochs) <= 11 else 10 * int(np.ceil(len(epochs) / 110))) == 0
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(epochs)) if len(epochs) <= 11 * step)
+    shown = epochs % step == 0
     ax.set_xticks(np.flatnonzero(shown) + 0.5, epochs[shown])
     ax.set_xlabel("epoch")
     ax.tick_params(length=2)
