@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing.probe import ROLES, WordSums, probe_window, stack
 
 WIDTH, BATCH, WINDOW, STEPS = 200, 40, 35, 2
@@ -54,10 +55,11 @@ def reference_pass(model, windows):
 def our_pass(model, windows):
     vocabulary, device = len(model.output.weight), model.output.weight.device
     sums = {role: WordSums(vocabulary, 8, device) for role in ROLES}
+    output = OutputLayer(model.output.weight, model.output.bias)
     state = model.zero_state(BATCH)
     with torch.no_grad():
         for inputs, targets in windows:
-            measured, _, state = probe_window(model, inputs, targets, state)
+            measured, _, state = probe_window(model, output, inputs, targets, state)
             values = stack(measured)
             sums["target"].add(targets.flatten(), values)
             sums["input"].add(inputs.flatten(), values)

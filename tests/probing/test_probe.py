@@ -12,6 +12,7 @@ from torch.nn import functional
 from natural_sparsity import files
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing import probe
 from natural_sparsity.probing.probe import probe_window, tensor_names
 
@@ -51,12 +52,13 @@ def chi_by_definition(vector):
 def test_every_tensor_position_by_position(dtype, tolerance, hidden):
     model = small_model(dtype, hidden)
     exact = small_model(dtype, hidden).double()
+    output = OutputLayer(model.output.weight, model.output.bias)
     state, exact_state = model.zero_state(BATCH), exact.zero_state(BATCH)
     torch.manual_seed(2)
     for _ in range(2):  # the second window starts from a carried state
         inputs, targets = torch.randint(VOCABULARY, (2, STEPS, BATCH))
         with torch.no_grad():
-            measured, _, state = probe_window(model, inputs, targets, state)
+            measured, _, state = probe_window(model, output, inputs, targets, state)
         expected, exact_state = brute_force(exact, inputs, targets, exact_state)
         assert len(measured) == len(expected) == len(tensor_names(len(hidden)))
         for name, ours, tensor in zip(tensor_names(len(hidden)), measured, expected, strict=True):

@@ -60,7 +60,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     named = "" if every == 1 else f" (one in {every} named)"
     ax.set_ylabel(f"{len(words):,} target words{named},\nmost frequent at the bottom")
     epochs = cells.columns.to_numpy()
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(epochs)) if len(epochs) <= 11 * step)
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(epochs)) if len(epochs) <= 9 * step)
     shown = epochs % step == 0
     ax.set_xticks(np.flatnonzero(shown) + 0.5, epochs[shown])
     ax.set_xlabel("epoch")

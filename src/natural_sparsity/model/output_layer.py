@@ -1,125 +1,126 @@
 """Linear layer, softmax and cross-entropy as one operation over row blocks (DESIGN §5).
 
 The (rows, vocabulary) matrix of logits is the largest object of the model by far. It is never stored: a block of rows
-is computed in a buffer that stays in cache, used for the loss, its gradients and the sparsity statistics, and
-overwritten by the next block.
+is computed in a buffer, used for the loss, its gradients or the sparsity statistics, and overwritten by the next.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-# A block's buffer on a CPU: large enough for the matrix products, small enough for the cache.
-CPU_BLOCK_ELEMENTS = 1 << 20
+# A block's buffer: large enough for the matrix products to run at their full rate, small enough for the cache.
+CPU_BLOCK_ELEMENTS = 1 << 22
 CUDA_BLOCK_ELEMENTS = 1 << 28
 
 
-def row_blocks(rows: int, vocabulary: int, device: torch.device) -> Iterator[slice]:
-    """Slices of ``rows`` whose logits fill one buffer."""
-    elements = CUDA_BLOCK_ELEMENTS if device.type == "cuda" else CPU_BLOCK_ELEMENTS
-    step = max(16, elements // vocabulary)
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
+class Gradients(NamedTuple):
+    """``losses`` (rows,), nats, and the gradients of their mean by features, weight and bias, each shaped as those."""
 
-
-class CrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy, in nats, of softmax(features·Wᵀ + b); gradients are computed along with the loss."""
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-        """The loss; its gradients are kept for :meth:`backward`, unless none is needed."""
-        rows, vocabulary = len(features), len(weight)
-        losses = features.new_empty(rows)
-        differentiate = any(ctx.needs_input_grad)
-        if differentiate:
-            gradient = torch.empty_like(features)
-            weight_gradient, bias_gradient = torch.zeros_like(weight), torch.zeros_like(bias)
-        buffer = None
-        for block in row_blocks(rows, vocabulary, features.device):
-            if buffer is None:
-                buffer = features.new_empty(block.stop, vocabulary)
-            p = torch.addmm(bias, features[block], weight.T, out=buffer[: block.stop - block.start])
-            columns = targets[block, None]
-            target_logits = p.gather(1, columns)
-            maxima = p.amax(1, keepdim=True)
-            p.sub_(maxima).exp_()
-            sums = p.sum(1, keepdim=True)
-            losses[block] = (sums.log() + maxima - target_logits).squeeze(1)
-            if not differentiate:
-                continue
-            p.mul_(1 / (rows * sums))
-            p.scatter_add_(1, columns, p.new_full(columns.shape, -1 / rows))
-            torch.mm(p, weight, out=gradient[block])
-            weight_gradient.addmm_(p.T, features[block])
-            bias_gradient += p.sum(0)
-        if differentiate:
-            ctx.save_for_backward(gradient, weight_gradient, bias_gradient)
-        return losses.mean()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """The kept gradients, scaled by the upstream gradient ()."""
-        features, weight, bias = ctx.saved_tensors
-        return features * upstream, weight * upstream, bias * upstream, None
-
-
-def cross_entropy(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats.
-
-    Args:
-        features: (..., width); weight: (vocabulary, width); bias: (vocabulary,); targets: (...) word ids.
-    """
-    return CrossEntropy.apply(features.flatten(0, -2), weight, bias, targets.flatten())
+    losses: Tensor
+    features: Tensor
+    weight: Tensor
+    bias: Tensor
 
 
 class SoftmaxStatistics(NamedTuple):
-    """What the probe needs of the softmax's output p and of the loss's gradient, a row each; see the function."""
+    """What the probe needs of p = softmax(features·Wᵀ + b), with t the target and others all words but t.
 
-    loss: Tensor
+    ``losses`` (rows,): −log p_t, nats; ``square_sum`` (rows,): Σp²; ``other_sum`` (rows,): 1 − p_t;
+    ``other_square_sum`` (rows,): Σp² over the others; ``gradient`` (rows, width): of the summed loss by the features,
+    p·W − W[t].
+    """
+
+    losses: Tensor
     square_sum: Tensor
     other_sum: Tensor
     other_square_sum: Tensor
     gradient: Tensor
 
 
-@torch.no_grad()
-def softmax_statistics(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> SoftmaxStatistics:
-    """Sums over the vocabulary of p = softmax(features·Wᵀ + b), with t the target and others all words but t.
+class OutputLayer:
+    """The layer with weight (vocabulary, width) and bias (vocabulary,), which it reads anew at each call.
 
-    The sums over the others are taken directly, not as 1 − p_t: where p_t is close to 1, the difference would have
-    no correct digit left.
-
-    Args:
-        features: (rows, width); weight: (vocabulary, width); bias: (vocabulary,); targets: (rows,).
-
-    Returns:
-        loss (rows,): −log p_t, nats; square_sum (rows,): Σ p²; other_sum (rows,): 1 − p_t; other_square_sum (rows,):
-        Σ p² over the others; gradient (rows, width): of the summed loss by the features, p·W − W[t].
+    All methods take features (rows, width) and targets (rows,), word ids, and record nothing for autograd. The tensors
+    of :meth:`gradients` are overwritten by the next call.
     """
-    rows, vocabulary = len(features), len(weight)
-    loss, square_sum, other_sum, other_square_sum = features.new_empty(4, rows)
-    gradient = torch.empty_like(features)
-    buffer = None
-    for block in row_blocks(rows, vocabulary, features.device):
-        if buffer is None:
-            buffer = features.new_empty(block.stop, vocabulary)
-        e = torch.addmm(bias, features[block], weight.T, out=buffer[: block.stop - block.start])
-        columns = targets[block, None]
-        e.sub_(e.amax(1, keepdim=True)).exp_()
-        target = e.gather(1, columns)
-        e.scatter_(1, columns, 0.0)
-        others = e.sum(1, keepdim=True)
-        total = others + target
-        squares = torch.linalg.vector_norm(e, dim=1, keepdim=True).square()
-        other_sum[block] = (others / total).squeeze(1)
-        other_square_sum[block] = (squares / total.square()).squeeze(1)
-        square_sum[block] = ((squares + target.square()) / total.square()).squeeze(1)
-        loss[block] = total.log().sub_(target.log()).squeeze(1)
-        torch.mm(e, weight, out=gradient[block])
-        gradient[block] /= total
-        gradient[block] -= (others / total) * weight[targets[block]]
-    return SoftmaxStatistics(loss, square_sum, other_sum, other_square_sum, gradient)
+
+    def __init__(self, weight: Tensor, bias: Tensor):
+        self.weight, self.bias = weight, bias
+        elements = CUDA_BLOCK_ELEMENTS if weight.is_cuda else CPU_BLOCK_ELEMENTS
+        self.block_rows = max(16, elements // len(weight))
+        self.buffer = weight.new_empty(0)
+        self.weight_gradient, self.bias_gradient = weight.new_empty(0), bias.new_empty(0)
+
+    def exponentials(self, features: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Yield, block by block, the rows, e = exp(logits − their maximum) (block, vocabulary), and the maximum."""
+        vocabulary = len(self.weight)
+        if not len(self.buffer):
+            self.buffer = features.new_empty(self.block_rows, vocabulary)
+        for start in range(0, len(features), self.block_rows):
+            rows = slice(start, min(start + self.block_rows, len(features)))
+            e = torch.addmm(self.bias, features[rows], self.weight.T, out=self.buffer[: rows.stop - start])
+            maxima = e.amax(1, keepdim=True)
+            yield rows, e.sub_(maxima).exp_(), maxima.squeeze(1)
+
+    def target_logits(self, features: Tensor, targets: Tensor) -> Tensor:
+        """The targets' logits (rows,), computed by themselves: exp may have taken theirs to 0."""
+        return (features * self.weight[targets]).sum(1) + self.bias[targets]
+
+    @torch.no_grad()
+    def losses(self, features: Tensor, targets: Tensor) -> Tensor:
+        """The cross-entropy of each row (rows,), nats."""
+        log_sums = features.new_empty(len(features))
+        for rows, e, maxima in self.exponentials(features):
+            log_sums[rows] = e.sum(1).log_().add_(maxima)
+        return log_sums - self.target_logits(features, targets)
+
+    @torch.no_grad()
+    def gradients(self, features: Tensor, targets: Tensor) -> Gradients:
+        """The losses and the gradients of their mean, in one pass.
+
+        p = e / Σe is not formed: the division and the mean go to the narrow side of each product.
+        """
+        n = len(features)
+        if not len(self.weight_gradient):
+            self.weight_gradient, self.bias_gradient = torch.empty_like(self.weight), torch.empty_like(self.bias)
+        log_sums, gradient = features.new_empty(n), torch.empty_like(features)
+        for rows, e, maxima in self.exponentials(features):
+            sums = e.sum(1)
+            log_sums[rows] = sums.log() + maxima
+            scale = 1 / (n * sums)
+            torch.mm(e, self.weight, out=gradient[rows]).mul_(scale[:, None])
+            first = rows.start == 0
+            self.weight_gradient.addmm_(e.T, features[rows] * scale[:, None], beta=0 if first else 1)
+            self.bias_gradient.addmv_(e.T, scale, beta=0 if first else 1)
+        gradient.sub_(self.weight[targets], alpha=1 / n)
+        self.weight_gradient.index_add_(0, targets, features, alpha=-1 / n)
+        self.bias_gradient.index_add_(0, targets, features.new_ones(n), alpha=-1 / n)
+        losses = log_sums - self.target_logits(features, targets)
+        return Gradients(losses, gradient, self.weight_gradient, self.bias_gradient)
+
+    @torch.no_grad()
+    def statistics(self, features: Tensor, targets: Tensor) -> SoftmaxStatistics:
+        """Sums over the vocabulary of p and of the gradient by the logits.
+
+        The sums over the others are taken directly, not as 1 − p_t: where p_t is close to 1, the difference would
+        have no correct digit left.
+        """
+        log_sums, square_sum, other_sum, other_square_sum = features.new_empty(4, len(features))
+        gradient = torch.empty_like(features)
+        for rows, e, maxima in self.exponentials(features):
+            columns = targets[rows, None]
+            target = e.gather(1, columns).squeeze(1)
+            e.scatter_(1, columns, 0.0)
+            others = e.sum(1)
+            total = others + target
+            squares = torch.linalg.vector_norm(e, dim=1).div_(total).square_()
+            log_sums[rows] = total.log() + maxima
+            other_sum[rows] = others / total
+            other_square_sum[rows] = squares
+            square_sum[rows] = squares + (target / total).square()
+            torch.mm(e, self.weight, out=gradient[rows]).div_(total[:, None])
+        gradient -= other_sum[:, None] * self.weight[targets]
+        losses = log_sums - self.target_logits(features, targets)
+        return SoftmaxStatistics(losses, square_sum, other_sum, other_square_sum, gradient)

@@ -15,7 +15,7 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device
 from natural_sparsity.model.language_model import LanguageModel, State
-from natural_sparsity.model.output_layer import softmax_statistics
+from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing.measures import Norms, norms
 from natural_sparsity.progress import Progress
 from natural_sparsity.settings import json_object, read_block
@@ -50,7 +50,7 @@ def tensor_names(layers: int) -> list[str]:
 
 
 def probe_window(
-    model: LanguageModel, inputs: Tensor, targets: Tensor, state: State
+    model: LanguageModel, output: OutputLayer, inputs: Tensor, targets: Tensor, state: State
 ) -> tuple[list[Norms], Tensor, State]:
     """Measure every tensor at every position of one window.
 
@@ -60,6 +60,7 @@ def probe_window(
     within the window.
 
     Args:
+        output: the model's output layer.
         inputs, targets: (steps, batch) word ids.
         state: of the model before the window.
 
@@ -70,11 +71,9 @@ def probe_window(
     embedded = model.embedding(inputs).detach().requires_grad_()
     with torch.enable_grad():
         outputs, features, next_state = model.layers([embedded], state)
-    softmax = softmax_statistics(
-        features.detach().flatten(0, 1), model.output.weight, model.output.bias, targets.flatten()
-    )
+    softmax = output.statistics(features.detach().flatten(0, 1), targets.flatten())
     gradients = torch.autograd.grad(features, outputs, softmax.gradient.view_as(features))
-    ones = torch.ones_like(softmax.loss)
+    ones = torch.ones_like(softmax.losses)
     l2 = softmax.square_sum.sqrt()
     x = Norms(l2, ones, l2)  # ‖p‖₁ = 1
     # p − onehot: −(1 − p_t) at the target, p elsewhere, so that ‖·‖₁ = 2(1 − p_t).
@@ -86,7 +85,7 @@ def probe_window(
         *(norms(g.flatten(0, 1)) for g in gradients),
         grad_x,
     ]
-    return measured, softmax.loss, next_state
+    return measured, softmax.losses, next_state
 
 
 class WordSums:
@@ -150,10 +149,11 @@ def run(args: argparse.Namespace) -> None:
     names = tensor_names(len(model.lstms))
     sums = {role: WordSums(state["vocabulary"], len(names), device) for role in ROLES}
     loss = torch.zeros((), dtype=torch.float64, device=device)
+    output = OutputLayer(model.output.weight, model.output.bias)
     hidden = model.zero_state(settings.batch)
     progress = Progress(f"probe of epoch {state['epoch']}", streams.tokens)
     for inputs, targets in streams.windows(device):
-        measured, losses, hidden = probe_window(model, inputs, targets, hidden)
+        measured, losses, hidden = probe_window(model, output, inputs, targets, hidden)
         values = stack(measured)
         sums["target"].add(targets.flatten(), values)
         sums["input"].add(inputs.flatten(), values)

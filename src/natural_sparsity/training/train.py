@@ -14,7 +14,7 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device
 from natural_sparsity.model.language_model import LanguageModel
-from natural_sparsity.model.output_layer import cross_entropy
+from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.progress import Progress
 from natural_sparsity.settings import json_object, read_block
 from natural_sparsity.training.settings import Training
@@ -37,18 +37,20 @@ def train_steps(
     model: LanguageModel, streams: Streams, training: Training, learning_rate: float
 ) -> Iterator[tuple[Tensor, int]]:
     """Train on each window in turn; yield its mean loss (nats, on the device) and its number of tokens."""
-    parameters: list[Tensor] = list(model.parameters())
+    output = OutputLayer(model.output.weight, model.output.bias)
+    inner = [parameter for name, parameter in model.named_parameters() if not name.startswith("output.")]
+    parameters = [*inner, model.output.weight, model.output.bias]
     state = model.zero_state(streams.batch)
     for inputs, targets in streams.windows(model.output.weight.device):
         _, features, state = model(inputs, state)
-        loss = cross_entropy(features, model.output.weight, model.output.bias, targets)
-        gradients = torch.autograd.grad(loss, parameters)
+        last = output.gradients(features.detach().flatten(0, 1), targets.flatten())
+        gradients = [*torch.autograd.grad(features, inner, last.features.view_as(features)), last.weight, last.bias]
         norm = torch.nn.utils.get_total_norm(gradients)
         scale = (training.clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
         with torch.no_grad():
-            torch._foreach_mul_(gradients, scale)
-            torch._foreach_add_(parameters, gradients, alpha=-learning_rate)
-        yield loss.detach(), targets.numel()
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.addcmul_(gradient, scale, value=-learning_rate)
+        yield last.losses.mean(), targets.numel()
 
 
 def train_epoch(model: LanguageModel, streams: Streams, training: Training, learning_rate: float, label: str) -> float:
@@ -78,12 +80,12 @@ def train_epoch(model: LanguageModel, streams: Streams, training: Training, lear
 def evaluate(model: LanguageModel, streams: Streams) -> float:
     """The mean loss over the streams' tokens, in nats, without dropout."""
     model.eval()
+    output = OutputLayer(model.output.weight, model.output.bias)
     state = model.zero_state(streams.batch)
     total = torch.zeros((), dtype=torch.float64, device=model.output.weight.device)
     for inputs, targets in streams.windows(model.output.weight.device):
         _, features, state = model(inputs, state)
-        loss = cross_entropy(features, model.output.weight, model.output.bias, targets)
-        total += loss.double() * targets.numel()
+        total += output.losses(features.flatten(0, 1), targets.flatten()).double().sum()
     return float(total) / streams.tokens
 
 
