@@ -25,4 +25,4 @@ rule all:
 
 
 onsuccess:
-    print("\n".join(["Figures are in:", *figure_folders()]), file=sys.stderr)
+    print(*[f"Figures are in {folder}" for folder in figure_folders()], sep="\n", file=sys.stderr)

@@ -1,8 +1,10 @@
 """The configuration, checked before any job starts: the schema, and what a schema cannot say."""
 
 import difflib
+import json
 from collections.abc import Iterator
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,15 @@ from natural_sparsity.tagging.tag import find_model
 
 Config = dict[str, Any]
 
+# The standard's integers include 2.0, which Python cannot count with, and its numbers NaN.
+TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+        "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value),
+    }
+)
+Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=TYPES)
+
 
 def validate(config: Config, schema_path: Path) -> Config:
     """Return ``config`` with the schema's defaults filled in.
@@ -23,11 +34,12 @@ def validate(config: Config, schema_path: Path) -> Config:
         UserError: one line with the key, what is wrong with it, and the mend.
     """
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
-    error = best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    error = best_match(Validator(schema).iter_errors(config))
     if error is not None:
         raise UserError(explain(error))
     config = with_defaults(schema, config, schema["$defs"])
     check_runs(config)
+    check_styles(config["figures"])
     for name in {run["corpus"] for run in config["runs"]}:
         check_corpus(f"corpora.{name}", config["corpora"][name])
     return config
@@ -43,7 +55,10 @@ def explain(error: ValidationError) -> str:
         hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(known)}"
         return f"{key}: unknown key {unknown!r}; {hint}"
     if key.endswith(".source") and error.validator in ("oneOf", "required"):
-        return f"{key}: give url and checksum, or path, or package and file"
+        given = ", ".join(error.instance)
+        return (
+            f"{key}: give url and checksum, or path, or package and file; here are {given} (files on top are merged in)"
+        )
     if "propertyNames" in error.absolute_schema_path:
         if error.validator == "enum":
             return f"{key}: unknown key {error.instance!r}; the keys here are {', '.join(error.validator_value)}"
@@ -82,6 +97,19 @@ def check_runs(config: Config) -> None:
                 raise UserError(f"runs.{i}: {run['corpus']}/{run['model']}/seed{seed} is already in runs.{other}")
 
 
+def check_styles(styles: Config) -> None:
+    """The figures' styles are what the figures take."""
+    if not styles:
+        return  # matplotlib takes a second to import, which most calls need not wait for
+    from natural_sparsity.figures.style import Style
+
+    for name, style in styles.items():
+        try:
+            Style.parse(json.dumps(style))
+        except UserError as error:
+            raise UserError(f"figures.{name}: {str(error).removeprefix('--style: ')}") from error
+
+
 def check_corpus(key: str, corpus: Config) -> None:
     """The source is there, the fractions sum to 1, the spaCy model is installed."""
     fractions = [corpus["split"][name] for name in ("train", "dev", "test")]
@@ -99,7 +127,10 @@ def check_corpus(key: str, corpus: Config) -> None:
 def source_paths(key: str, source: Config) -> Iterator[Path]:
     """The local files or folders of a source; none for one that is downloaded."""
     if "package" in source:
-        package = find_spec(source["package"])
+        try:
+            package = find_spec(source["package"])
+        except (ImportError, ValueError):
+            package = None
         if package is None or not package.submodule_search_locations:
             raise UserError(
                 f"{key}.source.package: {source['package']} is not installed; pip install {source['package']}"

@@ -3,6 +3,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from natural_sparsity.config import source_paths, validate
 from natural_sparsity.errors import UserError
@@ -14,7 +15,10 @@ except UserError as error:
     sys.exit(f"configuration: {error}")
 
 # Jobs find the package's command wherever snakemake was called from; an activated conda environment goes before it.
-os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]))
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]),
+    NATURAL_SPARSITY_ROOT=str(workflow.basedir),
+)
 
 # A job takes a GPU of those that the profile grants if it will compute on one.
 GPUS = int(
@@ -26,8 +30,8 @@ RUN = "results/{corpus}/{model}/seed{seed}"
 
 
 wildcard_constraints:
-    corpus=r"[A-Za-z0-9][A-Za-z0-9_-]*",
-    model=r"[A-Za-z0-9][A-Za-z0-9_-]*",
+    corpus="|".join(config["corpora"]),
+    model="|".join(config["models"]),
     shard=r"\d+-of-\d+",
     seed=r"\d+",
     # The untrained checkpoint has a name of its own: no job may take it for an epoch to train.
@@ -68,11 +72,21 @@ def in_folder(name, suffix):
 
 
 def source(wildcards):
-    """The corpus's files: local ones as they are, others to be downloaded."""
+    """The corpus's files or folders: local ones as they are, others to be downloaded."""
     of = config["corpora"][wildcards.corpus]["source"]
     if "url" in of:
-        return [f"{CORPUS}/download/{Path(of['url']).name}"]
+        folder = f"{CORPUS}/download".format(**wildcards)
+        return [f"{folder}/{Path(urlsplit(of['url']).path).name}"]
     return [str(path) for path in source_paths(wildcards.corpus, of)]
+
+
+def source_files(wildcards):
+    """Every file of the source: of a folder, Snakemake would see only that a file came or went, not that it changed."""
+    files = []
+    for path in source(wildcards):
+        inside = sorted(map(str, Path(path).rglob("*"))) if Path(path).is_dir() else [path]
+        files += [file for file in inside if not Path(file).is_dir()]
+    return files
 
 
 def every_run():
@@ -128,7 +142,7 @@ def every_epoch(pattern):
 
 
 def figure_folders():
-    """Where the figures of this configuration lie."""
+    """Where figures of this configuration lie."""
     return [
         "results/figures",
         *(f"{RUN}/figures".format(**names) for names, _ in every_run()),

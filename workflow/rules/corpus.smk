@@ -6,7 +6,6 @@ rule obtain:
         f"{CORPUS}/download/{{file}}",
     log:
         f"{CORPUS}/logs/obtain/{{file}}.log",
-    retries: 2
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
@@ -15,12 +14,12 @@ rule obtain:
         url=block("corpora", "source", "url"),
         checksum=block("corpora", "source", "checksum"),
     shell:
-        "natural-sparsity obtain --url {params.url:q} --checksum {params.checksum} --output {output} 2> {log}"
+        "natural-sparsity obtain --url {params.url:q} --checksum {params.checksum} --output {output:q} 2> {log:q}"
 
 
 rule documents:
     input:
-        source,
+        source_files,
     output:
         documents=directory(f"{CORPUS}/documents"),
     log:
@@ -33,13 +32,14 @@ rule documents:
         runtime=12 * 60,
     params:
         code=code_digest("natural_sparsity.corpus.documents"),
+        paths=source,
         format=block("corpora", "format"),
         limit=lambda wildcards: (
             f"--max-documents {n}" if (n := config["corpora"][wildcards.corpus]["max_documents"]) else ""
         ),
         shards=in_folder("documents", ".jsonl.zst"),
     shell:
-        "natural-sparsity documents --input {input:q} --format {params.format} {params.limit}"
+        "natural-sparsity documents --input {params.paths:q} --format {params.format} {params.limit}"
         " --output {params.shards} 2> {log}"
 
 

@@ -22,7 +22,7 @@ rule tag:
         case=block("corpora", "tagging", "case"),
     shell:
         "natural-sparsity tag --cased {input.cased} --assignment {input.assignment}/{wildcards.shard}.npy"
-        " --vocabulary {input.vocabulary} --model {params.model} --case {params.case} --output {output} 2> {log}"
+        " --vocabulary {input.vocabulary} --model {params.model:q} --case {params.case} --output {output} 2> {log}"
 
 
 rule words:

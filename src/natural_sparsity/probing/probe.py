@@ -144,6 +144,7 @@ def run(args: argparse.Namespace) -> None:
     device = select_device(args.device, args.threads)
     model, state = checkpoint.load(args.parameters, args.state, device)
     model.requires_grad_(False).train(settings.dropout)
+    model.lstms.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
     seed_everything(state["seed"], state["epoch"], "probe")  # for dropout, if it is on
     streams = Streams(args.tokens, settings.batch, settings.window, state["vocabulary"])
     names = tensor_names(len(model.lstms))
