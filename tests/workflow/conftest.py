@@ -1,5 +1,6 @@
 """Snakemake, run for real on a tiny configuration in a folder of its own."""
 
+import os
 import re
 import subprocess
 import sys
@@ -18,15 +19,23 @@ class Workflow:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def snakemake(self, *arguments: str, changes: dict | None = None, configfile: Path = TINY):
+    def snakemake(
+        self,
+        *arguments: str,
+        changes: dict | None = None,
+        configfile: Path = TINY,
+        root: Path = ROOT,
+        environment: dict[str, str] | None = None,
+    ):
         """Run snakemake; ``changes`` go over the configuration. Returns the finished process, output as text."""
         configfiles = [str(configfile)]
         if changes:
             (self.folder / "changes.yaml").write_text(yaml.safe_dump(changes))
             configfiles.append(str(self.folder / "changes.yaml"))
-        command = [str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(ROOT / "Snakefile")]
+        command = [str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(root / "Snakefile")]
         command += [*arguments, "--directory", str(self.folder), "--cores", "2", "--configfile", *configfiles]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        variables = {**os.environ, **(environment or {})}
+        return subprocess.run(command, capture_output=True, text=True, cwd=root, check=False, env=variables)
 
     def run(self, *targets: str, changes: dict | None = None):
         """Run to the end; fails with snakemake's output if a job does."""
@@ -34,9 +43,9 @@ class Workflow:
         assert process.returncode == 0, process.stderr[-5000:]
         return process
 
-    def planned(self, *targets: str, changes: dict | None = None, configfile: Path = TINY) -> dict[str, int]:
-        """The jobs that snakemake would run: {rule: number}, without the target rules."""
-        process = self.snakemake("--dry-run", *targets, changes=changes, configfile=configfile)
+    def planned(self, *targets: str, **options) -> dict[str, int]:
+        """The jobs that snakemake would run: {rule: number}, without the target rules. Options as :meth:`snakemake`."""
+        process = self.snakemake("--dry-run", *targets, **options)
         assert process.returncode == 0, process.stdout + process.stderr
         output = process.stdout + process.stderr
         if "Nothing to be done" in output:

@@ -100,3 +100,31 @@ def test_the_papers_experiment_is_fifty_epochs(fresh):
     assert planned["train_epoch"] == 50
     assert planned["probe"] == 50
     assert planned["obtain"] == 1
+
+
+def test_a_changed_file_of_a_folder_is_read_again(fresh):
+    folder = fresh.folder / "texts/deep"
+    folder.mkdir(parents=True)
+    for i in range(30):
+        (folder / f"{i}.txt").write_text(f"Text number {i} is short.")
+    block = {"source": {"path": "texts"}, "format": "text", "min_count": 1}
+    changes = {"corpora": {"mine": block}, "runs": [{"corpus": "mine", "model": "small"}]}
+    target = "results/mine/corpus/documents"
+    fresh.run(target, changes=changes)
+    assert fresh.planned(target, changes=changes) == {}
+    (folder / "7.txt").write_text("Another text.")
+    assert fresh.planned(target, changes=changes) == {"documents": 1}
+
+
+def test_changed_code_runs_its_step_again_and_a_comment_does_not(finished, fresh):
+    """In a copy of the project, so that the real one is left alone."""
+    copy = fresh.folder / "project"
+    left_out = shutil.ignore_patterns(".*", "results", "tests", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT, copy, ignore=left_out)
+    measures = copy / "src/natural_sparsity/probing/measures.py"
+    environment = {"PYTHONPATH": str(copy / "src")}
+    assert finished.planned(root=copy, environment=environment) == {}
+    measures.write_text(measures.read_text() + "\n# a comment\n")
+    assert finished.planned(root=copy, environment=environment) == {}
+    measures.write_text(measures.read_text() + "\nEPSILON = 0\n")
+    assert finished.planned(root=copy, environment=environment) == {"probe": 2, **FROM_PROBES}

@@ -22,39 +22,57 @@ def test_a_bad_configuration_is_one_line_and_no_job(fresh, changes, line):
     assert not (fresh.folder / "results").exists()
 
 
-def run_on(workflow, path, **corpus):
-    """Run up to the token stream of a corpus at ``path``; return what the failed job logged."""
+def refusal_of(workflow, command, path, target, *, batch=10, **corpus):
+    """Run up to ``target`` of a corpus at ``path``; return the line in which ``command`` refused it."""
     block = {"source": {"path": str(path)}, "min_count": 1, **corpus}
-    changes = {"corpora": {"mine": block}, "runs": [{"corpus": "mine", "model": "small"}]}
-    process = workflow.snakemake("results/mine/corpus/tokens/train.npy", changes=changes)
+    changes = {"corpora": {"mine": block}, "runs": [{"corpus": "mine", "model": "small", "epochs": 1}]}
+    changes["models"] = {"small": {"training": {"batch": batch}}}
+    process = workflow.snakemake(f"results/mine/{target}", changes=changes)
     assert process.returncode == 1
     assert "Traceback" not in process.stderr
-    return process.stderr
+    start = f"natural-sparsity {command}: "
+    # The failed job's log is shown twice if it is the last; each time on a line of its own.
+    [line] = {line.strip() for line in process.stderr.splitlines() if line.strip().startswith(start)}
+    return line.removeprefix(start)
 
 
 def test_non_utf8_text_is_named_with_its_offset(fresh):
     path = fresh.folder / "latin1.txt"
     path.write_bytes("A first line.\n\nCaf\u00e9.\n".encode("latin-1"))
-    output = run_on(fresh, path, format="text")
-    assert "natural-sparsity documents: " in output
-    assert f"{path}" in output
-    assert "18" in output
+    line = refusal_of(fresh, "documents", path, "corpus/documents", format="text")
+    assert line.startswith(f"{path}: byte 18 ")
     assert not (fresh.folder / "results/mine/corpus/documents").exists()
 
 
 def test_a_truncated_dump_is_named(fresh):
     path = fresh.folder / "dump.xml.bz2"
     path.write_bytes(bz2.compress(b"<mediawiki>" + b"<page></page>" * 10_000)[:-20])
-    assert f"{path}" in run_on(fresh, path, format="mediawiki")
+    line = refusal_of(fresh, "documents", path, "corpus/documents", format="mediawiki")
+    assert line.startswith(f"{path}: ")
+    assert "truncated" in line
 
 
 def test_an_empty_corpus_is_named(fresh):
     path = fresh.folder / "empty.txt"
     path.write_text("\n\n")
-    assert f"{path}" in run_on(fresh, path, format="text")
+    assert refusal_of(fresh, "documents", path, "corpus/documents", format="text").startswith(
+        f"{path}: holds no documents"
+    )
 
 
-def test_a_min_count_that_filters_everything_away(fresh):
+@pytest.fixture
+def few(fresh):
     path = fresh.folder / "few.txt"
     path.write_text("\n\n".join(f"Text number {i} is short." for i in range(60)))
-    assert "min_count: 1000 filters every sentence away" in run_on(fresh, path, format="text", min_count=1000)
+    return path
+
+
+def test_a_min_count_that_filters_everything_away(fresh, few):
+    line = refusal_of(fresh, "filter", few, "corpus/tokens/train.npy", format="text", min_count=1000)
+    assert line == ("min_count: 1000 filters every sentence away (the most frequent type occurs 60 times); lower it")
+
+
+def test_a_corpus_too_short_for_one_batch(fresh, few):
+    line = refusal_of(fresh, "train", few, "small/seed1/epoch1/state.json", format="text", batch=500)
+    assert line.startswith("results/mine/corpus/tokens/")
+    assert line.endswith("too few for a batch of 500; lower the batch size")

@@ -145,7 +145,15 @@ def test_a_corpus_by_url_is_downloaded_and_checked(fresh):
     text = gzip.compress(b"\n\n".join(b"Document %d is here. It has two sentences." % i for i in range(50)))
     (fresh.folder / "served").mkdir()
     (fresh.folder / "served/text.txt.gz").write_bytes(text)
-    handler = partial(SimpleHTTPRequestHandler, directory=fresh.folder / "served")
+    requests = 0
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self):
+            nonlocal requests
+            requests += 1
+            super().do_GET()
+
+    handler = partial(Handler, directory=fresh.folder / "served")
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/text.txt.gz"
@@ -153,11 +161,12 @@ def test_a_corpus_by_url_is_downloaded_and_checked(fresh):
             source = {"source": {"url": url, "checksum": f"sha256:{digest}"}, "min_count": 1, "format": "text"}
             name = f"code{code}"
             changes = {"corpora": {name: source}, "runs": [{"corpus": name, "model": "small"}]}
-            process = fresh.snakemake(f"results/{name}/corpus/tokens/train.npy", "--retries=0", changes=changes)
+            process = fresh.snakemake(f"results/{name}/corpus/tokens/train.npy", changes=changes)
             downloaded = fresh.folder / f"results/{name}/corpus/download/text.txt.gz"
             assert process.returncode == code, process.stderr
             assert downloaded.exists() == (code == 0)
         server.shutdown()
+    assert requests == 2, "a file with a wrong checksum is not downloaded again"
     assert "0" * 64 in process.stderr
     assert hashlib.sha256(text).hexdigest() in process.stderr
     assert not list((fresh.folder / "results/code1/corpus").glob("download/*"))
