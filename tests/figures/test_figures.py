@@ -492,6 +492,14 @@ def test_perplexity_ticks_are_inside_and_a_readable_number(low: float, high: flo
     assert 2 <= len(ticks) <= 6 and all(low <= np.log(tick) <= high for tick in ticks)
 
 
+def test_training_of_one_epoch_has_perplexities_and_both_losses_in_view(checkpoints: pd.DataFrame) -> None:
+    one = checkpoints.iloc[:1].assign(train_loss=5.001, dev_loss=5.0)
+    with Style().applied():
+        above = training.draw(training.table(one), Style()).axes[0]
+    assert above.get_ylim() == pytest.approx((4.9005, 5.1005))
+    assert len(above.child_axes[0].get_yticks()) >= 2
+
+
 def test_training_without_losses_is_an_error(checkpoints: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="train_loss"):
         training.table(checkpoints.assign(train_loss=np.nan, dev_loss=np.nan))

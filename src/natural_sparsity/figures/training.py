@@ -75,6 +75,9 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
         below.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     below.set_ylabel("learning rate")
     above.set_ylabel("loss (nats per token)")
+    low, high = above.get_ylim()
+    if high - low < 0.2:  # one epoch, or a plateau: a closer view would show rounding
+        above.set_ylim((low + high) / 2 - 0.1, (low + high) / 2 + 0.1)
     dropped = epochs[table["learning_rate_drop"]].tolist()
     mark_drops(below, dropped)
     drop = mark_drops(above, dropped)
