@@ -226,6 +226,12 @@ def test_a_checkpoint_with_text_for_a_loss_is_refused_and_null_is_a_gap(products
         inputs.read_checkpoints([products / "zero.json"])
 
 
+def test_drops_are_where_the_rate_fell_within_the_epochs_drawn(checkpoints: pd.DataFrame) -> None:
+    assert inputs.drops(checkpoints, pd.Series([1, 3])) == [2]
+    assert inputs.drops(checkpoints, pd.Series([2])) == [2]
+    assert inputs.drops(checkpoints, pd.Series([1])) == inputs.drops(checkpoints, pd.Series([3])) == []
+
+
 def test_frequent_is_strict_leaves_out_specials_and_breaks_ties_by_id(words: pd.DataFrame) -> None:
     words.loc[words["word"] == "dog", "count"] = 80
     assert inputs.frequent(words, 80)["word"].tolist() == ["the", "of", "in", "by", "$5$", "cat", "ran"]
@@ -257,6 +263,7 @@ def test_fig2_draws_a_row_a_word_the_most_frequent_at_the_bottom(words: pd.DataF
     figure.draw_without_rendering()
     height = {label.get_text(): label.get_window_extent().y0 for label in ax.get_yticklabels()}
     assert sorted(height, key=height.__getitem__) == order
+    assert not any(label.get_parse_math() for label in ax.get_yticklabels())  # $5$ keeps its dollar signs
     # The bottom row of the picture is the row of the most frequent word.
     corner = mesh.get_coordinates()[0, 0]  # type: ignore[attr-defined]
     assert ax.transData.transform(corner)[1] == pytest.approx(ax.get_window_extent().y0)

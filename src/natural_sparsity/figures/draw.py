@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
             drawn = module.draw(table, style)
         else:
             correlations = read_correlations(args.correlations, args.measure, args.statistic)
-            dropped = drops(read_checkpoints(args.checkpoints or []))
+            dropped = drops(read_checkpoints(args.checkpoints or []), correlations["epoch"])
             if figure in ROLES:
                 table = fig3.table(correlations, dropped, ROLES[figure])
                 drawn = fig3.draw(table, style, args.measure, args.statistic)

@@ -86,10 +86,10 @@ def read_correlations(path: Path | str, measure: str, statistic: str) -> pd.Data
     return chosen[[*keys, "value", "n"]].sort_values("epoch", ignore_index=True)
 
 
-def drops(checkpoints: pd.DataFrame) -> list[int]:
-    """The epochs after which the learning rate dropped."""
+def drops(checkpoints: pd.DataFrame, epochs: pd.Series) -> list[int]:
+    """The epochs after which the learning rate dropped, from the first to the last of ``epochs``."""
     lowered = checkpoints["learning_rate_out"] < checkpoints["learning_rate_in"]
-    return checkpoints.loc[lowered, "epoch"].tolist()
+    return checkpoints.loc[lowered & checkpoints["epoch"].between(epochs.min(), epochs.max()), "epoch"].tolist()
 
 
 def frequent(words: pd.DataFrame, min_count: int) -> pd.DataFrame:
