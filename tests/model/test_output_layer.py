@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from natural_sparsity.model import output_layer
@@ -23,6 +24,13 @@ def tolerance(dtype):
     return {"atol": 1e-12, "rtol": 1e-12} if dtype == torch.float64 else {"atol": 1e-6, "rtol": 1e-5}
 
 
+def linear(weight, bias):
+    """A linear layer with copies of these values."""
+    layer = nn.Linear(weight.shape[1], len(weight), dtype=weight.dtype)
+    layer.load_state_dict({"weight": weight.detach(), "bias": bias.detach()})
+    return layer
+
+
 def plain_losses(features, weight, bias, targets):
     return functional.cross_entropy(functional.linear(features, weight, bias), targets, reduction="none")
 
@@ -31,27 +39,39 @@ def test_losses_and_gradients_equal_autograd(problem):
     features, weight, bias, targets = problem
     plain = plain_losses(*problem)
     expected = torch.autograd.grad(plain.mean(), [features, weight, bias])
-    layer = OutputLayer(weight, bias)
+    layer = OutputLayer(linear(weight, bias))
     torch.testing.assert_close(layer.losses(features, targets), plain, **tolerance(features.dtype))
     for _ in range(2):  # the second call reuses the buffers of the first
         ours = layer.gradients(features, targets)
         torch.testing.assert_close(ours.losses, plain, **tolerance(features.dtype))
-        for actual, gradient in zip(ours[1:], expected, strict=True):
+        for actual, gradient in zip((ours.features, ours.joint[:, :-1], ours.joint[:, -1]), expected, strict=True):
             torch.testing.assert_close(actual, gradient, **tolerance(features.dtype))
+
+
+def test_changed_parameters_are_seen(problem):
+    features, weight, bias, targets = problem
+    module = linear(weight, bias)
+    layer = OutputLayer(module)
+    with torch.no_grad():
+        module.weight.mul_(2)
+        module.bias[3] += 1
+    shift = torch.zeros_like(bias).index_fill(0, torch.tensor([3]), 1)
+    expected = plain_losses(features, 2 * weight, bias + shift, targets)
+    torch.testing.assert_close(layer.losses(features, targets), expected, **tolerance(features.dtype))
 
 
 def test_an_impossible_target_has_a_finite_loss():
     """exp(−200) is 0 in single precision; the loss is 200 all the same, and the gradient right."""
     weight, bias = torch.zeros(3, 2), torch.tensor([0.0, 0.0, -200.0])
-    ours = OutputLayer(weight, bias).gradients(torch.ones(1, 2), torch.tensor([2]))
+    ours = OutputLayer(linear(weight, bias)).gradients(torch.ones(1, 2), torch.tensor([2]))
     torch.testing.assert_close(ours.losses, torch.tensor([200.0]) + torch.tensor(2.0).log())
-    torch.testing.assert_close(ours.bias, torch.tensor([0.5, 0.5, -1.0]))
+    torch.testing.assert_close(ours.joint[:, -1], torch.tensor([0.5, 0.5, -1.0]))
 
 
 def test_direct_gradient_is_softmax_times_weight_minus_target_row(problem):
     features, weight, bias, targets = (tensor.detach() for tensor in problem)
     p = torch.softmax(features @ weight.T + bias, 1)
-    statistics = OutputLayer(weight, bias).statistics(features, targets)
+    statistics = OutputLayer(linear(weight, bias)).statistics(features, targets)
     close = tolerance(features.dtype)
     torch.testing.assert_close(statistics.gradient, p @ weight - weight[targets], **close)
     others = p.clone().scatter_(1, targets[:, None], 0)
@@ -67,7 +87,7 @@ def test_a_certain_prediction_keeps_its_digits():
     features, weight, bias = torch.randn(4, 8), torch.randn(50, 8), torch.zeros(50)
     bias[7] = 32.0
     targets = torch.full((4,), 7)
-    ours = OutputLayer(weight, bias).statistics(features, targets)
+    ours = OutputLayer(linear(weight, bias)).statistics(features, targets)
     exact = torch.softmax(features.double() @ weight.double().T + bias.double(), 1)
     assert (1 - exact[:, 7] < 1e-7).all()
     others = exact.clone()

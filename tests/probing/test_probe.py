@@ -52,7 +52,7 @@ def chi_by_definition(vector):
 def test_every_tensor_position_by_position(dtype, tolerance, hidden):
     model = small_model(dtype, hidden)
     exact = small_model(dtype, hidden).double()
-    output = OutputLayer(model.output.weight, model.output.bias)
+    output = OutputLayer(model.output)
     state, exact_state = model.zero_state(BATCH), exact.zero_state(BATCH)
     torch.manual_seed(2)
     for _ in range(2):  # the second window starts from a carried state

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # A block's buffer: large enough for the matrix products to run at their full rate, small enough for the cache.
 CPU_BLOCK_ELEMENTS = 1 << 22
@@ -16,12 +16,11 @@ CUDA_BLOCK_ELEMENTS = 1 << 28
 
 
 class Gradients(NamedTuple):
-    """``losses`` (rows,), nats, and the gradients of their mean by features, weight and bias, each shaped as those."""
+    """``losses`` (rows,), nats; the gradients of their mean by the features (rows, width) and, ``joint``, by [W, b]."""
 
     losses: Tensor
     features: Tensor
-    weight: Tensor
-    bias: Tensor
+    joint: Tensor
 
 
 class SoftmaxStatistics(NamedTuple):
@@ -40,27 +39,30 @@ class SoftmaxStatistics(NamedTuple):
 
 
 class OutputLayer:
-    """The layer with weight (vocabulary, width) and bias (vocabulary,), which it reads anew at each call.
+    """The linear layer ``linear``, of weight (vocabulary, width) and bias (vocabulary,), with its softmax.
 
-    All methods take features (rows, width) and targets (rows,), word ids, and record nothing for autograd. The tensors
-    of :meth:`gradients` are overwritten by the next call.
+    Weight and bias become views of one matrix, keys [W, b] for the queries [h, 1], so that the bias costs no pass of
+    its own over the logits; what changes them is seen at the next call. All methods take features (rows, width) and
+    targets (rows,), word ids, and record nothing for autograd. The gradients are overwritten by the next call.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor):
-        self.weight, self.bias = weight, bias
-        elements = CUDA_BLOCK_ELEMENTS if weight.is_cuda else CPU_BLOCK_ELEMENTS
-        self.block_rows = max(16, elements // len(weight))
-        self.buffer = weight.new_empty(0)
-        self.weight_gradient, self.bias_gradient = weight.new_empty(0), bias.new_empty(0)
+    def __init__(self, linear: nn.Linear):
+        self.width = linear.in_features
+        self.joint = torch.cat([linear.weight.data, linear.bias.data[:, None]], 1)
+        self.weight, self.bias = self.joint[:, : self.width], self.joint[:, self.width]
+        linear.weight.data, linear.bias.data = self.weight, self.bias
+        elements = CUDA_BLOCK_ELEMENTS if self.joint.is_cuda else CPU_BLOCK_ELEMENTS
+        self.block_rows = max(16, elements // len(self.joint))
+        self.buffer = self.joint_gradient = self.joint.new_empty(0)
 
     def exponentials(self, features: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Yield, block by block, the rows, e = exp(logits − their maximum) (block, vocabulary), and the maximum."""
-        vocabulary = len(self.weight)
         if not len(self.buffer):
-            self.buffer = features.new_empty(self.block_rows, vocabulary)
+            self.buffer = features.new_empty(self.block_rows, len(self.joint))
+        queries = with_ones(features)
         for start in range(0, len(features), self.block_rows):
             rows = slice(start, min(start + self.block_rows, len(features)))
-            e = torch.addmm(self.bias, features[rows], self.weight.T, out=self.buffer[: rows.stop - start])
+            e = torch.mm(queries[rows], self.joint.T, out=self.buffer[: rows.stop - start])
             maxima = e.amax(1, keepdim=True)
             yield rows, e.sub_(maxima).exp_(), maxima.squeeze(1)
 
@@ -83,22 +85,20 @@ class OutputLayer:
         p = e / Σe is not formed: the division and the mean go to the narrow side of each product.
         """
         n = len(features)
-        if not len(self.weight_gradient):
-            self.weight_gradient, self.bias_gradient = torch.empty_like(self.weight), torch.empty_like(self.bias)
+        if not len(self.joint_gradient):
+            self.joint_gradient = torch.empty_like(self.joint)
         log_sums, gradient = features.new_empty(n), torch.empty_like(features)
+        queries = with_ones(features)
         for rows, e, maxima in self.exponentials(features):
             sums = e.sum(1)
             log_sums[rows] = sums.log() + maxima
-            scale = 1 / (n * sums)
-            torch.mm(e, self.weight, out=gradient[rows]).mul_(scale[:, None])
-            first = rows.start == 0
-            self.weight_gradient.addmm_(e.T, features[rows] * scale[:, None], beta=0 if first else 1)
-            self.bias_gradient.addmv_(e.T, scale, beta=0 if first else 1)
+            scale = (1 / (n * sums))[:, None]
+            torch.mm(e, self.weight, out=gradient[rows]).mul_(scale)
+            self.joint_gradient.addmm_(e.T, queries[rows] * scale, beta=1 if rows.start else 0)
         gradient.sub_(self.weight[targets], alpha=1 / n)
-        self.weight_gradient.index_add_(0, targets, features, alpha=-1 / n)
-        self.bias_gradient.index_add_(0, targets, features.new_ones(n), alpha=-1 / n)
+        self.joint_gradient.index_add_(0, targets, queries, alpha=-1 / n)
         losses = log_sums - self.target_logits(features, targets)
-        return Gradients(losses, gradient, self.weight_gradient, self.bias_gradient)
+        return Gradients(losses, gradient, self.joint_gradient)
 
     @torch.no_grad()
     def statistics(self, features: Tensor, targets: Tensor) -> SoftmaxStatistics:
@@ -124,3 +124,8 @@ class OutputLayer:
         gradient -= other_sum[:, None] * self.weight[targets]
         losses = log_sums - self.target_logits(features, targets)
         return SoftmaxStatistics(losses, square_sum, other_sum, other_square_sum, gradient)
+
+
+def with_ones(features: Tensor) -> Tensor:
+    """[h, 1] (rows, width + 1)."""
+    return torch.cat([features, features.new_ones(len(features), 1)], 1)

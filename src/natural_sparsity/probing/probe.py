@@ -150,7 +150,7 @@ def run(args: argparse.Namespace) -> None:
     names = tensor_names(len(model.lstms))
     sums = {role: WordSums(state["vocabulary"], len(names), device) for role in ROLES}
     loss = torch.zeros((), dtype=torch.float64, device=device)
-    output = OutputLayer(model.output.weight, model.output.bias)
+    output = OutputLayer(model.output)
     hidden = model.zero_state(settings.batch)
     progress = Progress(f"probe of epoch {state['epoch']}", streams.tokens)
     for inputs, targets in streams.windows(device):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from natural_sparsity.corpus.streams import Streams
 from natural_sparsity.errors import UserError
@@ -37,18 +38,22 @@ def train_steps(
     model: LanguageModel, streams: Streams, training: Training, learning_rate: float
 ) -> Iterator[tuple[Tensor, int]]:
     """Train on each window in turn; yield its mean loss (nats, on the device) and its number of tokens."""
-    output = OutputLayer(model.output.weight, model.output.bias)
-    inner = [parameter for name, parameter in model.named_parameters() if not name.startswith("output.")]
-    parameters = [*inner, model.output.weight, model.output.bias]
+    output = OutputLayer(model.output)
+    table = model.embedding.weight.data
+    inner = list(model.lstms.parameters())
     state = model.zero_state(streams.batch)
-    for inputs, targets in streams.windows(model.output.weight.device):
-        _, features, state = model(inputs, state)
+    for inputs, targets in streams.windows(table.device):
+        # Only the embeddings that occur are differentiated and changed: the others' gradients are 0.
+        words, places = inputs.unique(return_inverse=True)
+        occurring = table[words].requires_grad_()
+        _, features, state = model.layers([functional.embedding(places, occurring)], state)
         last = output.gradients(features.detach().flatten(0, 1), targets.flatten())
-        gradients = [*torch.autograd.grad(features, inner, last.features.view_as(features)), last.weight, last.bias]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        rest = torch.autograd.grad(features, [occurring, *inner], last.features.view_as(features))
+        norm = torch.nn.utils.get_total_norm([*rest, last.joint])
         scale = (training.clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
         with torch.no_grad():
-            for parameter, gradient in zip(parameters, gradients, strict=True):
+            table.index_add_(0, words, rest[0] * scale, alpha=-learning_rate)
+            for parameter, gradient in zip([*inner, output.joint], [*rest[1:], last.joint], strict=True):
                 parameter.addcmul_(gradient, scale, value=-learning_rate)
         yield last.losses.mean(), targets.numel()
 
@@ -80,7 +85,7 @@ def train_epoch(model: LanguageModel, streams: Streams, training: Training, lear
 def evaluate(model: LanguageModel, streams: Streams) -> float:
     """The mean loss over the streams' tokens, in nats, without dropout."""
     model.eval()
-    output = OutputLayer(model.output.weight, model.output.bias)
+    output = OutputLayer(model.output)
     state = model.zero_state(streams.batch)
     total = torch.zeros((), dtype=torch.float64, device=model.output.weight.device)
     for inputs, targets in streams.windows(model.output.weight.device):
