@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -33,6 +34,33 @@ def in_turn(repeats: int, **functions: Callable[[], object]) -> dict[str, float]
             if repeat:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+class PeakMemory:
+    """The highest anonymous resident memory, MiB, in a block, and what it was before.
+
+    Mapped files, which the system may drop, do not count.
+    """
+
+    def __enter__(self) -> "PeakMemory":
+        self.before, self.peak, self.running = self.now(), 0.0, True
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def watch(self) -> None:
+        while self.running:
+            self.peak = max(self.peak, self.now())
+            time.sleep(0.002)
+
+    @staticmethod
+    def now() -> float:
+        """Anonymous resident memory, MiB."""
+        return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 1024
+
+    def __exit__(self, *_: object) -> None:
+        self.running = False
+        self.thread.join()
 
 
 def report(name: str, *, ours: float, reference: float, unit: str, **details: Any) -> None:

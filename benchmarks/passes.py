@@ -2,14 +2,13 @@
 
 import argparse
 import tempfile
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import arguments, report
+from common import PeakMemory, arguments, report
 
 from natural_sparsity import files
 from natural_sparsity.corpus import encode, filter, split, vocabulary
@@ -92,26 +91,6 @@ def python_passes(folder: Path) -> float:
     seconds = time.perf_counter() - start
     assert len(streams[1]) == len(np.load(folder / "train.npy", mmap_mode="r"))
     return seconds
-
-
-class PeakMemory:
-    """The highest anonymous resident memory, MiB, in a block: mapped files, which the system may drop, not counted."""
-
-    def __enter__(self) -> "PeakMemory":
-        self.peak, self.running = 0.0, True
-        self.thread = threading.Thread(target=self.watch)
-        self.thread.start()
-        return self
-
-    def watch(self) -> None:
-        while self.running:
-            status = Path("/proc/self/status").read_text()
-            self.peak = max(self.peak, int(status.split("RssAnon:")[1].split()[0]) / 1024)
-            time.sleep(0.01)
-
-    def __exit__(self, *_: object) -> None:
-        self.running = False
-        self.thread.join()
 
 
 def main() -> None:

@@ -1,12 +1,11 @@
 """The probe of all eight tensors in both roles against hooks, autograd and index_add_; speed and peak memory."""
 
 import json
-import resource
 import subprocess
 import sys
 
 import torch
-from common import arguments, in_turn, report
+from common import PeakMemory, arguments, in_turn, report
 from torch.nn import functional
 
 from natural_sparsity.model.device import select_device
@@ -89,9 +88,12 @@ def main():
     model, windows = problem(args.vocabulary, device)
     if args.memory:
         model.requires_grad_(args.memory == "reference")
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        (our_pass if args.memory == "ours" else reference_pass)(model, windows)
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        warm_up, small = problem(100, device)
+        run = our_pass if args.memory == "ours" else reference_pass
+        run(warm_up, small)  # the libraries' own workspaces are the same for both
+        with PeakMemory() as memory:
+            run(model, windows)
+        print(memory.peak - memory.before)
         return
     frozen = problem(args.vocabulary, device)[0].requires_grad_(False)
     ours, reference = our_pass(frozen, windows), reference_pass(model, windows)

@@ -1,6 +1,6 @@
 """Windows of the token stream, as truncated backpropagation through time and the probe read it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,30 @@ class Streams:
         return -(-(self.length - 1) // self.window)
 
     def windows(self, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and targets, each (steps, batch) int64; the last window may be shorter."""
+        """Yield inputs and targets, each (steps, batch) int64; the last window may be shorter.
+
+        Raises:
+            UserError: a word id is not in the vocabulary.
+        """
+        read = self.reader(device)
         for start in range(0, self.length - 1, self.window):
-            stop = min(start + self.window, self.length - 1)
-            piece = np.ascontiguousarray(self.columns[:, start : stop + 1].T)
-            if piece.max() >= self.vocabulary:
-                raise UserError(f"{self.path}: word id {piece.max()} is not below the vocabulary's {self.vocabulary}")
-            window = torch.from_numpy(piece.astype(np.int64)).to(device)
+            window = read(start, min(start + self.window, self.length - 1) + 1)
             yield window[:-1], window[1:]
+
+    def reader(self, device: torch.device) -> Callable[[int, int], Tensor]:
+        """A function that gives the tokens from one step to another, (steps, batch) int64, on the device.
+
+        A GPU takes the whole stream at once, four bytes a token, and is not kept waiting for the host afterwards.
+        """
+        if device.type == "cuda":
+            whole = torch.from_numpy(self.known(self.columns).astype(np.int32)).to(device).T.contiguous()
+            return lambda start, stop: whole[start:stop].long()
+        return lambda start, stop: torch.from_numpy(
+            self.known(self.columns[:, start:stop].T).astype(np.int64, order="C")
+        )
+
+    def known(self, ids: np.ndarray) -> np.ndarray:
+        """``ids``, if all are in the vocabulary."""
+        if ids.max() >= self.vocabulary:
+            raise UserError(f"{self.path}: word id {ids.max()} is not below the vocabulary's {self.vocabulary}")
+        return ids

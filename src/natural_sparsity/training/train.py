@@ -43,8 +43,7 @@ def train_steps(
     inner = list(model.lstms.parameters())
     state = model.zero_state(streams.batch)
     for inputs, targets in streams.windows(table.device):
-        # Only the embeddings that occur are differentiated and changed: the others' gradients are 0.
-        words, places = inputs.unique(return_inverse=True)
+        words, places = occurring_words(inputs, len(table))
         occurring = table[words].requires_grad_()
         _, features, state = model.layers([functional.embedding(places, occurring)], state)
         last = output.gradients(features.detach().flatten(0, 1), targets.flatten())
@@ -56,6 +55,17 @@ def train_steps(
             for parameter, gradient in zip([*inner, output.joint], [*rest[1:], last.joint], strict=True):
                 parameter.addcmul_(gradient, scale, value=-learning_rate)
         yield last.losses.mean(), targets.numel()
+
+
+def occurring_words(inputs: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """The words (n,) whose embeddings can change in a step, and the place of each of ``inputs`` among them.
+
+    On a CPU those that occur: the gradient of the others is 0. On a GPU all: its memory is fast, and to find out which
+    occur the host would have to wait for it.
+    """
+    if inputs.is_cuda:
+        return torch.arange(vocabulary, device=inputs.device), inputs
+    return inputs.unique(return_inverse=True)
 
 
 def train_epoch(model: LanguageModel, streams: Streams, training: Training, learning_rate: float, label: str) -> float:
