@@ -1,9 +1,9 @@
-# make run: the whole experiment on the embedded sample. make test: the tests. Both install what they need.
+# make run: the whole experiment on the embedded sample. make test: the tests. All install what they need.
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: run test lint install
+.PHONY: run test lint bench install
 
 run: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -25,3 +25,13 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
+
+# Each against a reference or the machine's limit, in turn in one process; results/benchmarks/NAME.json.
+bench: install
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/probe.py
+	$(BIN)/python benchmarks/probe.py --vocabulary 4000
+	$(BIN)/python benchmarks/passes.py
+	$(BIN)/python benchmarks/text.py
+	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/python benchmarks/overhead.py
