@@ -12,7 +12,7 @@ from common import arguments, report
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-FIFTY = "runs=[{corpus: sample, model: lstm, seeds: [1], epochs: 50}]"
+FIFTY = "runs: [{corpus: sample, model: lstm, seeds: [1], epochs: 50}]"
 
 
 def seconds(command: list[str], repeats: int) -> float:
@@ -31,7 +31,9 @@ def main() -> None:
     if not states:
         sys.exit(f"overhead: {args.run} has no epochs to compare with; make run first")
     with tempfile.TemporaryDirectory() as folder:
-        plan = seconds([f"{BIN}/snakemake", "-n", "--directory", folder, "--config", FIFTY], args.repeats)
+        fifty = Path(folder, "fifty.yaml")
+        fifty.write_text(FIFTY)
+        plan = seconds([f"{BIN}/snakemake", "-n", "--directory", folder, "--configfile", str(fifty)], args.repeats)
     python = seconds([sys.executable, "-c", "pass"], args.repeats)
     starts = {
         name: seconds([f"{BIN}/natural-sparsity", name, "--help"], args.repeats)

@@ -63,7 +63,9 @@ def explain(error: ValidationError) -> str:
         if error.validator == "enum":
             return f"{key}: unknown key {error.instance!r}; the keys here are {', '.join(error.validator_value)}"
         return f"{key}: {error.instance!r} cannot name a block; use letters, digits, - and _ (not corpus or figures)"
-    return f"{key}: {error.message}"
+    text = isinstance(error.instance, str) and error.validator == "type"
+    hint = " (inside braces, --config gives numbers as text: put them in a file for --configfile)" if text else ""
+    return f"{key}: {error.message}{hint}"
 
 
 def with_defaults(schema: Config, value: Any, definitions: Config) -> Any:
