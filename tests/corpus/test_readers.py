@@ -239,3 +239,11 @@ def test_mediawiki_text_comes_back_as_it_was(
     path = write(tmp_path_factory.getbasetemp() / "pages.xml", data)
     kept = [(str(id_), text) for text, id_ in pages if text.strip()]
     assert [(document.id, document.text) for document in read_documents(path, "mediawiki")] == kept
+
+
+def test_wikiextractor_within_a_root_element(tmp_path):
+    """As found in published extractions: files put together, each in a root element, the tag on a document's line."""
+    doc = '<doc id="{0}" url="u" title="T{0}">\nT{0}\n\nText {0}.\n</doc>\n'
+    path = tmp_path / "wiki"
+    path.write_text("<root>" + doc.format(1) + "</root>\n<root>" + doc.format(2) + "</root>")
+    assert [document.text.strip() for document in read_documents(path, "wikiextractor")] == ["Text 1.", "Text 2."]

@@ -270,6 +270,7 @@ def _wikiextractor(path: Path, skipped: Counter[str]) -> Iterator[Document]:
         if header is None and line.startswith("{"):
             document = _from_json(line, path, offset)
         elif header is None:
+            line = re.sub(r"</?root>", "", line)  # around the documents, where a tool made well-formed XML of them
             header, started = re.fullmatch(r'<doc id="([^"]*)".*? title="(.*)">\s*', line), offset
             if header is None and line.strip():
                 raise UserError(f'{path}: byte {offset}: expected <doc id="…" url="…" title="…"> or a JSON object')
