@@ -51,6 +51,7 @@ def test_defaults_are_the_papers(tmp_path):
     assert corpus["thresholds"] == {"fig2": 100_000, "fig5": 1000}
     assert filled["runs"][0]["epochs"] == 50
     assert filled["probe"] == {"split": "train", "batch": 40, "window": 35, "dropout": False}
+    assert filled["statistics"] == {"resamples": 1000, "level": 0.95, "seed": 1}
 
 
 CASES = {
@@ -76,6 +77,9 @@ CASES = {
     "corpora.sample.source={package: gensim.nosuch.sub, file: x}": r"gensim\.nosuch\.sub is not installed",
     "figures.all={colormap: nosuch}": r"^figures\.all: colormap 'nosuch' is unknown",
     "runs=[]": r"^runs: \[\] ",
+    "statistics.resamples=10": r"^statistics\.resamples: 10 is less than the minimum of 100$",
+    "statistics.level=95": r"^statistics\.level: 95 is greater than the maximum of 0\.999$",
+    "figures.fig4={intervals: 1}": r"^figures\.fig4\.intervals: 1 is not of type 'boolean'$",
     "device=gpu": r"^device: 'gpu' does not match",
     "seeds=[1]": r"^configuration: unknown key 'seeds'; ",
     "figures.fig2.colour=red": r"^figures\.fig2: unknown key 'colour'; ",

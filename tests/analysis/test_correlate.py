@@ -9,7 +9,11 @@ from scipy import stats
 
 from natural_sparsity import files
 from natural_sparsity.analysis import correlate
-from natural_sparsity.analysis.statistics import pearson, pearson_log, spearman
+from natural_sparsity.analysis.statistics import resampling_weights
+from natural_sparsity.errors import UserError
+
+SETTINGS = {"resamples": 200, "level": 0.9, "seed": 3}
+INDEX = ["epoch", "role", "tensor", "measure", "words", "statistic"]
 
 
 @pytest.fixture
@@ -19,22 +23,9 @@ def sample():
     return x, 0.1 * np.log(x) + rng.normal(size=200)
 
 
-def test_coefficients_equal_scipy(sample):
-    x, y = sample
-    assert len(set(x)) < len(x), "ties must occur"
-    assert pearson(x, y) == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-12)
-    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
-    assert pearson_log(x, y) == pytest.approx(stats.pearsonr(np.log(x), y).statistic, abs=1e-12)
-
-
-def test_undefined_coefficients_are_nan():
-    assert np.isnan(pearson(np.ones(10), np.arange(10.0)))
-    assert np.isnan(spearman(np.arange(2.0), np.arange(2.0)))
-
-
 @pytest.fixture
-def table(tmp_path, sample):
-    """Correlate one probe of 200 words, of which 0 and 1 are special, 9 has no χ and 11 no training count."""
+def products(tmp_path, sample):
+    """Probes of 200 words, of which 0 and 1 are special, 9 has no χ and 11 no training count."""
     count, chi = sample
     count[11] = 0
     words = pd.DataFrame({"id": range(200), "word": [f"w{i}" for i in range(200)], "count": count.astype(int)})
@@ -42,20 +33,47 @@ def table(tmp_path, sample):
     words["matched"] = (words["id"] % 2 == 0) & words["pos_class"].notna()
     files.write_parquet(tmp_path / "words.parquet", words)
     chi[9] = np.nan
-    probe = pd.concat(
-        [
-            pd.DataFrame({"id": range(200), "role": role, "tensor": tensor, "chi_mean": chi * sign, "l1_mean": chi**2})
-            for role, tensor, sign in [("target", "grad_h_2", 1), ("input", "h_1", -1)]
+    for epoch, noise in ((7, 0.0), (8, 0.3)):
+        other = chi + noise * np.random.default_rng(epoch).normal(size=200)
+        columns = [
+            ("target", "grad_h_2", other),
+            ("target", "h_2", other**2),
+            ("target", "grad_x", -other),
+            ("input", "h_1", -other),
         ]
+        probe = pd.concat(
+            [
+                pd.DataFrame({"id": range(200), "role": role, "tensor": tensor, "chi_mean": y, "l1_mean": chi**2})
+                for role, tensor, y in columns
+            ]
+        )
+        files.write_parquet(
+            tmp_path / f"probe{epoch}.parquet", probe.assign(l2_mean=probe["l1_mean"]), {"epoch": epoch}
+        )
+    return tmp_path, words, chi
+
+
+def run(folder, epochs=(7,), **settings):
+    correlate.run(
+        argparse.Namespace(
+            probes=[folder / f"probe{epoch}.parquet" for epoch in epochs],
+            words=folder / "words.parquet",
+            run="a/b/seed1",
+            statistics=SETTINGS | settings,
+            correlations=folder / "correlations.parquet",
+            differences=folder / "differences.parquet",
+        )
     )
-    probe["l2_mean"] = probe["l1_mean"]
-    files.write_parquet(tmp_path / "probe.parquet", probe, {"epoch": 7})
-    arguments = {"probes": [tmp_path / "probe.parquet"], "words": tmp_path / "words.parquet", "run": "a/b/seed1"}
-    correlate.run(argparse.Namespace(**arguments, output=tmp_path / "correlations.parquet"))
-    table = pd.read_parquet(tmp_path / "correlations.parquet")
-    index = ["epoch", "role", "tensor", "measure", "words", "statistic"]
-    assert not table.duplicated(index).any()
-    return table.set_index(index), words, chi
+    correlations, differences = (pd.read_parquet(folder / f"{k}.parquet") for k in ("correlations", "differences"))
+    assert not correlations.duplicated(INDEX).any()
+    assert not differences.duplicated([*INDEX, "kind", "against"]).any()
+    return correlations.set_index(INDEX), differences.set_index(INDEX)
+
+
+@pytest.fixture
+def table(products):
+    folder, words, chi = products
+    return run(folder)[0], words, chi
 
 
 @pytest.mark.parametrize("name", ["all", "open", "closed", "open_matched", "closed_matched"])
@@ -76,3 +94,80 @@ def test_each_word_set(table, name):
     assert table.loc[7, "input", "h_1", "chi", name, "pearson"]["value"] == pytest.approx(-expected, abs=1e-12)
     rank = stats.spearmanr(words["count"][chosen], chi[chosen] ** 2).statistic
     assert table.loc[7, "target", "grad_h_2", "l1", name, "spearman"]["value"] == pytest.approx(rank, abs=1e-12)
+    mean = table.loc[7, "target", "grad_h_2", "chi", name, "mean"]
+    assert mean["value"] == pytest.approx(chi[chosen].mean(), abs=1e-12)
+
+
+def loop(words, members, values, weights):
+    """Pearson's correlation in each resample, one by one."""
+    ids = np.flatnonzero(members)
+    rhos = []
+    for draw in weights[1:].astype(int):
+        rows = np.repeat(ids, draw)
+        rows = rows[~np.isnan(values[rows])]
+        rhos.append(stats.pearsonr(words["count"][rows], values[rows]).statistic)
+    return np.array(rhos)
+
+
+def test_intervals_of_values_and_of_paired_differences_are_those_of_a_loop(products):
+    folder, words, chi = products
+    correlations, differences = run(folder, (7, 8))
+    members = (words["id"] >= 2) & (words["count"] > 0)
+    weights = resampling_weights(members.sum(), 200, (3, 0))
+    by_tensor = {}
+    for epoch in (7, 8):
+        probe = pd.read_parquet(folder / f"probe{epoch}.parquet")
+        for tensor in ("grad_h_2", "h_2", "grad_x"):
+            y = probe[probe["tensor"] == tensor]["chi_mean"].to_numpy()
+            by_tensor[epoch, tensor] = loop(words, members, y, weights)
+    row = correlations.loc[7, "target", "grad_h_2", "chi", "all", "pearson"]
+    np.testing.assert_allclose(row[["low", "high"]].astype(float), np.quantile(by_tensor[7, "grad_h_2"], [0.05, 0.95]))
+    assert row["low"] < row["value"] < row["high"]
+    rows = differences.loc[8, "target", "grad_h_2", "chi", "all", "pearson"].set_index(["kind", "against"])
+    cases = {
+        ("tensor", "h_2"): by_tensor[8, "grad_h_2"] - by_tensor[8, "h_2"],
+        ("tensor", "grad_x"): by_tensor[8, "grad_h_2"] - by_tensor[8, "grad_x"],
+        ("epoch", "7"): by_tensor[8, "grad_h_2"] - by_tensor[7, "grad_h_2"],
+    }
+    assert set(rows.index) == set(cases)
+    for key, expected in cases.items():
+        np.testing.assert_allclose(rows.loc[key, ["low", "high"]].astype(float), np.quantile(expected, [0.05, 0.95]))
+        assert rows.loc[key, "n"] == 196
+
+
+def test_a_difference_of_classes_is_that_of_their_values_and_as_wide_as_both(products):
+    correlations, differences = run(products[0], resamples=2000)
+    for kind in ("", "_matched"):
+        one, other = (correlations.loc[7, "input", "h_1", "chi", name + kind, "pearson"] for name in ("open", "closed"))
+        row = differences.loc[7, "input", "h_1", "chi", "open" + kind, "pearson"]
+        assert row["against"] == "closed" + kind
+        assert row["value"] == pytest.approx(one["value"] - other["value"])
+        assert row["n"] == min(one["n"], other["n"])
+        # Independent samples: variances add.
+        width = np.hypot(one["high"] - one["low"], other["high"] - other["low"])
+        assert row["high"] - row["low"] == pytest.approx(width, rel=0.1)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(products):
+    folder = products[0]
+    contents = []
+    for seed in (3, 3, 4):
+        run(folder, (8, 7), seed=seed)
+        contents.append([(folder / f"{name}.parquet").read_bytes() for name in ("correlations", "differences")])
+    assert contents[0] == contents[1]
+    assert contents[0][0] != contents[2][0] and contents[0][1] != contents[2][1]
+
+
+def test_a_class_without_words_has_no_correlation_and_no_difference(products):
+    folder, words, _ = products
+    files.write_parquet(folder / "words.parquet", words.assign(pos_class=None, matched=False))
+    correlations, differences = run(folder)
+    row = correlations.loc[7, "target", "grad_h_2", "chi", "closed", "pearson"]
+    assert row["n"] == 0 and row[["value", "low", "high"]].isna().all()
+    gone = differences[differences["kind"] == "words"]
+    assert len(gone) and gone[["value", "low", "high"]].isna().all(axis=None) and (gone["n"] == 0).all()
+
+
+def test_two_probes_of_an_epoch_are_refused(products):
+    with pytest.raises(UserError, match=r"probe7.parquet: a second probe of epoch 7"):
+        run(products[0], (7, 7))

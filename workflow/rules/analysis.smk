@@ -1,4 +1,4 @@
-# Correlations of sparsity with frequency.
+# Correlations of sparsity with frequency, how sure they are, and what they say about the paper.
 
 
 rule correlate:
@@ -6,7 +6,8 @@ rule correlate:
         probes=of_epochs(rules.probe.output[0]),
         words=rules.words.output,
     output:
-        f"{RUN}/correlations.parquet",
+        correlations=f"{RUN}/correlations.parquet",
+        differences=f"{RUN}/differences.parquet",
     log:
         f"{RUN}/logs/correlate.log",
     benchmark:
@@ -15,6 +16,8 @@ rule correlate:
         "../../envs/natural-sparsity.yaml"
     params:
         code=code_digest("natural_sparsity.analysis.correlate"),
+        statistics=json.dumps(config["statistics"]),
     shell:
         "natural-sparsity correlate --probes {input.probes} --words {input.words}"
-        " --run {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed} --output {output} 2> {log}"
+        " --run {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed} --statistics {params.statistics:q}"
+        " --correlations {output.correlations} --differences {output.differences} 2> {log}"

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from scipy.optimize import isotonic_regression
 
@@ -33,6 +34,7 @@ GREY = "0.55"
 # Dash patterns and markers, in points or multiples of the line width, that stay apart in black and white.
 DASHED = (0, (3.5, 1.5))
 DROP = "learning_rate_drop"
+BAND = "interval"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Style:
 
     ``width`` and ``height`` are in inches (``None``: the figure's own default), ``dpi`` is that of the PNG and of the
     rasterised parts of the PDF, ``font_size``, ``line_width`` and ``marker_size`` are in points, ``palette`` is a
-    seaborn palette name or a list of colours, ``colormap`` the matplotlib colour map of the heat map.
+    seaborn palette name or a list of colours, ``colormap`` the matplotlib colour map of the heat map, ``intervals``
+    whether figures 3 and 4 show bootstrap intervals (``None``: the figure's own default).
     """
 
     width: float | None = None
@@ -52,6 +55,7 @@ class Style:
     marker_size: float = 3.5
     palette: str | Sequence[str] = "colorblind"
     colormap: str = "viridis"
+    intervals: bool | None = None
 
     @classmethod
     def parse(cls, text: str | None) -> "Style":
@@ -70,7 +74,10 @@ class Style:
         for key, value in given.items():
             if key not in known:
                 raise UserError(f"--style: unknown key {key!r}; the keys are {', '.join(known)}")
-            if key not in ("palette", "colormap"):
+            if key == "intervals":
+                if value is not None and not isinstance(value, bool):
+                    raise UserError(f"--style: intervals is {value!r}; give true or false")
+            elif key not in ("palette", "colormap"):
                 if value is None and key in ("width", "height"):
                     continue
                 if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10_000:
@@ -161,6 +168,21 @@ def epoch_axis(ax: Axes, epochs: Sequence[int]) -> None:
 def marked(epochs: int) -> int:
     """Every how many epochs a marker is drawn, for a line over that many epochs."""
     return max(1, round(epochs / 10))
+
+
+def band(ax: Axes, part: pd.DataFrame, color: Any, edged: bool = False) -> None:
+    """The interval around a line, light and behind it, if the table has its ends; ``edged``: lighter and outlined."""
+    if "low" in part:
+        epochs = part["epoch"].astype(int)
+        alpha = 0.07 if edged else 0.18
+        ax.fill_between(epochs, part["low"], part["high"], color=color, alpha=alpha, linewidth=0, gid=BAND)
+        for end in ("low", "high") if edged else ():
+            ax.plot(epochs, part[end], color=color, linewidth=0.5, linestyle=DASHED, alpha=0.6)
+
+
+def band_handle() -> Patch:
+    """What stands for a band in a legend."""
+    return Patch(facecolor="0.5", alpha=0.25, linewidth=0)
 
 
 def mark_drops(ax: Axes, epochs: Sequence[int]) -> Line2D | None:
