@@ -76,7 +76,7 @@ def products(
         ]
         rows = pd.concat([decoys[0], frame.assign(role="target", tensor="grad_h_2"), decoys[1]])
         write_parquet(tmp_path / f"probe{epoch}.parquet", rows, {"epoch": epoch})
-    pearson = correlations.assign(measure="chi", statistic="pearson")
+    pearson = correlations.assign(measure="chi", statistic="pearson", low=0.0, high=0.5)
     decoys = [pearson.assign(measure="l1", value=0.9), pearson.assign(statistic="spearman", value=-0.9)]
     write_parquet(tmp_path / "correlations.parquet", pd.concat([*decoys, pearson]))
     for row in checkpoints.to_dict("records"):

@@ -88,6 +88,8 @@ def run(args: argparse.Namespace) -> None:
         else:
             correlations = read_correlations(args.correlations, args.measure, args.statistic)
             dropped = drops(read_checkpoints(args.checkpoints or []), correlations["epoch"])
+            if not (figure == "fig4" if style.intervals is None else style.intervals):
+                correlations = correlations.drop(columns=["low", "high"])  # eight bands would hide each other
             if figure in ROLES:
                 table = fig3.table(correlations, dropped, ROLES[figure])
                 drawn = fig3.draw(table, style, args.measure, args.statistic)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -15,6 +16,8 @@ from natural_sparsity.figures.style import (
     SYMBOLS,
     TENSORS,
     Style,
+    band,
+    band_handle,
     epoch_axis,
     mark_drops,
     marked,
@@ -27,13 +30,14 @@ MARKERS = ("o", "s", "^", "D")
 
 
 def table(correlations: pd.DataFrame, drops: Sequence[int], role: str) -> pd.DataFrame:
-    """The points, verticals and limits drawn: ``kind, role, tensor, epoch, rho, n``.
+    """The points, verticals and limits drawn: ``kind, role, tensor, epoch, rho, low, high, n``.
 
     ``kind`` is ``correlation``; ``learning_rate_drop`` (an epoch alone: the rate dropped after it); or ``y_limit``,
     which spans both roles, so that 3a and 3b drawn from one file have one scale.
 
     Args:
-        correlations: ``epoch, role, tensor, words, value, n`` of one measure and statistic.
+        correlations: ``epoch, role, tensor, words, value, n`` of one measure and statistic; with ``low, high``, these
+            are drawn too.
         drops: the epochs after which the learning rate dropped.
         role: ``target`` (3a, ρ←) or ``input`` (3b, ρ→).
 
@@ -48,7 +52,9 @@ def table(correlations: pd.DataFrame, drops: Sequence[int], role: str) -> pd.Dat
             f"no correlation over all words for role {role!r} (n is at most {n}; 3 is the least); "
             "lower the vocabulary's min_count or give a larger corpus"
         )
-    limits = np.array([min(0, everything["value"].min()), max(0, everything["value"].max())])
+    ends = [name for name in ("low", "high") if name in correlations]
+    shown = everything[["value", *ends]].to_numpy(float)
+    limits = np.array([min(0, np.nanmin(shown)), max(0, np.nanmax(shown))])
     limits += np.array([-0.05, 0.05]) * (limits[1] - limits[0])
     points = mine.assign(kind="correlation", tensor=pd.Categorical(mine["tensor"], TENSORS)).rename(
         columns={"value": "rho"}
@@ -63,7 +69,7 @@ def table(correlations: pd.DataFrame, drops: Sequence[int], role: str) -> pd.Dat
         }
     )
     result = pd.concat([points, extra.astype({"rho": float})], ignore_index=True)
-    return result[["kind", "role", "tensor", "epoch", "rho", "n"]].astype({"epoch": "Int64"})
+    return result[["kind", "role", "tensor", "epoch", "rho", *ends, "n"]].astype({"epoch": "Int64"})
 
 
 def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str = "pearson") -> Figure:
@@ -83,6 +89,7 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
             continue
         layer, gradient = index % 4, index >= 4
         color = colors[layer]
+        band(ax, part, color)
         ax.plot(
             part["epoch"].astype(int),
             part["rho"],
@@ -103,10 +110,12 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
     ax.set_ylabel(f"{ARROWS[role]}: correlation of mean {name}\nwith {role}-word frequency ({STATISTICS[statistic]})")
     dropped = mark_drops(ax, table.loc[table["kind"] == DROP, "epoch"].astype(int).tolist())
 
-    handles = [Line2D([], [], color="0.2"), Line2D([], [], color="0.2", linestyle=DASHED)]
+    handles: list[Artist] = [Line2D([], [], color="0.2"), Line2D([], [], color="0.2", linestyle=DASHED)]
     names = ["activation", "gradient"]
     if dropped is not None:
         handles, names = [*handles, dropped], [*names, "learning rate lowered"]
+    if "low" in points:
+        handles, names = [*handles, band_handle()], [*names, "interval"]
     figure.legend(handles, names, loc="outside upper center", ncols=len(names), columnspacing=1.2)
 
     # Each line's name at its end, moved apart where they would overlap and then tied to the line.

@@ -9,7 +9,18 @@ from matplotlib.figure import Figure
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.fig3 import STATISTICS
 from natural_sparsity.figures.inputs import taggable
-from natural_sparsity.figures.style import ARROWS, DASHED, DROP, SYMBOLS, Style, epoch_axis, mark_drops, marked
+from natural_sparsity.figures.style import (
+    ARROWS,
+    DASHED,
+    DROP,
+    SYMBOLS,
+    Style,
+    band,
+    band_handle,
+    epoch_axis,
+    mark_drops,
+    marked,
+)
 
 SIZE = (3.3, 3.3)
 SETS = {
@@ -21,13 +32,14 @@ SETS = {
 
 
 def table(correlations: pd.DataFrame, drops: Sequence[int], words: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The points and verticals drawn: ``kind, words, epoch, rho, n``.
+    """The points and verticals drawn: ``kind, words, epoch, rho, low, high, n``.
 
     ``kind`` is ``correlation`` or ``learning_rate_drop`` (an epoch alone: the rate dropped after it). Every word set
     has a row an epoch; ``rho`` is empty where there is no correlation.
 
     Args:
-        correlations: ``epoch, role, tensor, words, value, n`` of one measure and statistic.
+        correlations: ``epoch, role, tensor, words, value, n`` of one measure and statistic; with ``low, high``, these
+            are drawn too.
         drops: the epochs after which the learning rate dropped.
         words: ``id, tagged, share``; with it, the error about an empty figure names a threshold that would do.
 
@@ -35,7 +47,8 @@ def table(correlations: pd.DataFrame, drops: Sequence[int], words: pd.DataFrame 
         UserError: neither class has a correlation.
     """
     of_gradient = (correlations["role"] == "target") & (correlations["tensor"] == "grad_h_2")
-    mine = correlations.loc[of_gradient & correlations["words"].isin(SETS), ["words", "epoch", "value", "n"]]
+    ends = [name for name in ("low", "high") if name in correlations]
+    mine = correlations.loc[of_gradient & correlations["words"].isin(SETS), ["words", "epoch", "value", *ends, "n"]]
     if mine.loc[mine["words"].isin(["open", "closed"]), "value"].isna().all():
         mend = "lower min_tagged, or tag a larger corpus" if words is None else taggable(words)
         raise UserError(f"no correlation of grad_h_2 within the open or the closed class, for want of words; {mend}")
@@ -44,7 +57,7 @@ def table(correlations: pd.DataFrame, drops: Sequence[int], words: pd.DataFrame 
     points = points.assign(kind="correlation", n=points["n"].fillna(0))
     verticals = pd.DataFrame({"kind": DROP, "epoch": list(drops)})
     result = pd.concat([points, verticals], ignore_index=True) if len(verticals) else points
-    return result[["kind", "words", "epoch", "rho", "n"]].astype({"epoch": "Int64", "n": "Int64"})
+    return result[["kind", "words", "epoch", "rho", *ends, "n"]].astype({"epoch": "Int64", "n": "Int64"})
 
 
 def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str = "pearson") -> Figure:
@@ -66,6 +79,7 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
             missing.append(f"no correlation: {label} ({size})")
             continue
         color, matched = style.colors()[index % 2], index >= 2
+        band(ax, part, color, edged=matched)
         ax.plot(
             part["epoch"].astype(int),
             part["rho"],
@@ -89,6 +103,8 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
     handles, names = ax.get_legend_handles_labels()
     if dropped is not None:
         handles, names = [*handles, dropped], [*names, "learning rate lowered"]
+    if "low" in points:
+        handles, names = [*handles, band_handle()], [*names, "bootstrap interval over words"]
     columns = 1 if figure.get_figwidth() < 4.5 else 2
     if columns == 2 and len(names) == 5:  # so that the matched samples fill the second column
         handles, names = [handles[i] for i in (0, 1, 4, 2, 3)], [names[i] for i in (0, 1, 4, 2, 3)]

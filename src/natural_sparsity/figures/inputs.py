@@ -69,13 +69,15 @@ def read_checkpoints(paths: Sequence[Path | str]) -> pd.DataFrame:
 
 
 def read_correlations(path: Path | str, measure: str, statistic: str) -> pd.DataFrame:
-    """The correlations of one measure by one statistic: ``epoch, role, tensor, words, value, n``, epochs ascending.
+    """The correlations of one measure by one statistic: ``epoch, role, tensor, words, value, low, high, n``.
+
+    Epochs ascend; ``low`` and ``high`` are the ends of the bootstrap interval.
 
     Raises:
         UserError: there are none, or a correlation repeats.
     """
     keys = ["epoch", "role", "tensor", "words"]
-    frame = read_parquet(path, [*keys, "measure", "statistic", "value", "n"])
+    frame = read_parquet(path, [*keys, "measure", "statistic", "value", "low", "high", "n"])
     chosen = frame.loc[(frame["measure"] == measure) & (frame["statistic"] == statistic)]
     if chosen.empty:
         there = ", ".join(sorted({f"{m}/{s}" for m, s in zip(frame["measure"], frame["statistic"], strict=True)}))
@@ -83,7 +85,7 @@ def read_correlations(path: Path | str, measure: str, statistic: str) -> pd.Data
     if chosen.duplicated(keys).any():
         which = "/".join(str(value) for value in chosen.loc[chosen.duplicated(keys), keys].iloc[0])
         raise UserError(f"{path}: {which} repeats; give the correlations of one run")
-    return chosen[[*keys, "value", "n"]].sort_values("epoch", ignore_index=True)
+    return chosen[[*keys, "value", "low", "high", "n"]].sort_values("epoch", ignore_index=True)
 
 
 def drops(checkpoints: pd.DataFrame, epochs: pd.Series) -> list[int]:

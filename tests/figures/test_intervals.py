@@ -1,0 +1,78 @@
+"""Bands of bootstrap intervals: drawn where asked for, and then in the CSV."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PolyCollection
+
+from natural_sparsity.cli import main
+from natural_sparsity.errors import UserError
+from natural_sparsity.figures import fig3, fig4
+from natural_sparsity.figures.style import BAND, TENSORS, Style
+from natural_sparsity.files import write_json, write_parquet
+
+SETS = ["all", "open", "closed", "open_matched", "closed_matched"]
+
+
+@pytest.fixture
+def correlations():
+    rows = [
+        (epoch, role, tensor, words, 0.01 * i + 0.1 * epoch + 0.001 * j)
+        for epoch in (1, 2, 3)
+        for role in ("target", "input")
+        for i, tensor in enumerate(TENSORS)
+        for j, words in enumerate(SETS)
+    ]
+    frame = pd.DataFrame(rows, columns=["epoch", "role", "tensor", "words", "value"])
+    return frame.assign(low=frame["value"] - 0.3, high=frame["value"] + 0.2 * frame["epoch"], n=100)
+
+
+def bands(figure):
+    """The vertices of each band."""
+    drawn = [c for c in figure.axes[0].collections if isinstance(c, PolyCollection) and c.get_gid() == BAND]
+    return [band.get_paths()[0].vertices for band in drawn]
+
+
+@pytest.mark.parametrize("figure", ["fig3a", "fig4"])
+def test_bands_reach_from_low_to_high_within_the_axes(correlations, figure):
+    style = Style()
+    with style.applied():
+        if figure == "fig3a":
+            drawn = fig3.draw(fig3.table(correlations, [], "target"), style)
+        else:
+            drawn = fig4.draw(fig4.table(correlations, []), style)
+    chosen = correlations.query("role == 'target'")
+    chosen = chosen.query("words == 'all'") if figure == "fig3a" else chosen.query("tensor == 'grad_h_2'")
+    groups = chosen[(chosen["words"] != "all") | (figure == "fig3a")].groupby(
+        "tensor" if figure == "fig3a" else "words"
+    )
+    expected = {tuple(np.round([*part["low"], *part["high"]], 9)) for _, part in groups}
+    found = set()
+    for vertices in bands(drawn):
+        ends = [vertices[vertices[:, 0] == epoch, 1] for epoch in (1, 2, 3)]
+        found.add(tuple(np.round([*(y.min() for y in ends), *(y.max() for y in ends)], 9)))
+    assert found == expected
+    bottom, top = drawn.axes[0].get_ylim()
+    assert bottom <= chosen["low"].min() and chosen["high"].max() <= top
+
+
+@pytest.mark.parametrize(
+    ("figure", "style", "shown"),
+    [("fig3a", "{}", False), ("fig4", "{}", True), ("fig3b", '{"intervals": true}', True)]
+    + [("fig4", '{"intervals": false}', False)],
+)
+def test_the_csv_holds_intervals_where_they_are_drawn(correlations, tmp_path, figure, style, shown):
+    write_parquet(tmp_path / "c.parquet", correlations.assign(measure="chi", statistic="pearson"))
+    losses = {"train_loss": 1, "dev_loss": 1}
+    write_json(tmp_path / "s.json", {"epoch": 1, "learning_rate_in": 20, "learning_rate_out": 20} | losses)
+    given = ["--correlations", f"{tmp_path}/c.parquet", "--checkpoints", f"{tmp_path}/s.json"]
+    main(["draw", figure, *given, "--style", style, "--output", f"{tmp_path}/figure"])
+    table = pd.read_csv(tmp_path / "figure.csv").query("kind == 'correlation'")
+    assert ("low" in table) == ("high" in table) == shown
+    if shown:
+        np.testing.assert_allclose(table["low"], table["rho"] - 0.3)
+
+
+def test_a_style_that_is_neither_is_refused():
+    with pytest.raises(UserError, match="intervals is 1; give true or false"):
+        Style.parse('{"intervals": 1}')
