@@ -246,4 +246,13 @@ def test_wikiextractor_within_a_root_element(tmp_path):
     doc = '<doc id="{0}" url="u" title="T{0}">\nT{0}\n\nText {0}.\n</doc>\n'
     path = tmp_path / "wiki"
     path.write_text("<root>" + doc.format(1) + "</root>\n<root>" + doc.format(2) + "</root>")
-    assert [document.text.strip() for document in read_documents(path, "wikiextractor")] == ["Text 1.", "Text 2."]
+    for format in ("wikiextractor", "auto"):
+        assert [document.text.strip() for document in read_documents(path, format)] == ["Text 1.", "Text 2."]
+
+
+@pytest.mark.parametrize("start", ["<html><body>", "<article>", '{"body": "x"}', '["a"]', "<!-- x -->"])
+def test_unknown_markup_is_not_taken_for_text(tmp_path, start):
+    path = tmp_path / "file"
+    path.write_text(f"{start}\n\nSome text.\n")
+    with pytest.raises(UserError, match="file: begins with .* name its format instead of auto"):
+        list(read_documents(path, "auto"))

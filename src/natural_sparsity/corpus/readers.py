@@ -177,13 +177,20 @@ def _read_file(path: Path, format: str, skipped: Counter[str], relative: str | N
 
 
 def sniff(path: Path) -> str:
-    """Tell a file's format by its first bytes; ``text`` if it is no other."""
+    """Tell a file's format by its first bytes; ``text`` if they are no markup.
+
+    Raises:
+        UserError: the file begins with markup of another kind: to take it for text would tokenise the tags.
+    """
     with open_compressed(path) as stream:
         start = stream.read(BYTES_TO_SNIFF).removeprefix(BOM).lstrip()
     if re.match(rb"<(\?xml|!DOCTYPE|mediawiki)\b", start):
         return "mediawiki"
-    if re.match(rb'<doc id="|\{\s*"(id|revid|url|title|text)"\s*:', start):
+    if re.match(rb'(?:<root>\s*)?<doc id="|\{\s*"(id|revid|url|title|text)"\s*:', start):
         return "wikiextractor"
+    if re.match(rb"<[A-Za-z!?/]|[{\[]\s*\"", start):
+        found = start[:30].decode(errors="replace").splitlines()[0]
+        raise UserError(f"{path}: begins with {found!r}, which is no known format; name its format instead of auto")
     return "text"
 
 
