@@ -47,13 +47,22 @@ def test_max_documents(tmp_path: Path) -> None:
 
 
 def test_a_repeated_document_is_skipped_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    (tmp_path / "a.txt").write_text("one\n\ntwo\n\none\n\nthree\n")
-    found = documents("--input", tmp_path / "a.txt", "--format", "text", output=shards(tmp_path, 2))
+    source = json_lines(tmp_path / "a", (1, "one"), (2, "two"), (1, "one"), (3, "three"))
+    found = documents("--input", source, output=shards(tmp_path, 2))
     assert [[(row["index"], row["text"]) for row in rows] for rows in found] == [
         [(0, "one"), (2, "three")],
         [(1, "two")],
     ]
     assert "3 read, 1 repeated skipped" in capsys.readouterr().err
+
+
+def test_a_paragraph_of_a_text_file_may_occur_again(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "a.txt").write_text("Yes indeed.\n\nNo.\n\nYes indeed.\n\nYes indeed.\n")
+    [rows] = documents("--input", tmp_path / "a.txt", "--format", "text", output=shards(tmp_path, 1))
+    assert [row["text"] for row in rows] == ["Yes indeed.", "No.", "Yes indeed.", "Yes indeed."]
+    # One id and hence one split: what is trained on is not tested on.
+    assert len({row["id"] for row in rows}) == 2
+    assert capsys.readouterr().err == "documents: 4 read\n"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Document:
-    """One document. ``id`` is its own: it depends on no other document, and so neither does the document's split."""
+    """One document. ``id`` depends on no other document, and so neither does the document's split."""
 
     id: str
     title: str
@@ -137,6 +137,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def read_documents(path: Path, format: str = "auto", skipped: Counter[str] | None = None) -> Iterator[Document]:
     """Yield the documents of a file, or of all files in a folder and its subfolders, sorted by path; no hidden ones.
+
+    A plain-text file is split into documents at its blank lines; in a folder each plain-text file is one document.
 
     Args:
         path: a file or a folder. Compression is known by the suffix, for every format.
@@ -320,7 +322,7 @@ def _from_json(line: str, path: Path, offset: int) -> Document:
 
 
 def _paragraphs(path: Path) -> Iterator[Document]:
-    """Documents separated by blank lines. The id is a hash of the text: a document has nothing else of its own."""
+    """Documents separated by blank lines."""
     paragraph: list[str] = []
     for _, line in _lines(path):
         if line.strip():
@@ -334,4 +336,9 @@ def _paragraphs(path: Path) -> Iterator[Document]:
 
 def _paragraph(lines: list[str]) -> Document:
     text = "\n".join(lines)
-    return Document(hashlib.sha1(text.encode()).hexdigest()[:16], "", text, "none")
+    return Document(text_id(text), "", text, "none")
+
+
+def text_id(text: str) -> str:
+    """The id of a document that has nothing of its own but its text; equal texts share it, and so their split."""
+    return hashlib.sha1(text.encode()).hexdigest()[:16]
