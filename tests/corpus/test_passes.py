@@ -176,6 +176,24 @@ def test_files_that_do_not_fit_together_are_refused(passes):
         shards.Shard.open(passes / "0.tokens.npy", passes / "0.lengths.npy")
 
 
+@pytest.mark.parametrize("part", [0, 0.5, 0.99])
+def test_a_truncated_shard_is_named_and_leaves_nothing(tmp_path, documents, part):
+    write_shards(tmp_path, documents, 1)
+    text = tmp_path / "0.txt.zst"
+    whole = text.read_bytes()
+    text.write_bytes(whole[: int(len(whole) * part)])
+    outputs = {name: tmp_path / "out" / name for name in ("types", "tokens", "lengths")}
+    with pytest.raises(UserError, match=r"0\.txt\.zst: truncated or damaged"):
+        index.run(argparse.Namespace(text=text, **outputs))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_shard_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "0.txt.zst").write_bytes(zstandard.compress(b"caf\xe9\n"))
+    with pytest.raises(UserError, match=r"0\.txt\.zst: not UTF-8"):
+        list(index.read_blocks(tmp_path / "0.txt.zst"))
+
+
 def test_truncated_files_are_named(passes):
     for name in ("0.tokens.npy", "vocabulary.parquet"):
         path = passes / name

@@ -154,7 +154,7 @@ def test_a_missing_file_is_named(tmp_path: Path, suffix: str) -> None:
         open_compressed(tmp_path / f"none{suffix}")
 
 
-@given(parts=st.lists(st.binary(max_size=300), max_size=5), read=st.integers(1, 400))
+@given(parts=st.lists(st.binary(max_size=300), min_size=1, max_size=5), read=st.integers(1, 400))
 def test_zstd_frames_are_read_one_after_the_other(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], read: int
 ) -> None:

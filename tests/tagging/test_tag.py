@@ -203,11 +203,15 @@ def test_damaged_shards_are_refused(tmp_path: Path) -> None:
     cased, assigned = write_shard(tmp_path, ["A  cat ."], [TRAIN])
     with pytest.raises(UserError, match="line 1 has an empty token"):
         list(training_sentences(cased, assigned))
-    cased.write_bytes(b"not zstd")
-    with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: not a readable shard"):
+    for data in (b"not zstd", b"", zstandard.compress(b"A cat .\n")[:-1]):
+        cased.write_bytes(data)
+        with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: truncated or damaged"):
+            list(training_sentences(cased, assigned))
+    cased.write_bytes(zstandard.compress(b"caf\xe9\n"))
+    with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: not UTF-8"):
         list(training_sentences(cased, assigned))
     cased.unlink()
-    with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: not a readable shard"):
+    with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: cannot be opened"):
         list(training_sentences(cased, assigned))
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import zstandard
 
 from natural_sparsity import files
+from natural_sparsity.corpus.readers import open_compressed
 from natural_sparsity.errors import UserError
 
 LINES_A_BLOCK = 50_000
@@ -28,12 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def read_blocks(path: Path) -> Iterator[list[str]]:
     """Yield the lines of a zstd-compressed text file, without line ends, in blocks of bounded length."""
     try:
-        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-            text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
+        with io.TextIOWrapper(open_compressed(path), encoding="utf-8", newline="\n") as text:
             while lines := list(islice(text, LINES_A_BLOCK)):
                 yield [line.rstrip("\n") for line in lines]
-    except (OSError, zstandard.ZstdError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable zstd text ({error}); delete it and run again") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error}); delete it and run again") from error
 
 
 def run(args: argparse.Namespace) -> None:

@@ -48,7 +48,8 @@ class _Zstd(io.RawIOBase):
     """A zstd file of one or more frames. zstandard's own reader takes a truncated frame for a short one."""
 
     def __init__(self, path: Path):
-        self.file, self.frame, self.fed, self.buffer = path.open("rb"), self._frame(), False, memoryview(b"")
+        # As if fed: a file of no bytes is no zstd file.
+        self.file, self.frame, self.fed, self.buffer = path.open("rb"), self._frame(), True, memoryview(b"")
 
     def _frame(self) -> Any:
         return zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
@@ -91,7 +92,9 @@ class _Checked(io.RawIOBase):
         try:
             return self.inner.readinto(target)
         except (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
-            raise UserError(f"{self.path}: truncated or damaged ({error}); obtain the file again") from error
+            raise UserError(
+                f"{self.path}: truncated or damaged ({error}); delete it and obtain or make it again"
+            ) from error
 
     def close(self) -> None:
         self.inner.close()

@@ -13,6 +13,7 @@ into a POS run once for each (form, tag), on the counts, and not on every token.
 
 import argparse
 import importlib.util
+import io
 import re
 import sys
 from collections import Counter
@@ -22,9 +23,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import zstandard
 
 from natural_sparsity import files
+from natural_sparsity.corpus.readers import open_compressed
 from natural_sparsity.corpus.split import TRAIN
 from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.errors import UserError
@@ -100,7 +101,7 @@ def training_sentences(cased: Path, assignment_path: Path, *, lower: bool = Fals
     assignment = files.read_array(assignment_path)
     lines = 0
     try:
-        with zstandard.open(cased, "rt", encoding="utf-8", newline="\n") as file:
+        with io.TextIOWrapper(open_compressed(cased), encoding="utf-8", newline="\n") as file:
             for lines, line in enumerate(file, 1):  # noqa: B007
                 if lines > len(assignment) or assignment[lines - 1] != TRAIN:
                     continue
@@ -111,8 +112,8 @@ def training_sentences(cased: Path, assignment_path: Path, *, lower: bool = Fals
                 if lower:
                     words = [word.lower() for word in words]
                 yield words, [" " if character == " " else "" for character in between] + [""]
-    except (OSError, zstandard.ZstdError, UnicodeDecodeError) as error:
-        raise UserError(f"{cased}: not a readable shard ({error}); delete it and run again") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{cased}: not UTF-8 ({error}); delete it and run again") from error
     if lines != len(assignment):
         raise UserError(
             f"{cased}: {lines} sentences, but {assignment_path} assigns {len(assignment)}; delete both and run again"
