@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     """Write all shards, or none.
 
     Raises:
-        UserError: no documents; two documents with the same given id and different text; and as ``read_documents`` does.
+        UserError: no documents; two documents with the same id and different text; and as ``read_documents`` does.
     """
     if args.max_documents is not None and args.max_documents < 1:
         raise UserError(f"max-documents: {args.max_documents} must be positive")
