@@ -46,7 +46,8 @@ def damaged(tmp_path):
     np.save(tmp_path / "object.npy", np.array([{}] * 40), allow_pickle=True)
     files.write_array(tmp_path / "short.npy", np.arange(1000))
     (tmp_path / "short.npy").write_bytes((tmp_path / "short.npy").read_bytes()[:-8])
-    return ["missing.npy", "text.npy", "float.npy", "object.npy", "short.npy"]
+    (tmp_path / "zip.npy").write_bytes(b"PK" + bytes(300))
+    return ["missing.npy", "text.npy", "zip.npy", "float.npy", "object.npy", "short.npy"]
 
 
 def test_damaged_arrays_are_named(tmp_path):

@@ -1,10 +1,16 @@
 """The digest changes with the code that a command runs, and with nothing else."""
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from natural_sparsity import provenance
+from natural_sparsity.cli import COMMANDS
+from natural_sparsity.errors import UserError
+
+RULES = Path(__file__).parents[1] / "workflow/rules"
 
 
 @pytest.fixture
@@ -46,3 +52,19 @@ def test_the_real_commands():
     assert {"natural_sparsity.model.output_layer", "natural_sparsity.corpus.streams"} <= set(train)
     assert not any(name.startswith(("natural_sparsity.probing", "natural_sparsity.figures")) for name in train)
     assert "natural_sparsity.model.language_model" in provenance.imported_modules("natural_sparsity.probing.probe")
+
+
+def test_a_misspelt_module_is_refused():
+    with pytest.raises(UserError, match=r"natural_sparsity\.probing\.prob: no such module"):
+        provenance.code_digest("natural_sparsity.probing.prob")
+
+
+def test_every_rule_has_the_digest_of_the_command_that_it_runs():
+    rules = [rule for path in RULES.glob("*.smk") for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]]
+    runs = {rule.split(":")[0]: re.search(r'"natural-sparsity (\w+)', rule) for rule in rules}
+    digests = {rule.split(":")[0]: re.findall(r'code_digest\("([\w.]+)"\)', rule) for rule in rules}
+    commands = {name: match[1] for name, match in runs.items() if match}
+    assert set(commands.values()) == set(COMMANDS)
+    for name, command in commands.items():
+        # A changed downloader must not download again what a checksum vouches for.
+        assert digests[name] == ([] if command == "obtain" else [COMMANDS[command][0]]), name

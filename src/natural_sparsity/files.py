@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
     try:
         # An empty array cannot be memory-mapped.
         array = np.load(path, mmap_mode="r", allow_pickle=False) if Path(path).stat().st_size > 128 else np.load(path)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(f"{path}: not a readable array ({error}); delete it and run again") from error
     if array.ndim != ndim or array.dtype.kind not in "uib":
         raise UserError(f"{path}: expected {ndim}-dimensional integers, found {array.dtype} {array.shape}")

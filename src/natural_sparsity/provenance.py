@@ -9,13 +9,21 @@ import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
+from natural_sparsity.errors import UserError
+
 PACKAGE = "natural_sparsity"
 # How products are written and work is reported, not what is in them: a change here must not train a model again.
 LEFT_OUT = {f"{PACKAGE}.errors", f"{PACKAGE}.files", f"{PACKAGE}.progress"}
 
 
 def code_digest(module: str) -> str:
-    """A digest (16 hexadecimal digits) of ``module`` and of every module of the package that it imports."""
+    """A digest (16 hexadecimal digits) of ``module`` and of every module of the package that it imports.
+
+    Raises:
+        UserError: there is no such module.
+    """
+    if not is_module(module):
+        raise UserError(f"{module}: no such module, so nothing to tell a change of its code by")
     digest = hashlib.sha256()
     for name, tree in sorted(imported_modules(module).items()):
         digest.update(f"{name}\n{ast.unparse(without_docstrings(tree))}\n".encode())

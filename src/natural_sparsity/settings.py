@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from dataclasses import fields
+from dataclasses import asdict
+from math import isfinite
 from typing import Any, TypeVar
 
 from natural_sparsity.errors import UserError
@@ -22,8 +23,32 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def read_block(block: type[T], settings: dict[str, Any]) -> T:
-    """Make the dataclass ``block`` from ``settings``; raises :class:`UserError` on an unknown key."""
-    unknown = set(settings) - {field.name for field in fields(block)}  # type: ignore[arg-type]
-    if unknown:
-        raise UserError(f"{block.__name__.lower()}: unknown key {min(unknown)!r}")
+    """Make the dataclass ``block`` from ``settings``.
+
+    Raises:
+        UserError: an unknown key, or a value that is not of the kind of the key's default: a positive number (dropout:
+            from 0 to below 1), true or false, or a list of positive integers.
+    """
+    name = block.__name__.lower()
+    defaults = asdict(block())  # type: ignore[call-overload]
+    for key, value in settings.items():
+        if key not in defaults:
+            raise UserError(f"{name}: unknown key {key!r}; the keys are {', '.join(defaults)}")
+        wanted = unfit(value, defaults[key], lowest_is_zero=key == "dropout")
+        if wanted:
+            raise UserError(f"{name}.{key}: {value!r} is not {wanted}")
     return block(**settings)
+
+
+def unfit(value: Any, default: Any, *, lowest_is_zero: bool) -> str:
+    """What ``value`` should have been, in words; nothing if it is of the kind of ``default``."""
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, list):
+        good = isinstance(value, list) and value and not any(unfit(v, 1, lowest_is_zero=False) for v in value)
+        return "" if good else "a list of positive integers"
+    kinds = (int,) if isinstance(default, int) else (int, float)
+    is_number = isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
+    if lowest_is_zero:
+        return "" if is_number and 0 <= value < 1 else "a number from 0 to below 1"
+    return "" if is_number and value > 0 else f"a positive {'integer' if isinstance(default, int) else 'number'}"

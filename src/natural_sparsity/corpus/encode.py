@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(f"{assignment}: {len(splits)} sentences, but {lengths} has {len(shard.lengths)}")
         ids = word_ids(types, words, dtype)
         shards.append(EncodedShard(shard, ids, splits, frame["index"].to_numpy(), frame["sentences"].to_numpy()))
-    summary: dict[str, int | float] = {
+    summary: dict[str, int | float | None] = {
         "documents": sum(len(shard.index) for shard in shards),
         "sentences": sum(len(shard.assignment) for shard in shards),
         "tokens": sum(len(shard.shard.tokens) for shard in shards),
@@ -121,5 +121,5 @@ def run(args: argparse.Namespace) -> None:
                 fill_stream(stream, encoded, split, shard_starts, shard_sizes)
             stream.flush()
             summary[f"{name}_tokens"] = length
-            summary[f"{name}_unk_fraction"] = float((stream == UNK).mean())
+            summary[f"{name}_unk_fraction"] = float((stream == UNK).mean()) if length else None
     files.write_json(args.summary, summary)

@@ -53,5 +53,11 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
         raise UserError(f"{parameters}: not a readable checkpoint ({error}); delete it and run again") from error
     with torch.device("meta"):
         model = LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]))
-    model.load_state_dict(tensors, assign=True)
-    return model.to(device), state
+    try:
+        model.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        raise UserError(f"{state_path}: its architecture is not that of {parameters}; delete both") from error
+    model.to(device)
+    for lstm in model.lstms:
+        lstm.flatten_parameters()  # one block of memory, which cuDNN would otherwise copy together at every call
+    return model, state

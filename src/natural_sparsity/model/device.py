@@ -11,8 +11,10 @@ def select_device(name: str, threads: int) -> torch.device:
     """The device ``name``: ``auto`` (CUDA if there is one), ``cpu``, ``cuda`` or ``cuda:1``; sets the CPU threads.
 
     Raises:
-        UserError: CUDA was asked for and there is none.
+        UserError: CUDA was asked for and there is none, or no such device is known.
     """
+    if threads < 1:
+        raise UserError(f"threads: {threads} is not a positive integer")
     torch.set_num_threads(threads)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -20,7 +22,10 @@ def select_device(name: str, threads: int) -> torch.device:
         raise UserError(
             f"device: {name} was asked for, but torch {torch.__version__} sees no CUDA device; use auto or cpu"
         )
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device: {name!r} is unknown to torch; use auto, cpu or cuda") from error
 
 
 def seed_everything(*keys: int | str) -> None:

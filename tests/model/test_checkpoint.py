@@ -1,0 +1,61 @@
+"""A checkpoint is whole and its two files belong together, or it is refused by name."""
+
+import json
+
+import pytest
+import torch
+
+from natural_sparsity.errors import UserError
+from natural_sparsity.model import checkpoint
+from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.model.output_layer import OutputLayer
+
+
+@pytest.fixture
+def paths(tmp_path):
+    torch.manual_seed(0)
+    model = LanguageModel(30, Architecture(4, [5, 6]))
+    paths = tmp_path / "p.safetensors", tmp_path / "s.json"
+    checkpoint.save(model, *paths, dict.fromkeys(checkpoint.FIELDS, 0))
+    return *paths, model
+
+
+def load(paths):
+    return checkpoint.load(paths[0], paths[1], torch.device("cpu"))
+
+
+def test_what_is_loaded_is_what_was_saved(paths):
+    model, state = load(paths)
+    assert state["architecture"] == {"embedding": 4, "hidden": [5, 6], "dropout": 0.2}
+    for name, value in paths[2].state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_views_into_the_output_layers_matrix_are_saved_as_tensors_of_their_own(paths):
+    model = paths[2]
+    expected = {name: value.clone() for name, value in model.state_dict().items()}
+    OutputLayer(model.output)
+    checkpoint.save(model, *paths[:2], dict.fromkeys(checkpoint.FIELDS, 0))
+    for name, value in load(paths)[0].state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_flipped_bit_is_noticed(paths):
+    content = bytearray(paths[0].read_bytes())
+    content[-5] ^= 1
+    paths[0].write_bytes(content)
+    with pytest.raises(UserError, match=r"p\.safetensors: not the parameters that .*s\.json was written with"):
+        load(paths)
+
+
+def test_another_runs_state_is_noticed(paths):
+    state = json.loads(paths[1].read_text())
+    paths[1].write_text(json.dumps(state | {"architecture": {"embedding": 4, "hidden": [5, 7], "dropout": 0.2}}))
+    with pytest.raises(UserError, match=r"s\.json: its architecture is not that of .*p\.safetensors"):
+        load(paths)
+
+
+def test_a_missing_file_is_named(paths):
+    paths[0].unlink()
+    with pytest.raises(UserError, match=r"p\.safetensors"):
+        load(paths)

@@ -1,0 +1,44 @@
+"""Values given by hand to a command are checked like those of the configuration."""
+
+import pytest
+
+from natural_sparsity.errors import UserError
+from natural_sparsity.model.device import select_device
+from natural_sparsity.model.language_model import Architecture
+from natural_sparsity.probing.probe import Probe
+from natural_sparsity.settings import read_block
+from natural_sparsity.training.settings import Training
+
+
+@pytest.mark.parametrize(
+    ("block", "settings", "line"),
+    [
+        (Probe, {"batch": 0}, "probe.batch: 0 is not a positive integer"),
+        (Probe, {"batch": "x"}, "probe.batch: 'x' is not a positive integer"),
+        (Probe, {"window": 2.5}, "probe.window: 2.5 is not a positive integer"),
+        (Probe, {"window": True}, "probe.window: True is not a positive integer"),
+        (Probe, {"dropout": 1}, "probe.dropout: 1 is not true or false"),
+        (Probe, {"widow": 3}, "probe: unknown key 'widow'; the keys are batch, window, dropout"),
+        (Architecture, {"hidden": 3}, "architecture.hidden: 3 is not a list of positive integers"),
+        (Architecture, {"hidden": [3, 0]}, r"architecture.hidden: \[3, 0\] is not a list of positive integers"),
+        (Architecture, {"hidden": []}, r"architecture.hidden: \[\] is not a list of positive integers"),
+        (Architecture, {"dropout": 1.0}, "architecture.dropout: 1.0 is not a number from 0 to below 1"),
+        (Training, {"decay": "x"}, "training.decay: 'x' is not a positive number"),
+        (Training, {"learning_rate": float("nan")}, "training.learning_rate: nan is not a positive number"),
+    ],
+)
+def test_refusals(block, settings, line):
+    with pytest.raises(UserError, match=f"^{line}$"):
+        read_block(block, settings)
+
+
+def test_good_values_are_taken():
+    assert read_block(Training, {"learning_rate": 2, "batch": 3}) == Training(learning_rate=2, batch=3)
+    assert read_block(Architecture, {"hidden": [4, 5], "dropout": 0}) == Architecture(hidden=[4, 5], dropout=0)
+
+
+def test_threads_and_devices():
+    with pytest.raises(UserError, match="threads: 0"):
+        select_device("cpu", 0)
+    with pytest.raises(UserError, match="device: 'foo' is unknown"):
+        select_device("foo", 1)
