@@ -41,6 +41,7 @@ def test_defaults_are_the_papers(tmp_path):
             "clip": 0.25,
             "decay": 4,
             "evaluation_batch": 10,
+            "matmul_precision": "highest",
         },
     }
     corpus = filled["corpora"]["mine"]
@@ -50,7 +51,13 @@ def test_defaults_are_the_papers(tmp_path):
     assert corpus["tagging"]["matched_size"] == 120
     assert corpus["thresholds"] == {"fig2": 100_000, "fig5": 1000}
     assert filled["runs"][0]["epochs"] == 50
-    assert filled["probe"] == {"split": "train", "batch": 40, "window": 35, "dropout": False}
+    assert filled["probe"] == {
+        "split": "train",
+        "batch": 40,
+        "window": 35,
+        "dropout": False,
+        "matmul_precision": "highest",
+    }
     assert filled["statistics"] == {"resamples": 1000, "level": 0.95, "seed": 1}
 
 

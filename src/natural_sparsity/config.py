@@ -70,19 +70,25 @@ def explain(error: ValidationError) -> str:
 
 def with_defaults(schema: Config, value: Any, definitions: Config) -> Any:
     """A copy of ``value`` in which absent keys have the schema's defaults, at every depth."""
-    if "$ref" in schema:
-        schema = {**definitions[schema["$ref"].removeprefix("#/$defs/")], **schema}
+    schema = resolved(schema, definitions)
     if isinstance(value, list):
         return [with_defaults(schema.get("items", {}), item, definitions) for item in value]
     if not isinstance(value, dict):
         return value
-    properties = schema.get("properties", {})
+    properties = {key: resolved(entry, definitions) for key, entry in schema.get("properties", {}).items()}
     absent = {key: entry["default"] for key, entry in properties.items() if "default" in entry and key not in value}
     others = schema.get("additionalProperties") or {}
     return {
         key: with_defaults(properties.get(key, others), entry, definitions)
         for key, entry in {**value, **absent}.items()
     }
+
+
+def resolved(schema: Config, definitions: Config) -> Config:
+    """The schema with what its ``$ref`` names, under what stands beside it."""
+    if "$ref" not in schema:
+        return schema
+    return {**definitions[schema["$ref"].removeprefix("#/$defs/")], **schema}
 
 
 def check_runs(config: Config) -> None:

@@ -10,6 +10,9 @@ from natural_sparsity.errors import UserError
 
 T = TypeVar("T")
 
+# Those of torch.set_float32_matmul_precision: single precision; TF32 and bfloat16, where the hardware has them.
+MATMUL_PRECISIONS = ("highest", "high", "medium")
+
 
 def json_object(text: str) -> dict[str, Any]:
     """An argument that is a JSON object; argparse reports the failure."""
@@ -27,7 +30,7 @@ def read_block(block: type[T], settings: dict[str, Any]) -> T:
 
     Raises:
         UserError: an unknown key, or a value that is not of the kind of the key's default: a positive number (dropout:
-            from 0 to below 1), true or false, or a list of positive integers.
+            from 0 to below 1), true or false, a list of positive integers, or a precision.
     """
     name = block.__name__.lower()
     defaults = asdict(block())  # type: ignore[call-overload]
@@ -47,6 +50,8 @@ def unfit(value: Any, default: Any, *, lowest_is_zero: bool) -> str:
     if isinstance(default, list):
         good = isinstance(value, list) and value and not any(unfit(v, 1, lowest_is_zero=False) for v in value)
         return "" if good else "a list of positive integers"
+    if isinstance(default, str):
+        return "" if value in MATMUL_PRECISIONS else f"one of {', '.join(MATMUL_PRECISIONS)}"
     kinds = (int,) if isinstance(default, int) else (int, float)
     is_number = isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
     if lowest_is_zero:

@@ -10,6 +10,7 @@ from typing import Any
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
@@ -58,6 +59,7 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
     except RuntimeError as error:
         raise UserError(f"{state_path}: its architecture is not that of {parameters}; delete both") from error
     model.to(device)
-    for lstm in model.lstms:
+    for lstm in model.lstms.children():
+        assert isinstance(lstm, nn.LSTM)
         lstm.flatten_parameters()  # one block of memory, which cuDNN would otherwise copy together at every call
     return model, state

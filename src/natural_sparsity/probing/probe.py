@@ -25,11 +25,15 @@ ROLES = ("target", "input")
 
 @dataclass(frozen=True)
 class Probe:
-    """The probe's conditions: ``batch`` streams, ``window`` steps of backpropagation, ``dropout`` on or off."""
+    """The probe's conditions: ``batch`` streams, ``window`` steps of backpropagation, ``dropout`` on or off.
+
+    ``matmul_precision`` is torch's: highest, high or medium.
+    """
 
     batch: int = 40
     window: int = 35
     dropout: bool = False
+    matmul_precision: str = "highest"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +146,7 @@ def run(args: argparse.Namespace) -> None:
     """Probe every position of the stream; the parameters are frozen."""
     settings = read_block(Probe, args.probe)
     device = select_device(args.device, args.threads)
+    torch.set_float32_matmul_precision(settings.matmul_precision)
     model, state = checkpoint.load(args.parameters, args.state, device)
     model.requires_grad_(False).train(settings.dropout)
     model.lstms.train()  # they have no dropout of their own; cuDNN differentiates only in this mode

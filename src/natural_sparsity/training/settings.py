@@ -9,6 +9,7 @@ class Training:
 
     ``batch`` streams, ``window`` steps, ``clip`` on the gradient's global ℓ2 norm; the learning rate is divided by
     ``decay`` after an epoch whose dev loss is no better than the best so far. ``evaluation_batch`` streams for dev.
+    ``matmul_precision`` is torch's: highest, high or medium.
     """
 
     batch: int = 40
@@ -17,3 +18,4 @@ class Training:
     clip: float = 0.25
     decay: float = 4.0
     evaluation_batch: int = 10
+    matmul_precision: str = "highest"

@@ -114,6 +114,7 @@ def run(args: argparse.Namespace) -> None:
     start = time.monotonic()
     training = read_block(Training, args.training)
     device = select_device(args.device, args.threads)
+    torch.set_float32_matmul_precision(training.matmul_precision)
     model, before = checkpoint.load(args.from_parameters, args.from_state, device)
     epoch, learning_rate, best = before["epoch"] + 1, before["learning_rate_out"], before["best_dev_loss"]
     train = Streams(args.train, training.batch, training.window, before["vocabulary"])

@@ -1,0 +1,49 @@
+"""Coarser matrix products change the losses and χ a little, not a lot. (Where a CPU has none, they change nothing.)"""
+
+import numpy as np
+import pytest
+import torch
+
+from natural_sparsity import files
+from natural_sparsity.corpus.streams import Streams
+from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.probing.probe import probe_window
+from natural_sparsity.training.settings import Training
+from natural_sparsity.training.train import train_steps
+
+VOCABULARY = 2000
+
+
+@pytest.fixture(autouse=True)
+def restored_precision():
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
+def train_and_probe(path, precision):
+    """The losses of 12 steps, and χ of each tensor at each position of one window after them."""
+    torch.set_float32_matmul_precision(precision)
+    torch.manual_seed(0)
+    model = LanguageModel(VOCABULARY, Architecture(200, [200, 200], dropout=0.0))
+    streams = Streams(path, 40, 35, VOCABULARY)
+    losses = [float(loss) for loss, _ in train_steps(model, streams, Training(), 1.0)]
+    inputs, targets = next(streams.windows(torch.device("cpu")))
+    model.requires_grad_(False)
+    with torch.no_grad():
+        measured, _, _ = probe_window(model, OutputLayer(model.output), inputs, targets, model.zero_state(40))
+    return np.array(losses), torch.stack([norms.chi for norms in measured]).numpy()
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_losses_and_chi_stay_close(tmp_path, precision):
+    tokens = np.random.default_rng(0).zipf(1.2, 40 * 35 * 12) % VOCABULARY
+    files.write_array(tmp_path / "train.npy", tokens.astype(np.uint16))
+    exact_losses, exact_chi = train_and_probe(tmp_path / "train.npy", "highest")
+    losses, chi = train_and_probe(tmp_path / "train.npy", precision)
+    np.testing.assert_allclose(losses, exact_losses, rtol=0.01)
+    difference = np.abs(chi / exact_chi - 1)
+    print(
+        f"{precision}: loss {np.abs(losses / exact_losses - 1).max():.1e}, chi by tensor {difference.mean(1).round(4)}"
+    )
+    assert difference.mean() < 0.01
