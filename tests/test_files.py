@@ -47,11 +47,18 @@ def damaged(tmp_path):
     files.write_array(tmp_path / "short.npy", np.arange(1000))
     (tmp_path / "short.npy").write_bytes((tmp_path / "short.npy").read_bytes()[:-8])
     (tmp_path / "zip.npy").write_bytes(b"PK" + bytes(300))
-    return ["missing.npy", "text.npy", "zip.npy", "float.npy", "object.npy", "short.npy"]
+    (tmp_path / "little_zip.npy").write_bytes(b"PK" + bytes(30))
+    np.savez(tmp_path / "whole_zip", np.arange(300))
+    (tmp_path / "whole_zip.npz").rename(tmp_path / "whole_zip.npy")
+    # A damaged header, whose bracket never closes.
+    (tmp_path / "header.npy").write_bytes((tmp_path / "short.npy").read_bytes().replace(b"}", b"(", 1))
+    return [path.name for path in tmp_path.iterdir()] + ["missing.npy"]
 
 
 def test_damaged_arrays_are_named(tmp_path):
-    for name in damaged(tmp_path):
+    names = damaged(tmp_path)
+    assert len(names) == 9
+    for name in names:
         with pytest.raises(UserError, match=name):
             files.read_array(tmp_path / name)
 

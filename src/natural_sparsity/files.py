@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -46,9 +46,13 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
         UserError: the file is missing, is no such array, or is shorter than its header says.
     """
     try:
-        # An empty array cannot be memory-mapped.
-        array = np.load(path, mmap_mode="r", allow_pickle=False) if Path(path).stat().st_size > 128 else np.load(path)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        # Not np.load, which reads zip archives too. An empty array cannot be memory-mapped.
+        if Path(path).stat().st_size > 128:
+            array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+        else:
+            with Path(path).open("rb") as file:
+                array = np.lib.format.read_array(file)
+    except (OSError, ValueError, EOFError, TokenError) as error:
         raise UserError(f"{path}: not a readable array ({error}); delete it and run again") from error
     if array.ndim != ndim or array.dtype.kind not in "uib":
         raise UserError(f"{path}: expected {ndim}-dimensional integers, found {array.dtype} {array.shape}")

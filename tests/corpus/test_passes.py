@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -122,6 +123,22 @@ def test_summary_counts(passes, documents):
     for name, stream in streams.items():
         assert summary[f"{name}_tokens"] == len(stream)
         assert summary[f"{name}_unk_fraction"] == pytest.approx(stream.count("<unk>") / len(stream))
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_empty_split_has_no_unk_fraction(tmp_path, documents):
+    run_passes(tmp_path, documents, 1)
+    paths = {name: [tmp_path / f"0.{name}.npy"] for name in ("tokens", "lengths", "assignment")}
+    files.write_array(*paths["assignment"], (files.read_array(*paths["assignment"]) > 0).astype(np.uint8))
+    paths |= {"types": [tmp_path / "0.types.parquet"], "documents": [tmp_path / "0.documents.parquet"]}
+    streams = {name: tmp_path / f"{name}.npy" for name in ("train", "dev", "test")}
+    summary = tmp_path / "summary.json"
+    encode.run(argparse.Namespace(**paths, **streams, vocabulary=tmp_path / "vocabulary.parquet", summary=summary))
+    found = json.loads(summary.read_text(), parse_constant=pytest.fail)  # a bare NaN is no JSON
+    for name in ("dev", "test"):
+        assert len(files.read_array(streams[name])) == found[f"{name}_tokens"] == 0
+        assert found[f"{name}_unk_fraction"] is None
+    assert 0 < found["train_unk_fraction"] < 1
 
 
 def test_a_documents_split_does_not_depend_on_the_others(tmp_path, documents):

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from natural_sparsity.cli import main
 from natural_sparsity.corpus import sentences
 
+DOCUMENT = {"index": 0, "id": "1", "title": ""}
+
 
 def run(folder: Path, *documents: tuple[str, str]) -> tuple[list[str], list[str], pd.DataFrame]:
     """Run the command on (text, markup) documents; the lines of text and of cased, and the documents."""
@@ -134,6 +136,14 @@ def test_the_excerpt_is_split_as_spacy_splits_it(dump: Path, tmp_path: Path) -> 
         (zstandard.compress(b'{"index": 0}\n' * 3)[:-2], "truncated or damaged|line 1"),
         (zstandard.compress(b'{"index": 0, "id": "1", "title": "", "text": "x"}\n'), "line 1 is no document .*markup"),
         (zstandard.compress(b"{\n"), "line 1 is no document"),
+        *(
+            (
+                zstandard.compress(json.dumps(DOCUMENT | {"text": text, "markup": markup}).encode()),
+                "line 1 is no document .*the text is no string",
+            )
+            for text in (None, 3, ["x"])
+            for markup in ("none", "mediawiki")
+        ),
     ],
 )
 def test_a_damaged_shard_is_refused_and_leaves_nothing(tmp_path: Path, data: bytes, message: str) -> None:

@@ -55,6 +55,32 @@ def test_another_runs_state_is_noticed(paths):
         load(paths)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"vocabulary": 31},
+        {"vocabulary": "many"},
+        {"vocabulary": -1},
+        {"architecture": None},
+        {"architecture": []},
+        {"architecture": {"hidden": 3}},
+        {"architecture": {"embedding": 4, "hidden": [5]}},
+    ],
+)
+def test_a_state_that_describes_another_model_is_named(paths, changes):
+    paths[1].write_text(json.dumps(json.loads(paths[1].read_text()) | changes))
+    with pytest.raises(UserError, match=r"s\.json: its architecture is not that of .*p\.safetensors"):
+        load(paths)
+
+
+def test_a_state_without_its_tokens_is_named(paths):
+    state = json.loads(paths[1].read_text())
+    del state["tokens"]
+    paths[1].write_text(json.dumps(state))
+    with pytest.raises(UserError, match=r"s\.json: no field 'tokens'"):
+        load(paths)
+
+
 def test_a_missing_file_is_named(paths):
     paths[0].unlink()
     with pytest.raises(UserError, match=r"p\.safetensors"):

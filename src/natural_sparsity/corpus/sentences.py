@@ -98,6 +98,8 @@ def read_batches(path: Path, max_length: int) -> Iterator[list[tuple[dict[str, A
             try:
                 row = json.loads(line)
                 document = {"index": int(row["index"]), "id": str(row["id"]), "title": str(row["title"])}
+                if not isinstance(row["text"], str):
+                    raise TypeError("the text is no string")
                 text = plain_text(row["text"]) if row["markup"] == "mediawiki" else row["text"]
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(

@@ -17,7 +17,17 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.settings import read_block
 
-FIELDS = ["epoch", "seed", "vocabulary", "architecture", "learning_rate_out", "best_dev_loss", "steps", "sha256"]
+FIELDS = [
+    "epoch",
+    "seed",
+    "vocabulary",
+    "architecture",
+    "learning_rate_out",
+    "best_dev_loss",
+    "steps",
+    "tokens",
+    "sha256",
+]
 
 
 def sha256_of(path: Path) -> str:
@@ -30,7 +40,10 @@ def save(model: LanguageModel, parameters: Path, state_path: Path, state: dict[s
     """Write the parameters and, last, the JSON with their digest, so that a readable JSON means a whole checkpoint."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with files.atomic(parameters) as temporary:
-        save_file(tensors, temporary)
+        try:
+            save_file(tensors, temporary)
+        except safetensors.SafetensorError as error:
+            raise UserError(f"{parameters}: cannot be written ({error})") from error
     environment = {
         "versions": {name: version(name) for name in ("natural-sparsity", "torch", "numpy", "safetensors")},
         "python": platform.python_version(),
@@ -52,11 +65,11 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
         tensors = load_file(parameters)
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"{parameters}: not a readable checkpoint ({error}); delete it and run again") from error
-    with torch.device("meta"):
-        model = LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]))
     try:
+        with torch.device("meta"):
+            model = LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]))
         model.load_state_dict(tensors, assign=True)
-    except RuntimeError as error:
+    except (UserError, RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{state_path}: its architecture is not that of {parameters}; delete both") from error
     model.to(device)
     for lstm in model.lstms.children():

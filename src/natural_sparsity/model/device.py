@@ -1,6 +1,7 @@
 """Where to compute, with how many threads, and from which random numbers."""
 
 import hashlib
+import re
 
 import torch
 
@@ -22,10 +23,12 @@ def select_device(name: str, threads: int) -> torch.device:
         raise UserError(
             f"device: {name} was asked for, but torch {torch.__version__} sees no CUDA device; use auto or cpu"
         )
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"device: {name!r} is unknown to torch; use auto, cpu or cuda") from error
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", name):
+        raise UserError(f"device: {name!r} is unknown; use auto, cpu, cuda or cuda:1")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device: {name} was asked for, but the last one is cuda:{torch.cuda.device_count() - 1}")
+    return device
 
 
 def seed_everything(*keys: int | str) -> None:
