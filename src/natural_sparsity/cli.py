@@ -25,6 +25,7 @@ COMMANDS = {
     "train": ("natural_sparsity.training.train", "train one epoch, checkpoint in, checkpoint out"),
     "probe": ("natural_sparsity.probing.probe", "measure the sparsity of activations and gradients at a checkpoint"),
     "correlate": ("natural_sparsity.analysis.correlate", "correlate sparsity with word frequency"),
+    "claims": ("natural_sparsity.analysis.claims", "judge the paper's statements on one run"),
     "draw": ("natural_sparsity.figures.draw", "draw one figure"),
 }
 

@@ -7,6 +7,7 @@ from conftest import ROOT
 
 RUN = "results/tiny/small/seed1"
 FROM_PROBES = {"correlate": 1, "draw_fig2": 1, "draw_fig3a": 1, "draw_fig3b": 1, "draw_fig4": 1, "draw_fig5": 1}
+FROM_PROBES |= {"judge_claims": 1, "draw_claims": 1}
 
 
 def corpus(**changes):
@@ -33,7 +34,7 @@ def test_another_seed_leaves_the_text_and_the_first_seed_alone(finished):
     assert planned == {"initialise": 1, "train_epoch": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}
 
 
-@pytest.mark.parametrize("figure", ["fig2", "fig3a", "fig3b", "fig4", "fig5", "training", "chi"])
+@pytest.mark.parametrize("figure", ["fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "training", "chi"])
 def test_a_figures_style_redraws_that_figure_alone(finished, figure):
     assert finished.planned(changes={"figures": {figure: {"width": 4}}}) == {f"draw_{figure}": 1}
 
@@ -63,6 +64,11 @@ def test_a_changed_majority_rule_leaves_tags_and_training_alone(finished):
     assert planned == {"words": 1, **FROM_PROBES}
 
 
+def test_other_intervals_are_from_the_probes_there_are(finished):
+    planned = finished.planned(changes={"statistics": {"resamples": 200}})
+    assert planned == {name: n for name, n in FROM_PROBES.items() if name not in ("draw_fig2", "draw_fig5")}
+
+
 def test_the_device_reruns_nothing(finished):
     assert finished.planned(changes={"device": "auto"}) == {}
 
@@ -80,7 +86,8 @@ def test_a_deleted_probe_is_made_again_with_what_depends_on_it(finished, tmp_pat
 
 @pytest.mark.parametrize(
     ("figure", "needs"),
-    [("fig2", {"probe", "words"}), ("fig5", {"probe", "words"}), ("training", set()), ("fig4", {"correlate"})],
+    [("fig2", {"probe", "words"}), ("fig5", {"probe", "words"}), ("training", set()), ("fig4", {"correlate"})]
+    + [("claims", {"correlate", "judge_claims"})],
 )
 def test_a_figure_by_name_needs_only_its_own(fresh, figure, needs):
     planned = fresh.planned(figure)

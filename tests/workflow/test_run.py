@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 RUN = "results/tiny/small/seed1"
-FIGURES = ["training", "fig2", "fig3a", "fig3b", "fig4", "fig5"]
+FIGURES = ["training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims"]
 
 
 @pytest.fixture

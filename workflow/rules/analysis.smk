@@ -21,3 +21,23 @@ rule correlate:
         "natural-sparsity correlate --probes {input.probes} --words {input.words}"
         " --run {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed} --statistics {params.statistics:q}"
         " --correlations {output.correlations} --differences {output.differences} 2> {log}"
+
+
+rule judge_claims:
+    input:
+        correlations=rules.correlate.output.correlations,
+        differences=rules.correlate.output.differences,
+        checkpoints=of_epochs(rules.train_epoch.output.state),
+    output:
+        csv=f"{RUN}/claims.csv",
+        markdown=f"{RUN}/claims.md",
+    log:
+        f"{RUN}/logs/claims.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.analysis.claims"),
+    shell:
+        "natural-sparsity claims --correlations {input.correlations} --differences {input.differences}"
+        " --checkpoints {input.checkpoints} --run {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"

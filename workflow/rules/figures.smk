@@ -131,6 +131,23 @@ rule draw_fig5:
         " --style {params.style:q} --output {params.stem} 2> {log}"
 
 
+rule draw_claims:
+    input:
+        claims=rules.judge_claims.output.csv,
+    output:
+        multiext(f"{RUN}/figures/claims", ".pdf", ".png", ".csv"),
+    log:
+        f"{RUN}/logs/draw/claims.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("claims"),
+        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
+    shell:
+        "natural-sparsity draw claims --claims {input.claims} --style {params.style:q} --output {params.stem} 2> {log}"
+
+
 # Targets by name.
 localrules:
     chi,
@@ -140,6 +157,7 @@ localrules:
     fig3b,
     fig4,
     fig5,
+    claims,
     figures,
 
 
@@ -178,6 +196,12 @@ rule fig5:
         of_runs(rules.draw_fig5.output),
 
 
+rule claims:
+    input:
+        of_runs(rules.judge_claims.output),
+        of_runs(rules.draw_claims.output),
+
+
 rule figures:
     input:
         rules.chi.input,
@@ -187,3 +211,4 @@ rule figures:
         rules.fig3b.input,
         rules.fig4.input,
         rules.fig5.input,
+        rules.claims.input,

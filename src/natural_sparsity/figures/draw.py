@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from natural_sparsity.figures import chi, fig2, fig3, fig4, fig5, training
+from natural_sparsity.figures import chi, claims, fig2, fig3, fig4, fig5, training
 from natural_sparsity.figures.inputs import drops, read_checkpoints, read_correlations, read_probes, read_words
 from natural_sparsity.figures.style import Style, save
 
@@ -16,6 +16,7 @@ FIGURES = {
     "fig4": "correlation of chi(grad_h_2) with frequency by epoch, open and closed classes",
     "fig5": "mean chi(grad_h_2) after the last epoch against frequency, by class",
     "training": "losses, perplexity and learning rate by epoch",
+    "claims": "the paper's statements: values, intervals and verdicts",
 }
 ROLES = {"fig3a": "target", "fig3b": "input"}
 INPUTS = {
@@ -23,6 +24,7 @@ INPUTS = {
     "words": ("W", None, "words Parquet"),
     "correlations": ("C", None, "correlations Parquet"),
     "checkpoints": ("J", "+", "checkpoint JSON, one file an epoch"),
+    "claims": ("T", None, "claims CSV"),
 }
 REQUIRED = {
     "chi": (),
@@ -32,6 +34,7 @@ REQUIRED = {
     "fig4": ("correlations",),
     "fig5": ("probes", "words"),
     "training": ("checkpoints",),
+    "claims": ("claims",),
 }
 OPTIONAL = {"fig4": ("checkpoints", "words")}
 MIN_COUNT = {"fig2": 100_000, "fig5": 1_000}
@@ -80,6 +83,9 @@ def run(args: argparse.Namespace) -> None:
         elif figure == "training":
             table = training.table(read_checkpoints(args.checkpoints))
             drawn = training.draw(table, style)
+        elif figure == "claims":
+            table = claims.table(args.claims)
+            drawn = claims.draw(table, style)
         elif figure in MIN_COUNT:
             module = fig2 if figure == "fig2" else fig5
             probes = read_probes(args.probes, "target", "grad_h_2")
