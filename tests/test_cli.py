@@ -1,15 +1,19 @@
 """The command line: one line for a mistake, and no waiting for what a command does not need."""
 
+import os
+import resource
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from natural_sparsity.cli import COMMANDS
 
 
-def command(*arguments):
-    return subprocess.run([sys.executable, "-m", "natural_sparsity", *arguments], capture_output=True, text=True)
+def command(*arguments, **options):
+    line = [sys.executable, "-m", "natural_sparsity", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, **options)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -24,6 +28,45 @@ def test_a_mistake_is_one_line(tmp_path):
     assert process.returncode == 1
     assert process.stderr.startswith("natural-sparsity index: nosuch.zst: ")
     assert process.stderr.count("\n") == 1
+
+
+def one_line(process):
+    """The line in which a command refused."""
+    assert process.returncode == 1
+    assert process.stderr.count("\n") == 1, process.stderr
+    return process.stderr
+
+
+def test_an_output_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "a.txt").write_text("Some text.\n")
+    (tmp_path / "file").touch()
+    output = tmp_path / "file" / "0.zst"
+    line = one_line(command("documents", "--input", tmp_path / "a.txt", "--output", output))
+    assert line.startswith("natural-sparsity documents: ")
+    assert str(tmp_path / "file") in line
+
+
+def little_space():
+    """As on a full disk: after some bytes a write fails."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    (tmp_path / "a.txt").write_text("\n\n".join(os.urandom(50).hex() for _ in range(2000)))
+    arguments = ["--input", tmp_path / "a.txt", "--format", "text", "--output", tmp_path / "out" / "0.zst"]
+    line = one_line(command("documents", *arguments, preexec_fn=little_space))
+    assert line.startswith("natural-sparsity documents: ") and "File too large" in line
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_disk_too_full_for_a_checkpoint_is_one_line(tmp_path):
+    pytest.importorskip("torch")
+    pd.DataFrame({"id": range(100)}).to_parquet(tmp_path / "words")
+    outputs = ["--parameters", tmp_path / "out" / "p.safetensors", "--state", tmp_path / "out" / "s.json"]
+    blocks = ["--architecture", "{}", "--training", "{}", "--seed", "1"]
+    process = command("initialise", "--vocabulary", tmp_path / "words", *blocks, *outputs, preexec_fn=little_space)
+    assert "p.safetensors: cannot be written" in one_line(process)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_text_passes_wait_neither_for_torch_nor_for_spacy():
@@ -42,3 +85,16 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path):
     assert select_device("auto", 1).type == "cpu"
     with pytest.raises(UserError, match="sees no CUDA device; use auto or cpu"):
         select_device("cuda", 1)
+
+
+@pytest.mark.parametrize("name", ["cuda:2", "cuda:x", "meta", "mps", "cpu:0"])
+def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
+    torch = pytest.importorskip("torch")
+    from natural_sparsity.errors import UserError
+    from natural_sparsity.model.device import select_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert select_device("cuda:1", 1) == torch.device("cuda", 1)
+    with pytest.raises(UserError, match=f"^device: '?{name}"):
+        select_device(name, 1)

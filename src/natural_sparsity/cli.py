@@ -31,7 +31,7 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command; a :class:`UserError` becomes one line on stderr and exit status 1."""
+    """Run one command; a :class:`UserError` or a failed write becomes one line on stderr and exit status 1."""
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv and argv[0] in COMMANDS else None
     parser = argparse.ArgumentParser(prog="natural-sparsity", description=__doc__.splitlines()[0])
@@ -45,3 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         importlib.import_module(COMMANDS[args.command][0]).run(args)
     except UserError as error:
         sys.exit(f"natural-sparsity {args.command}: {error}")
+    except OSError as error:
+        # What is read names itself where it is damaged: what remains is an output, or the disk.
+        reason = " ".join(str(error).split())
+        sys.exit(f"natural-sparsity {args.command}: {reason}; see that the output can be written and the disk has room")
