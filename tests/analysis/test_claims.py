@@ -281,6 +281,17 @@ def test_the_figure_shows_every_value_interval_and_verdict(products):
     assert len(looks) == 2
 
 
+def test_the_figures_command_writes_what_it_drew_and_the_same_bytes_again(products):
+    main(command(products))
+    contents = []
+    for name in ("one", "two"):
+        main(["draw", "claims", "--claims", f"{products}/claims.csv", "--output", f"{products}/{name}"])
+        contents.append([(products / f"{name}.{kind}").read_bytes() for kind in ("csv", "pdf", "png")])
+    assert contents[0] == contents[1]
+    table = pd.read_csv(products / "claims.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(products / "one.csv"), table[figure.COLUMNS], check_exact=True)
+
+
 def test_the_figure_of_a_run_without_any_evidence(products):
     for name in ("c", "d"):
         path = products / f"{name}.parquet"

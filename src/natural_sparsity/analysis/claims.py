@@ -98,7 +98,7 @@ def requirement(item: Evidence) -> str:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper (``words`` of ours), the rule that decides it, and what the rule looks at."""
+    """A statement of the paper, the rule in words that decides it, and the rule itself."""
 
     id: str
     statement: str
@@ -257,7 +257,7 @@ def class_course_matched(run: Run) -> list[Evidence]:
 
 
 def stays(unmatched: Evidence) -> None:
-    """An effect that all words do not show cannot stay after matching."""
+    """An effect that the whole classes do not show cannot stay after matching."""
     if unmatched.holds != "yes":
         raise NotTestable(f"the whole classes do not show it: {unmatched}")
 
