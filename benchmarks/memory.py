@@ -23,9 +23,9 @@ STAGES = {
     "split": "--documents {d}/d.parquet --kept {d}/kept.npy --fractions 0.7 0.1 0.2 --seed 1 --assignment {d}/a.npy",
     "vocabulary": "--counts {d}/types.parquet --rows {d}/rows.npy --tokens {d}/k.npy --lengths {d}/l.npy "
     "--assignment {d}/a.npy --min-count 20 --output {d}/v.parquet",
-    "encode": "--vocabulary {d}/v.parquet --types {d}/t.parquet --tokens {d}/k.npy --lengths {d}/l.npy --documents "
-    "{d}/d.parquet --assignment {d}/a.npy --train {d}/train.npy --dev {d}/dev.npy --test {d}/test.npy "
-    "--summary {d}/s.json",
+    "encode": "--vocabulary {d}/v.parquet --counts {d}/types.parquet --rows {d}/rows.npy --tokens {d}/k.npy "
+    "--lengths {d}/l.npy --documents {d}/d.parquet --assignment {d}/a.npy --train {d}/train.npy --dev {d}/dev.npy "
+    "--test {d}/test.npy --summary {d}/s.json",
     "tag": "--cased {d}/c.zst --assignment {d}/a.npy --vocabulary {d}/v.parquet --model en_core_web_sm --case original "
     "--output {d}/tags.parquet",
 }

@@ -128,12 +128,13 @@ def test_summary_counts(passes, documents):
 @pytest.mark.filterwarnings("error")
 def test_an_empty_split_has_no_unk_fraction(tmp_path, documents):
     run_passes(tmp_path, documents, 1)
-    paths = {name: [tmp_path / f"0.{name}.npy"] for name in ("tokens", "lengths", "assignment")}
+    paths = {name: [tmp_path / f"0.{name}.npy"] for name in ("rows", "tokens", "lengths", "assignment")}
     files.write_array(*paths["assignment"], (files.read_array(*paths["assignment"]) > 0).astype(np.uint8))
-    paths |= {"types": [tmp_path / "0.types.parquet"], "documents": [tmp_path / "0.documents.parquet"]}
+    paths |= {"documents": [tmp_path / "0.documents.parquet"]}
+    single = {"counts": tmp_path / "types.parquet", "vocabulary": tmp_path / "vocabulary.parquet"}
     streams = {name: tmp_path / f"{name}.npy" for name in ("train", "dev", "test")}
     summary = tmp_path / "summary.json"
-    encode.run(argparse.Namespace(**paths, **streams, vocabulary=tmp_path / "vocabulary.parquet", summary=summary))
+    encode.run(argparse.Namespace(**paths, **single, **streams, summary=summary))
     found = json.loads(summary.read_text(), parse_constant=pytest.fail)  # a bare NaN is no JSON
     for name in ("dev", "test"):
         assert len(files.read_array(streams[name])) == found[f"{name}_tokens"] == 0

@@ -159,7 +159,8 @@ rule vocabulary:
 
 rule encode:
     input:
-        types=of_shards(rules.index.output.types),
+        counts=rules.filter.output.counts,
+        rows=rules.filter.output.rows,
         tokens=of_shards(rules.index.output.tokens),
         lengths=of_shards(rules.index.output.lengths),
         documents=of_shards(rules.sentences.output.documents),
@@ -178,8 +179,9 @@ rule encode:
         "../../envs/natural-sparsity.yaml"
     params:
         code=code_digest("natural_sparsity.corpus.encode"),
+        rows=in_folder("rows", ".npy"),
         assignment=in_folder("assignment", ".npy"),
     shell:
-        "natural-sparsity encode --vocabulary {input.vocabulary} --types {input.types} --tokens {input.tokens}"
+        "natural-sparsity encode --vocabulary {input.vocabulary} --counts {input.counts} --rows {params.rows} --tokens {input.tokens}"
         " --lengths {input.lengths} --documents {input.documents} --assignment {params.assignment}"
         " --train {output.train} --dev {output.dev} --test {output.test} --summary {output.summary} 2> {log}"

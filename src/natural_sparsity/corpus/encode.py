@@ -1,6 +1,7 @@
 """Token streams: the sentences of each split in the documents' original order, ``<eos>`` after each."""
 
 import argparse
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from natural_sparsity.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--vocabulary", type=Path, required=True)
-    parser.add_argument("--types", type=Path, nargs="+", required=True, help="each shard's types")
+    parser.add_argument("--counts", type=Path, required=True, help="the corpus's frequent types")
+    parser.add_argument("--rows", type=Path, nargs="+", required=True, help="the rows in them of each shard's types")
     parser.add_argument("--tokens", type=Path, nargs="+", required=True, help="each shard's tokens")
     parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="each shard's sentence lengths")
     parser.add_argument("--documents", type=Path, nargs="+", required=True, help="each shard's documents")
@@ -29,10 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--summary", type=Path, required=True, help="out: JSON, sizes of the corpus")
 
 
-def word_ids(types_path: Path, words: pa.Array, dtype: np.dtype) -> np.ndarray:
-    """The vocabulary id (n_types,) of each of a shard's types; ``<unk>`` where it is not in the vocabulary."""
-    types = files.read_table(types_path, ["word"])["word"].combine_chunks()
-    return pc.fill_null(pc.index_in(types, words), UNK).to_numpy(zero_copy_only=False).astype(dtype)
+def ids_by_row(counts_path: Path, words: pa.Array, dtype: np.dtype) -> np.ndarray:
+    """The vocabulary id of each of the frequent types, then that of the rare; ``<unk>`` for what is no word."""
+    types = files.read_table(counts_path, ["word"])["word"].combine_chunks()
+    ids = pc.fill_null(pc.index_in(types, words.cast(types.type)), UNK).to_numpy(zero_copy_only=False)
+    return np.append(ids, UNK).astype(dtype)
 
 
 def document_lengths(shard: Shard, in_split: np.ndarray, sentences_a_document: np.ndarray) -> np.ndarray:
@@ -77,34 +80,46 @@ def stream_starts(shards: list[EncodedShard], sizes: list[np.ndarray]) -> tuple[
     return np.split(starts, np.cumsum([len(size) for size in sizes])[:-1]), int(all_sizes.sum())
 
 
-def fill_stream(stream: np.ndarray, encoded: EncodedShard, split: int, starts: np.ndarray, sizes: np.ndarray) -> None:
-    """Write one shard's part of a split into ``stream``, a block of sentences at a time."""
-    from_shard_to_stream = np.repeat(starts - starts_of(sizes), encoded.sentences)
-    written = 0
+def fill_streams(streams: dict[int, np.memmap], encoded: EncodedShard, places: dict[int, np.ndarray]) -> None:
+    """Write one shard's part of every split, a block of sentences at a time.
+
+    Args:
+        streams: each split's stream.
+        places: for each split, how far each sentence (n_sentences,) moves from its place among the shard's sentences of
+            that split to its place in the stream.
+    """
+    written = dict.fromkeys(streams, 0)
     for sentences, tokens in encoded.shard.blocks():
-        chosen = encoded.assignment[sentences] == split
-        all_lengths = encoded.shard.lengths[sentences].astype(np.int64)
-        block = append_eos(
-            encoded.ids[encoded.shard.tokens[tokens][np.repeat(chosen, all_lengths)]], all_lengths[chosen]
-        )
-        shift = np.repeat(from_shard_to_stream[sentences][chosen], all_lengths[chosen] + 1)
-        stream[np.arange(written, written + len(block)) + shift] = block
-        written += len(block)
+        lengths, assignment = encoded.shard.lengths[sentences].astype(np.int64), encoded.assignment[sentences]
+        split_of_token = np.repeat(assignment, lengths)
+        ids = encoded.ids[encoded.shard.tokens[tokens]]
+        for split, stream in streams.items():
+            chosen = assignment == split
+            block = append_eos(ids[split_of_token == split], lengths[chosen])
+            # Sentences that move equally far stay together: in one shard all of them, else those of a document.
+            moves, ends = places[split][sentences][chosen], np.cumsum(lengths[chosen] + 1)
+            last = np.append(np.flatnonzero(np.diff(moves)), len(moves) - 1) if len(moves) else np.zeros(0, int)
+            start = 0
+            for end, move in zip(ends[last].tolist(), (moves[last] + written[split]).tolist(), strict=True):
+                stream[start + move : end + move] = block[start:end]
+                start = end
+            written[split] += len(block)
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the three streams."""
     words = files.read_table(args.vocabulary, ["word"])["word"].combine_chunks()
     dtype = np.min_scalar_type(len(words) - 1)
+    by_row = ids_by_row(args.counts, words, dtype)
     shards = []
-    for types, tokens, lengths, documents, assignment in zip(
-        args.types, args.tokens, args.lengths, args.documents, args.assignment, strict=True
+    for rows, tokens, lengths, documents, assignment in zip(
+        args.rows, args.tokens, args.lengths, args.documents, args.assignment, strict=True
     ):
         shard, frame = Shard.open(tokens, lengths), files.read_parquet(documents, ["index", "sentences"])
         splits = files.read_array(assignment)
         if len(splits) != len(shard.lengths):
             raise UserError(f"{assignment}: {len(splits)} sentences, but {lengths} has {len(shard.lengths)}")
-        ids = word_ids(types, words, dtype)
+        ids = by_row[files.read_array(rows)]
         shards.append(EncodedShard(shard, ids, splits, frame["index"].to_numpy(), frame["sentences"].to_numpy()))
     summary: dict[str, int | float | None] = {
         "documents": sum(len(shard.index) for shard in shards),
@@ -112,14 +127,21 @@ def run(args: argparse.Namespace) -> None:
         "tokens": sum(len(shard.shard.tokens) for shard in shards),
         "vocabulary": len(words),
     }
-    for name, split in SPLITS.items():
-        sizes = [document_lengths(shard.shard, shard.assignment == split, shard.sentences) for shard in shards]
-        starts, length = stream_starts(shards, sizes)
-        with files.atomic(getattr(args, name)) as temporary:
-            stream = np.lib.format.open_memmap(temporary, "w+", dtype, (length,))
-            for encoded, shard_starts, shard_sizes in zip(shards, starts, sizes, strict=True):
-                fill_stream(stream, encoded, split, shard_starts, shard_sizes)
-            stream.flush()
+    with ExitStack() as stack:
+        streams: dict[int, np.memmap] = {}
+        places: list[dict[int, np.ndarray]] = [{} for _ in shards]
+        for name, split in SPLITS.items():
+            sizes = [document_lengths(e.shard, e.assignment == split, e.sentences) for e in shards]
+            starts, length = stream_starts(shards, sizes)
+            for encoded, place, shard_starts, shard_sizes in zip(shards, places, starts, sizes, strict=True):
+                place[split] = np.repeat(shard_starts - starts_of(shard_sizes), encoded.sentences)
+            temporary = stack.enter_context(files.atomic(getattr(args, name)))
+            streams[split] = np.lib.format.open_memmap(temporary, "w+", dtype, (length,))
             summary[f"{name}_tokens"] = length
-            summary[f"{name}_unk_fraction"] = float((stream == UNK).mean()) if length else None
+        for encoded, place in zip(shards, places, strict=True):
+            fill_streams(streams, encoded, place)
+        for name, split in SPLITS.items():
+            unknown = int((streams[split] == UNK).sum())
+            summary[f"{name}_unk_fraction"] = unknown / len(streams[split]) if len(streams[split]) else None
+            streams[split].flush()
     files.write_json(args.summary, summary)

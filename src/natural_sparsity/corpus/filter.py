@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from natural_sparsity import files
-from natural_sparsity.corpus.shards import Shard, count_types, starts_of
+from natural_sparsity.corpus.shards import Shard, count_types
 from natural_sparsity.errors import UserError
 
 
@@ -18,59 +18,77 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="each shard's sentence lengths")
     parser.add_argument("--min-count", type=int, required=True, help="occurrences in the corpus that a type needs")
     parser.add_argument("--kept", type=Path, nargs="+", required=True, help="out, a shard: .npy bool, one a sentence")
-    help_text = "out, a shard: .npy, the row in the output of each of its types"
+    help_text = "out, a shard: .npy, the row of each of its types in the output; past its end if rare"
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help=help_text)
-    parser.add_argument("--output", type=Path, required=True, help="out: Parquet word, count, kept_count (recounted)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="out: Parquet word, count, recounted kept_count of the frequent types",
+    )
 
 
-def unite_types(paths: list[Path]) -> tuple[pa.Array, list[np.ndarray], np.ndarray]:
-    """Unite the shards' types.
+def unite_types(tables: list[pa.Table]) -> tuple[pa.Array, list[np.ndarray], np.ndarray]:
+    """Unite the types of all shards.
+
+    Args:
+        tables: a shard each, with ``word`` and ``count``; a shard has each word once.
 
     Returns:
         The words (n_types,), for each shard the row of each of its types in them, and the corpus counts (n_types,).
     """
-    tables = [files.read_table(path, ["word", "count"]) for path in paths]
-    united = pa.chunked_array(
-        [chunk for table in tables for chunk in table["word"].chunks] or [pa.array([], pa.string())]
-    )
-    encoded = united.cast(pa.large_string()).combine_chunks().dictionary_encode()
+    if len(tables) == 1:
+        words = tables[0]["word"].combine_chunks()
+        return words, [np.arange(len(words), dtype=np.int32)], tables[0]["count"].to_numpy()
+    # In 32-bit offsets a column holds at most 2 GiB of text.
+    chunks = [chunk.cast(pa.large_string()) for table in tables for chunk in table["word"].chunks]
+    encoded = pa.chunked_array(chunks, pa.large_string()).combine_chunks().dictionary_encode()
     rows = np.split(encoded.indices.to_numpy(), np.cumsum([len(table) for table in tables])[:-1])
     counts = np.zeros(len(encoded.dictionary), np.int64)
     for shard_rows, table in zip(rows, tables, strict=True):
-        counts[shard_rows] += table["count"].to_numpy()  # a shard has each type once
+        counts[shard_rows] += table["count"].to_numpy()
     return encoded.dictionary, rows, counts
 
 
 def keep_sentences(shard: Shard, rare: np.ndarray) -> np.ndarray:
     """Mark (n_sentences,) the sentences without any of the shard's types that ``rare`` (n_types,) bool marks."""
-    kept = np.empty(len(shard.lengths), bool)
+    kept = np.ones(len(shard.lengths), bool)
     for sentences, tokens in shard.blocks():
-        is_rare = rare[shard.tokens[tokens]]
-        kept[sentences] = ~np.logical_or.reduceat(is_rare, starts_of(shard.lengths[sentences]))
+        ends = np.cumsum(shard.lengths[sentences], dtype=np.int64)
+        places = np.flatnonzero(rare[shard.tokens[tokens]])
+        kept[sentences.start + np.searchsorted(ends, places, side="right")] = False
     return kept
 
 
 def run(args: argparse.Namespace) -> None:
     """Count, filter the sentences, count again."""
-    words, rows, counts = unite_types(args.types)
+    words, rows, counts = unite_types([files.read_table(path, ["word", "count"]) for path in args.types])
     if not len(words):
         raise UserError(
             f"{args.types[0].parent}: the corpus holds no tokens; is its format the one that was configured?"
         )
-    rare = counts < args.min_count
-    kept_counts = np.zeros_like(counts)
+    frequent = counts >= args.min_count
+    if not frequent.any():
+        raise UserError(nothing_left(args.min_count, counts))
+    # Only frequent types can be in a sentence that is kept; the rows of the others are past the table's end.
+    row_of = np.full(len(words), frequent.sum(), np.uint32)
+    row_of[frequent] = np.arange(frequent.sum())
+    kept_counts = np.zeros(frequent.sum() + 1, np.int64)
     for tokens, lengths, shard_rows, kept_path, rows_path in zip(
         args.tokens, args.lengths, rows, args.kept, args.rows, strict=True
     ):
         shard = Shard.open(tokens, lengths)
-        kept = keep_sentences(shard, rare[shard_rows])
-        kept_counts[shard_rows] += count_types(shard, kept, len(shard_rows))
+        kept = keep_sentences(shard, ~frequent[shard_rows])
+        np.add.at(kept_counts, row_of[shard_rows], count_types(shard, kept, len(shard_rows)))
         files.write_array(kept_path, kept)
-        files.write_array(rows_path, shard_rows)
+        files.write_array(rows_path, row_of[shard_rows])
     if not kept_counts.any():
-        raise UserError(
-            f"min_count: {args.min_count} filters every sentence away "
-            f"(the most frequent type occurs {counts.max()} times); lower it"
-        )
-    table = pa.table({"word": words, "count": counts, "kept_count": kept_counts})
-    files.write_table(args.output, table)
+        raise UserError(nothing_left(args.min_count, counts))
+    columns = {"word": words.filter(frequent), "count": counts[frequent], "kept_count": kept_counts[:-1]}
+    files.write_table(args.output, pa.table(columns))
+
+
+def nothing_left(min_count: int, counts: np.ndarray) -> str:
+    """The line that says so."""
+    most = f"the most frequent type occurs {counts.max()} times"
+    return f"min_count: {min_count} filters every sentence away ({most}); lower it"

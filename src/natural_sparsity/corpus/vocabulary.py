@@ -29,17 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Number the words by falling training count, ties in alphabetical order, after the special symbols."""
     types = files.read_table(args.counts, ["word", "kept_count"])
-    counts, sentences = np.zeros(len(types), np.int64), 0
+    counts, sentences = np.zeros(len(types) + 1, np.int64), 0  # the last is for the rare types, which do not occur
     for rows_path, tokens, lengths, assignment_path in zip(
         args.rows, args.tokens, args.lengths, args.assignment, strict=True
     ):
         rows, in_training = files.read_array(rows_path), files.read_array(assignment_path) == TRAIN
-        if len(rows) and rows.max() >= len(types):
+        if len(rows) and rows.max() > len(types):
             raise UserError(f"{rows_path}: row {rows.max()} is not in {args.counts}; delete both and run again")
-        counts[rows] += count_types(Shard.open(tokens, lengths), in_training, len(rows))
+        np.add.at(counts, rows, count_types(Shard.open(tokens, lengths), in_training, len(rows)))
         sentences += int(in_training.sum())
+    counts = counts[:-1]
     known = types["kept_count"].to_numpy() >= args.min_count
-    frame = pd.DataFrame({"word": types["word"].filter(known).to_pandas(), "count": counts[known]})
+    frame = pd.DataFrame({"word": types["word"].combine_chunks().filter(known).to_pandas(), "count": counts[known]})
     reserved = set(SPECIALS) & set(frame["word"])
     if reserved:
         raise UserError(f"{args.counts}: the corpus holds {min(reserved)!r}, which is reserved for the model")
