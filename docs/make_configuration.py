@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 INTRODUCTION = """# Configuration
 
 `config.yaml` is the default run; `--configfile FILE` goes on top of it: blocks are merged key by key, lists are
-replaced. This page is made from `workflow/schemas/config.schema.yaml`, which refuses everything that is not here. A default of
-"required" means that there is none.
+replaced. This page is made from `workflow/schemas/config.schema.yaml`, which refuses everything that is not here. A
+default of "required" means that there is none.
 
 | Key | Type | Default | Meaning |
 | --- | --- | --- | --- |
