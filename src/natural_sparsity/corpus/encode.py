@@ -38,12 +38,13 @@ def ids_by_row(counts_path: Path, words: pa.Array, dtype: np.dtype) -> np.ndarra
     return np.append(ids, UNK).astype(dtype)
 
 
-def document_lengths(shard: Shard, in_split: np.ndarray, sentences_a_document: np.ndarray) -> np.ndarray:
-    """Tokens (n_documents,) that each document has in the split, ``<eos>`` counted."""
-    lengths = np.where(in_split, shard.lengths.astype(np.int64) + 1, 0)
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    last = np.cumsum(sentences_a_document)
-    return ends[last] - ends[last - sentences_a_document]
+def document_lengths(encoded: "EncodedShard") -> np.ndarray:
+    """Tokens (n_documents, 4) that each document has among the dropped and in each split, ``<eos>`` counted."""
+    cells = np.repeat(np.arange(0, 4 * len(encoded.sentences), 4), encoded.sentences)
+    cells += encoded.assignment
+    # Weights are added as floats, exactly below 2^53; <eos> comes with each sentence.
+    counts = np.bincount(cells, encoded.shard.lengths, 4 * len(encoded.sentences)).astype(np.int64)
+    return (counts + np.bincount(cells, minlength=len(counts))).reshape(-1, 4)
 
 
 def append_eos(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -130,8 +131,9 @@ def run(args: argparse.Namespace) -> None:
     with ExitStack() as stack:
         streams: dict[int, np.memmap] = {}
         places: list[dict[int, np.ndarray]] = [{} for _ in shards]
+        all_sizes = [document_lengths(encoded) for encoded in shards]
         for name, split in SPLITS.items():
-            sizes = [document_lengths(e.shard, e.assignment == split, e.sentences) for e in shards]
+            sizes = [size[:, split] for size in all_sizes]
             starts, length = stream_starts(shards, sizes)
             for encoded, place, shard_starts, shard_sizes in zip(shards, places, starts, sizes, strict=True):
                 place[split] = np.repeat(shard_starts - starts_of(shard_sizes), encoded.sentences)

@@ -56,7 +56,7 @@ def keep_sentences(shard: Shard, rare: np.ndarray) -> np.ndarray:
     for sentences, tokens in shard.blocks():
         ends = np.cumsum(shard.lengths[sentences], dtype=np.int64)
         places = np.flatnonzero(rare[shard.tokens[tokens]])
-        kept[sentences.start + np.searchsorted(ends, places, side="right")] = False
+        kept[sentences][np.searchsorted(ends, places, side="right")] = False
     return kept
 
 
@@ -79,9 +79,10 @@ def run(args: argparse.Namespace) -> None:
     ):
         shard = Shard.open(tokens, lengths)
         kept = keep_sentences(shard, ~frequent[shard_rows])
-        np.add.at(kept_counts, row_of[shard_rows], count_types(shard, kept, len(shard_rows)))
+        own_rows = row_of[shard_rows]
+        kept_counts += count_types(shard, kept, own_rows, len(kept_counts))
         files.write_array(kept_path, kept)
-        files.write_array(rows_path, row_of[shard_rows])
+        files.write_array(rows_path, own_rows)
     if not kept_counts.any():
         raise UserError(nothing_left(args.min_count, counts))
     columns = {"word": words.filter(frequent), "count": counts[frequent], "kept_count": kept_counts[:-1]}

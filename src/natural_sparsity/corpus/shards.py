@@ -43,10 +43,14 @@ def starts_of(lengths: np.ndarray) -> np.ndarray:
     return np.cumsum(lengths, dtype=np.int64) - lengths
 
 
-def count_types(shard: Shard, selected: np.ndarray, n_types: int) -> np.ndarray:
-    """Count (n_types,) the shard's types in the sentences that ``selected`` (n_sentences,) bool marks."""
-    counts = np.zeros(n_types, np.int64)
+def count_types(shard: Shard, selected: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """Count (n_rows,) the types in the sentences that ``selected`` (n_sentences,) bool marks.
+
+    ``rows`` (n_types,) says which row each of the shard's types counts for: the frequent types are few, so that a
+    block's counts stay in cache.
+    """
+    counts = np.zeros(n_rows, np.int64)
     for sentences, tokens in shard.blocks():
         chosen = np.repeat(selected[sentences], shard.lengths[sentences])
-        counts += np.bincount(shard.tokens[tokens][chosen], minlength=n_types)
+        counts += np.bincount(rows[shard.tokens[tokens][chosen]], minlength=n_rows)
     return counts

@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> None:
     sizes = np.zeros(4, np.int64)
     for documents_path, kept_path, assignment_path in zip(args.documents, args.kept, args.assignment, strict=True):
         documents = files.read_parquet(documents_path, ["id", "sentences"])
-        splits = np.array([split_of(document, args.fractions, args.seed) for document in documents["id"]], np.uint8)
+        splits = np.array(
+            [split_of(document, args.fractions, args.seed) for document in documents["id"].tolist()], np.uint8
+        )
         kept = files.read_array(kept_path)
         if documents["sentences"].sum() != len(kept):
             raise UserError(f"{kept_path}: {len(kept)} sentences, but {documents_path} counts a different number")

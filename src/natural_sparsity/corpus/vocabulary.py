@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
         rows, in_training = files.read_array(rows_path), files.read_array(assignment_path) == TRAIN
         if len(rows) and rows.max() > len(types):
             raise UserError(f"{rows_path}: row {rows.max()} is not in {args.counts}; delete both and run again")
-        np.add.at(counts, rows, count_types(Shard.open(tokens, lengths), in_training, len(rows)))
+        counts += count_types(Shard.open(tokens, lengths), in_training, rows, len(counts))
         sentences += int(in_training.sum())
     counts = counts[:-1]
     known = types["kept_count"].to_numpy() >= args.min_count
