@@ -171,3 +171,18 @@ def test_a_class_without_words_has_no_correlation_and_no_difference(products):
 def test_two_probes_of_an_epoch_are_refused(products):
     with pytest.raises(UserError, match=r"probe7.parquet: a second probe of epoch 7"):
         run(products[0], (7, 7))
+
+
+def test_words_out_of_order_are_refused(products):
+    """A word's id is taken for its row: with rows shuffled, every correlation would be another's."""
+    folder, words, _ = products
+    files.write_parquet(folder / "words.parquet", words.sample(frac=1, random_state=0))
+    with pytest.raises(UserError, match=r"words\.parquet: its rows are not in the order of their ids"):
+        run(folder)
+
+
+def test_a_probe_of_another_vocabulary_is_refused(products):
+    folder, words, _ = products
+    files.write_parquet(folder / "words.parquet", words[:100])
+    with pytest.raises(UserError, match=r"probe7\.parquet: has ids beyond the 100 of the words table"):
+        run(folder)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.analysis.statistics import interval, pearson, resampling_weights, spearman
-from natural_sparsity.corpus.vocabulary import SPECIALS
+from natural_sparsity.corpus.vocabulary import SPECIALS, read_by_id
 from natural_sparsity.errors import UserError
 from natural_sparsity.settings import json_object, read_block
 
@@ -147,13 +147,20 @@ def read_probes(paths: list[Path], vocabulary: int) -> tuple[list[int], list[str
     epochs = sorted(by_epoch)
     columns = ["id", "role", "tensor", *MEASURES.values()]
     tensors = list(files.read_parquet(by_epoch[epochs[0]], columns)["tensor"].unique())
-    return epochs, tensors, (by_word(files.read_parquet(by_epoch[k], columns), vocabulary, tensors) for k in epochs)
+
+    def read(path: Path) -> np.ndarray:
+        probe = files.read_parquet(path, columns)
+        if probe["id"].max() >= vocabulary:
+            raise UserError(f"{path}: has ids beyond the {vocabulary} of the words table; was another run's given?")
+        return by_word(probe, vocabulary, tensors)
+
+    return epochs, tensors, (read(by_epoch[k]) for k in epochs)
 
 
 def run(args: argparse.Namespace) -> None:
     """Correlate every probe of a run."""
     settings = read_block(Statistics, args.statistics)
-    words = files.read_parquet(args.words, ["id", "word", "count", "pos_class", "matched"])
+    words = read_by_id(args.words, ["count", "pos_class", "matched"])
     counts, sets = words["count"].to_numpy(float), word_sets(words)
     epochs, tensors, probes = read_probes(args.probes, len(words))
     axes = dict(zip(AXES, [list(sets), ROLES, tensors, list(MEASURES), STATISTICS], strict=True))

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from natural_sparsity import files
 from natural_sparsity.corpus.shards import Shard, starts_of
 from natural_sparsity.corpus.split import SPLITS
-from natural_sparsity.corpus.vocabulary import EOS, UNK
+from natural_sparsity.corpus.vocabulary import EOS, UNK, read_by_id
 from natural_sparsity.errors import UserError
 
 
@@ -109,7 +109,7 @@ def fill_streams(streams: dict[int, np.memmap], encoded: EncodedShard, places: d
 
 def run(args: argparse.Namespace) -> None:
     """Write the three streams."""
-    words = files.read_table(args.vocabulary, ["word"])["word"].combine_chunks()
+    words = pa.array(read_by_id(args.vocabulary, ["word"])["word"])
     dtype = np.min_scalar_type(len(words) - 1)
     by_row = ids_by_row(args.counts, words, dtype)
     shards = []

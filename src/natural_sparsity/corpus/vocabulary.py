@@ -26,6 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet id, word, count (in training)")
 
 
+def read_by_id(path: Path, columns: list[str]) -> pd.DataFrame:
+    """``id`` and ``columns`` of a table with a row a vocabulary word, in which a word's id is its row.
+
+    Raises:
+        UserError: the rows are not in the order of their ids; and as :func:`files.read_table` does.
+    """
+    frame = files.read_parquet(path, ["id", *columns])
+    if not np.array_equal(frame["id"], np.arange(len(frame))):
+        raise UserError(f"{path}: its rows are not in the order of their ids; delete it and run again")
+    return frame
+
+
 def run(args: argparse.Namespace) -> None:
     """Number the words by falling training count, ties in alphabetical order, after the special symbols."""
     types = files.read_table(args.counts, ["word", "kept_count"])

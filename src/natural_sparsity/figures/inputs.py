@@ -1,17 +1,14 @@
 """Reading what the figures are drawn from, and checking that it is what it should be."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
+from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.errors import UserError
-from natural_sparsity.files import read_json, read_parquet
+from natural_sparsity.files import read_json, read_metadata, read_parquet
 
-# The first ids are <unk> and <eos>: in the model, in no figure.
-SPECIALS = 2
 # An error about a threshold says which value would leave this many words.
 ENOUGH = 10
 
@@ -26,8 +23,8 @@ def read_probes(paths: Sequence[Path | str], role: str, tensor: str) -> pd.DataF
     for path in paths:
         frame = read_parquet(path, ["id", "role", "tensor", "chi_mean"])
         try:
-            epoch = int(json.loads((pq.read_schema(path).metadata or {})[b"natural_sparsity"])["epoch"])
-        except (KeyError, TypeError, ValueError) as error:
+            epoch = int(read_metadata(path)["epoch"])
+        except (KeyError, TypeError, ValueError, UserError) as error:
             raise UserError(f"{path}: its metadata name no epoch; give a file that 'probe' wrote") from error
         if epoch in frames:
             raise UserError(f"{path}: a second probe of epoch {epoch}; give one file an epoch")
@@ -100,7 +97,9 @@ def frequent(words: pd.DataFrame, min_count: int) -> pd.DataFrame:
     Raises:
         UserError: there are none; it names the largest ``min_count`` that would leave ``ENOUGH``.
     """
-    real = words.loc[words["id"] >= SPECIALS].sort_values(["count", "id"], ascending=[False, True], ignore_index=True)
+    real = words.loc[words["id"] >= len(SPECIALS)].sort_values(
+        ["count", "id"], ascending=[False, True], ignore_index=True
+    )
     if real.empty:
         raise UserError("no words but <unk> and <eos> to draw; was another words file given?")
     chosen = real.loc[real["count"] > min_count]
@@ -115,7 +114,7 @@ def frequent(words: pd.DataFrame, min_count: int) -> pd.DataFrame:
 
 def taggable(words: pd.DataFrame) -> str:
     """What to do where too few words have a part of speech: the largest ``min_tagged`` that leaves ``ENOUGH``."""
-    decided = words.loc[(words["id"] >= SPECIALS) & (words["share"] > 0.5)]
+    decided = words.loc[(words["id"] >= len(SPECIALS)) & (words["share"] > 0.5)]
     majority = (decided["share"] * decided["tagged"]).round().astype(int).sort_values(ascending=False).to_numpy()
     if not len(majority):
         return "no word has a majority part of speech at any min_tagged; tag a larger corpus"
