@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from natural_sparsity import files
+from natural_sparsity.cli import main
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
@@ -19,8 +20,8 @@ from natural_sparsity.probing.probe import probe_window, tensor_names
 VOCABULARY, STEPS, BATCH = 31, 7, 4
 
 
-def small_model(dtype, hidden=(6, 5)):
-    torch.manual_seed(1)
+def small_model(dtype, hidden=(6, 5), seed=4):
+    torch.manual_seed(seed)
     model = LanguageModel(VOCABULARY, Architecture(embedding=8, hidden=list(hidden), dropout=0.2)).to(dtype)
     with torch.no_grad():  # away from the initial values, where p is nearly uniform
         for parameter in model.parameters():
@@ -70,31 +71,35 @@ def test_every_tensor_position_by_position(dtype, tolerance, hidden):
 
 @pytest.fixture
 def run_probe(tmp_path):
-    """Run the command on a stream of 83 tokens; return the table and the stream."""
+    """Run the command on a stream of 83 tokens and checkpoints of epochs; return the tables and the stream."""
 
-    def run(settings):
+    def run(settings, *epochs):
         tokens = np.random.default_rng(3).integers(VOCABULARY, size=83).astype(np.uint8)
         files.write_array(tmp_path / "train.npy", tokens)
-        state = dict.fromkeys(checkpoint.FIELDS, 0) | {"epoch": 4, "seed": 9}
-        checkpoint.save(small_model(torch.float32), tmp_path / "model.safetensors", tmp_path / "model.json", state)
+        for epoch in epochs:
+            state = dict.fromkeys(checkpoint.FIELDS, 0) | {"epoch": epoch, "seed": 9}
+            model = small_model(torch.float32, seed=epoch)
+            checkpoint.save(model, tmp_path / f"{epoch}.safetensors", tmp_path / f"{epoch}.json", state)
+        outputs = [tmp_path / f"{epoch}.parquet" for epoch in epochs]
         probe.run(
             argparse.Namespace(
                 tokens=tmp_path / "train.npy",
-                parameters=tmp_path / "model.safetensors",
-                state=tmp_path / "model.json",
-                probe=settings,
+                parameters=[tmp_path / f"{epoch}.safetensors" for epoch in epochs],
+                state=[tmp_path / f"{epoch}.json" for epoch in epochs],
+                probe={"batch": BATCH, "window": STEPS, **settings},
+                condition="mine",
                 device="cpu",
                 threads=1,
-                output=tmp_path / "probe.parquet",
+                output=outputs,
             )
         )
-        return pd.read_parquet(tmp_path / "probe.parquet"), tokens
+        return [pd.read_parquet(path) for path in outputs], tokens
 
     return run
 
 
 def test_table_equals_a_loop_over_positions(run_probe, tmp_path):
-    table, tokens = run_probe({"batch": BATCH, "window": STEPS, "dropout": False})
+    (table,), tokens = run_probe({"dropout": False}, 4)
     model = small_model(torch.float32).double()
     values = defaultdict(list)
     length = len(tokens) // BATCH
@@ -119,18 +124,33 @@ def test_table_equals_a_loop_over_positions(run_probe, tmp_path):
         assert row.chi_variance == pytest.approx(chis.var(), rel=1e-3, abs=1e-7)
         assert row.l1_mean == pytest.approx(np.abs(vectors).sum(1).mean(), rel=1e-4)
         assert row.l2_mean == pytest.approx(np.linalg.norm(vectors, axis=1).mean(), rel=1e-4)
-    metadata = files.read_metadata(tmp_path / "probe.parquet")
-    assert metadata["epoch"] == 4
+    metadata = files.read_metadata(tmp_path / "4.parquet")
+    assert (metadata["epoch"], metadata["seed"], metadata["condition"]) == (4, 9, "mine")
+    assert metadata["measures"] == ["chi"]
     assert metadata["positions"] == (length - 1) * BATCH
 
 
 def test_dropout_is_off_unless_asked_for_and_then_depends_on_the_seed_alone(run_probe):
-    settings = {"batch": BATCH, "window": STEPS}
-    frozen = run_probe(settings | {"dropout": False})[0]
-    dropped = run_probe(settings | {"dropout": True})[0]
-    pd.testing.assert_frame_equal(dropped, run_probe(settings | {"dropout": True})[0])
+    frozen = run_probe({"dropout": False}, 4)[0][0]
+    dropped = run_probe({"dropout": True}, 4)[0][0]
+    pd.testing.assert_frame_equal(dropped, run_probe({"dropout": True}, 4)[0][0])
     assert not frozen["chi_mean"].equals(dropped["chi_mean"])
-    pd.testing.assert_frame_equal(frozen, run_probe(settings | {"dropout": False})[0])
+    pd.testing.assert_frame_equal(frozen, run_probe({}, 4)[0][0])
+
+
+def test_checkpoints_in_one_process_equal_one_each_byte_for_byte(run_probe, tmp_path):
+    together = [frame["chi_mean"] for frame in run_probe({"dropout": True}, 1, 2, 3)[0]]
+    written = [(tmp_path / f"{epoch}.parquet").read_bytes() for epoch in (1, 2, 3)]
+    assert not together[0].equals(together[1])
+    for epoch in (3, 1, 2):
+        run_probe({"dropout": True}, epoch)
+        assert (tmp_path / f"{epoch}.parquet").read_bytes() == written[epoch - 1]
+
+
+def test_every_checkpoint_needs_its_three_files(tmp_path):
+    paths = ["--tokens", "t", "--probe", "{}", "--parameters", "a", "b", "--state", "a", "b", "--output", "a"]
+    with pytest.raises(SystemExit, match=r"2 --parameters, 2 --state, 1 --output: give one of each for every check"):
+        main(["probe", *paths])
 
 
 def test_zero_vectors_are_counted_and_left_out():

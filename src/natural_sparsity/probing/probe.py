@@ -1,6 +1,7 @@
 """Sparsity of activations and gradients at one checkpoint, averaged over the positions of each word (DESIGN §4, §5)."""
 
 import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from natural_sparsity.model.language_model import LanguageModel, State
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing.measures import Norms, norms
 from natural_sparsity.progress import Progress
-from natural_sparsity.settings import json_object, read_block
+from natural_sparsity.settings import MATMUL_PRECISIONS, json_object, one_of, read_block, some_of
 
 ROLES = ("target", "input")
 
@@ -27,24 +28,28 @@ ROLES = ("target", "input")
 class Probe:
     """The probe's conditions: ``batch`` streams, ``window`` steps of backpropagation, ``dropout`` on or off.
 
-    ``matmul_precision`` is torch's: highest, high or medium.
+    ``measures`` are names of :data:`MEASURES`; ``matmul_precision`` is torch's: highest, high or medium.
     """
 
     batch: int = 40
     window: int = 35
     dropout: bool = False
-    matmul_precision: str = "highest"
+    measures: list[str] = some_of("chi")
+    matmul_precision: str = one_of(*MATMUL_PRECISIONS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--tokens", type=Path, required=True, help=".npy, the stream to probe on")
-    parser.add_argument("--parameters", type=Path, required=True, help="the checkpoint's safetensors")
-    parser.add_argument("--state", type=Path, required=True, help="the checkpoint's JSON")
+    parser.add_argument("--parameters", type=Path, nargs="+", required=True, help="safetensors, a file a checkpoint")
+    parser.add_argument("--state", type=Path, nargs="+", required=True, help="JSON, a file a checkpoint")
     parser.add_argument("--probe", type=json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--condition", default="frozen", help="the block's name, for the outputs' metadata")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--output", type=Path, required=True, help="out: Parquet, a row a word × role × tensor")
+    parser.add_argument(
+        "--output", type=Path, nargs="+", required=True, help="out: Parquet a checkpoint, a row a word × role × tensor"
+    )
 
 
 def tensor_names(layers: int) -> list[str]:
@@ -143,21 +148,49 @@ def stack(measured: list[Norms]) -> Tensor:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Probe every position of the stream; the parameters are frozen."""
+    """Probe each checkpoint in turn; a file is written as soon as its checkpoint is done."""
     settings = read_block(Probe, args.probe)
+    numbers = {"--parameters": len(args.parameters), "--state": len(args.state), "--output": len(args.output)}
+    if len(set(numbers.values())) > 1:
+        given = ", ".join(f"{n} {option}" for option, n in numbers.items())
+        raise UserError(f"{given}: give one of each for every checkpoint")
     device = select_device(args.device, args.threads)
     torch.set_float32_matmul_precision(settings.matmul_precision)
-    model, state = checkpoint.load(args.parameters, args.state, device)
-    model.requires_grad_(False).train(settings.dropout)
+    for parameters, state_path, output in zip(args.parameters, args.state, args.output, strict=True):
+        model, state = checkpoint.load(parameters, state_path, device)
+        streams = Streams(args.tokens, settings.batch, settings.window, state["vocabulary"])
+        seed_everything(state["seed"], state["epoch"], "probe")  # for dropout, if it is on
+        table, loss = probe_checkpoint(model, streams, settings.dropout, f"probe of epoch {state['epoch']}")
+        if not math.isfinite(loss):
+            raise UserError(f"{parameters}: the loss is not finite; the checkpoint cannot be probed")
+        metadata = {
+            "epoch": state["epoch"],
+            "seed": state["seed"],
+            "condition": args.condition,
+            "measures": settings.measures,
+            "loss": loss,
+            "positions": streams.tokens,
+            "probe": args.probe,
+            "checkpoint": state["sha256"],
+        }
+        files.write_parquet(output, table, metadata)
+
+
+@torch.no_grad()
+def probe_checkpoint(model: LanguageModel, streams: Streams, dropout: bool, label: str) -> tuple[pd.DataFrame, float]:
+    """Probe every position of the streams; the parameters are frozen.
+
+    Returns:
+        The table of both roles, and the mean loss, nats.
+    """
+    model.requires_grad_(False).train(dropout)
     model.lstms.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
-    seed_everything(state["seed"], state["epoch"], "probe")  # for dropout, if it is on
-    streams = Streams(args.tokens, settings.batch, settings.window, state["vocabulary"])
-    names = tensor_names(len(model.lstms))
-    sums = {role: WordSums(state["vocabulary"], len(names), device) for role in ROLES}
+    device, names = model.output.weight.device, tensor_names(len(model.lstms))
+    sums = {role: WordSums(len(model.output.weight), len(names), device) for role in ROLES}
     loss = torch.zeros((), dtype=torch.float64, device=device)
     output = OutputLayer(model.output)
-    hidden = model.zero_state(settings.batch)
-    progress = Progress(f"probe of epoch {state['epoch']}", streams.tokens)
+    hidden = model.zero_state(streams.batch)
+    progress = Progress(label, streams.tokens)
     for inputs, targets in streams.windows(device):
         measured, losses, hidden = probe_window(model, output, inputs, targets, hidden)
         values = stack(measured)
@@ -168,8 +201,5 @@ def run(args: argparse.Namespace) -> None:
         if progress.due():
             progress.show(float(loss) / progress.done)
     progress.close()
-    if not torch.isfinite(loss):
-        raise UserError(f"{args.parameters}: the loss is not finite; the checkpoint cannot be probed")
     table = pd.concat([sums[role].table(role, names) for role in ROLES], ignore_index=True)
-    metadata = {"epoch": state["epoch"], "loss": float(loss) / streams.tokens, "positions": streams.tokens}
-    files.write_parquet(args.output, table, {**metadata, "probe": args.probe, "checkpoint": state["sha256"]})
+    return table, float(loss) / streams.tokens

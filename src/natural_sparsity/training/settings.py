@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from natural_sparsity.settings import MATMUL_PRECISIONS, one_of
+
 
 @dataclass(frozen=True)
 class Training:
@@ -18,4 +20,4 @@ class Training:
     clip: float = 0.25
     decay: float = 4.0
     evaluation_batch: int = 10
-    matmul_precision: str = "highest"
+    matmul_precision: str = one_of(*MATMUL_PRECISIONS)
