@@ -21,8 +21,9 @@ rule all:
     input:
         rules.figures.input,
         # Asked for by name, so that one that is missing is made again although the figures are there.
-        every_epoch(rules.probe.output[0]),
+        everywhere(PROBE),
 
 
 onsuccess:
-    print(*[f"Figures are in {folder}" for folder in figure_folders()], sep="\n", file=sys.stderr)
+    folders = ["results/figures", *everywhere(f"{MODEL}/figures"), *everywhere(f"{MODEL}/{{probe}}/figures")]
+    print(*[f"Figures are in {folder}" for folder in folders], sep="\n", file=sys.stderr)

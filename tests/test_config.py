@@ -51,7 +51,10 @@ def test_defaults_are_the_papers(tmp_path):
     assert corpus["tagging"]["matched_size"] == 120
     assert corpus["thresholds"] == {"fig2": 100_000, "fig5": 1000}
     assert filled["runs"][0]["epochs"] == 50
-    assert filled["probe"] == {
+    assert filled["runs"][0]["probes"] == ["frozen"]
+    assert filled["epochs_per_job"] == {"train_epoch": 1, "probe": 1}
+    assert filled["probes"]["frozen"] == {
+        "measures": ["chi"],
         "split": "train",
         "batch": 40,
         "window": 35,
@@ -78,7 +81,13 @@ CASES = {
     "corpora.sample.tagging.model=xx_none": r"^corpora\.sample\.tagging\.model: .*python -m spacy download xx_none",
     "runs=[{corpus: sampel, model: lstm}]": r"^runs\.0\.corpus: 'sampel' is not among corpora \(sample\)$",
     "runs=[{corpus: sample, model: gru}]": r"^runs\.0\.model: 'gru' is not among models \(lstm\)$",
-    "runs=[{corpus: sample, model: lstm}, {corpus: sample, model: lstm}]": r"sample/lstm/seed1 is already in runs\.0$",
+    "runs=[{corpus: sample, model: lstm}, {corpus: sample, model: lstm, seeds: [2]}]": (
+        r"^runs\.1: sample/lstm is already runs\.0; list its seeds there$"
+    ),
+    "runs=[{corpus: sample, model: lstm, probes: [thawed]}]": r"^runs\.0\.probes: 'thawed' is not among probes \(frozen\)$",
+    "probes.epoch3={}": r"^probes: 'epoch3' cannot name a block",
+    "probes.frozen.measures=[]": r"^probes\.frozen\.measures: \[\] ",
+    "epochs_per_job.probe=0": r"^epochs_per_job\.probe: 0 is less than the minimum of 1$",
     "corpora.sample.shards=2.0": r"^corpora\.sample\.shards: 2\.0 is not of type 'integer'$",
     "models.lstm.training.learning_rate=.nan": r"learning_rate: nan is not of type 'number'$",
     "corpora.sample.source={package: gensim.nosuch.sub, file: x}": r"gensim\.nosuch\.sub is not installed",

@@ -62,7 +62,7 @@ def explain(error: ValidationError) -> str:
     if "propertyNames" in error.absolute_schema_path:
         if error.validator == "enum":
             return f"{key}: unknown key {error.instance!r}; the keys here are {', '.join(error.validator_value)}"
-        return f"{key}: {error.instance!r} cannot name a block; use letters, digits, - and _ (not corpus or figures)"
+        return f"{key}: {error.instance!r} cannot name a block; use letters, digits, - and _, and no name that results/ uses otherwise"
     text = isinstance(error.instance, str) and error.validator == "type"
     hint = " (inside braces, --config gives numbers as text: put them in a file for --configfile)" if text else ""
     return f"{key}: {error.message}{hint}"
@@ -92,17 +92,19 @@ def resolved(schema: Config, definitions: Config) -> Config:
 
 
 def check_runs(config: Config) -> None:
-    """Runs name corpora and models that exist, and no two runs are the same."""
-    seen: dict[tuple[str, str, int], int] = {}
+    """Runs name corpora, models and probes that exist, and a corpus and a model meet once."""
+    seen: dict[tuple[str, str], int] = {}
     for i, run in enumerate(config["runs"]):
-        for kind, blocks in (("corpus", "corpora"), ("model", "models")):
-            if run[kind] not in config[blocks]:
+        run.setdefault("probes", list(config["probes"]))
+        named = [("corpus", run["corpus"], "corpora"), ("model", run["model"], "models")]
+        named += [("probes", probe, "probes") for probe in run["probes"]]
+        for key, name, blocks in named:
+            if name not in config[blocks]:
                 known = ", ".join(config[blocks])
-                raise UserError(f"runs.{i}.{kind}: {run[kind]!r} is not among {blocks} ({known})")
-        for seed in run["seeds"]:
-            other = seen.setdefault((run["corpus"], run["model"], seed), i)
-            if other != i:
-                raise UserError(f"runs.{i}: {run['corpus']}/{run['model']}/seed{seed} is already in runs.{other}")
+                raise UserError(f"runs.{i}.{key}: {name!r} is not among {blocks} ({known})")
+        other = seen.setdefault((run["corpus"], run["model"]), i)
+        if other != i:
+            raise UserError(f"runs.{i}: {run['corpus']}/{run['model']} is already runs.{other}; list its seeds there")
 
 
 def check_styles(styles: Config) -> None:

@@ -44,7 +44,20 @@ def test_a_threshold_redraws_its_figure_alone(finished):
 
 
 def test_a_changed_probe_setting_retrains_nothing(finished):
-    assert finished.planned(changes={"probe": {"dropout": True}}) == {"probe": 2, **FROM_PROBES}
+    assert finished.planned(changes={"probes": {"frozen": {"dropout": True}}}) == {"probe": 2, **FROM_PROBES}
+
+
+def test_another_probe_leaves_the_first_alone(finished):
+    planned = finished.planned(changes={"probes": {"dev": {"split": "dev"}}})
+    assert planned == {"probe": 2, **FROM_PROBES}
+
+
+def test_a_run_has_the_probes_that_it_names(fresh):
+    changes = {"probes": {"dev": {"split": "dev"}}}
+    assert fresh.planned(changes=changes)["probe"] == 4
+    runs = [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 2, "probes": ["dev"]}]
+    planned = fresh.planned(changes={**changes, "runs": runs})
+    assert (planned["probe"], planned["draw_fig3a"]) == (2, 1)
 
 
 def test_a_changed_learning_rate_leaves_the_text_alone(finished):
@@ -74,7 +87,7 @@ def test_the_device_reruns_nothing(finished):
 
 
 def test_a_deleted_probe_is_made_again_with_what_depends_on_it(finished, tmp_path):
-    probe = finished.folder / RUN / "epoch1/probe.parquet"
+    probe = finished.folder / RUN / "epoch1/frozen.parquet"
     shutil.move(probe, tmp_path / "probe.parquet")
     try:
         planned = finished.planned()
@@ -95,6 +108,16 @@ def test_a_figure_by_name_needs_only_its_own(fresh, figure, needs):
     assert [name for name in planned if name.startswith("draw_")] == [f"draw_{figure}"]
     if figure == "training":
         assert not {"probe", "tag", "correlate"} & set(planned)
+
+
+def test_several_epochs_in_a_job(fresh):
+    """Five epochs: three jobs of two, two and one train them, two of three and two probe them."""
+    runs = [{"corpus": "tiny", "model": "small", "seeds": [1, 2], "epochs": 5}]
+    planned = fresh.planned(changes={"runs": runs, "epochs_per_job": {"train_epoch": 2, "probe": 3}})
+    trained = {name.removeprefix("train_epoch_tiny_small_"): n for name, n in planned.items() if "train_epoch" in name}
+    probed = {name.removeprefix("probe_tiny_small_"): n for name, n in planned.items() if "probe" in name}
+    assert trained == {"1_to_2": 2, "3_to_4": 2, "5_to_5": 2}
+    assert probed == {"1_to_3": 2, "4_to_5": 2}
 
 
 def test_a_product_by_file_name(fresh):

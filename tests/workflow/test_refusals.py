@@ -10,7 +10,7 @@ import pytest
     [
         ({"corpora": {"tiny": {"min_cuont": 1}}}, "corpora.tiny: unknown key 'min_cuont'; did you mean 'min_count'?"),
         ({"corpora": {"tiny": {"source": {"path": "a"}}}}, "corpora.tiny.source: give url and checksum, or path, or"),
-        ({"probe": {"batch": 0}}, "probe.batch: 0 is less than the minimum of 1"),
+        ({"probes": {"frozen": {"batch": 0}}}, "probes.frozen.batch: 0 is less than the minimum of 1"),
     ],
 )
 def test_a_bad_configuration_is_one_line_and_no_job(fresh, changes, line):

@@ -17,7 +17,13 @@ import pytest
 from scipy import stats
 
 RUN = "results/tiny/small/seed1"
-FIGURES = ["training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims"]
+FIGURES = Path("results/tiny/small/frozen/figures/chi")
+STEMS = [FIGURES / name for name in ("fig2", "fig3a", "fig3b", "fig4", "fig5")]
+STEMS += [
+    Path("results/tiny/small/figures/training"),
+    Path("results/tiny/small/frozen/figures/claims"),
+    Path("results/figures/chi"),
+]
 
 
 @pytest.fixture
@@ -27,12 +33,11 @@ def words(finished):
 
 @pytest.fixture
 def last_probe(finished):
-    return pd.read_parquet(finished.folder / RUN / "epoch2/probe.parquet")
+    return pd.read_parquet(finished.folder / RUN / "epoch2/frozen.parquet")
 
 
 def test_every_figure_is_there_in_three_forms(finished):
-    stems = [f"{RUN}/figures/{name}" for name in FIGURES] + ["results/figures/chi"]
-    for stem in stems:
+    for stem in STEMS:
         assert (finished.folder / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
         assert (finished.folder / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
         assert len(pd.read_csv(finished.folder / f"{stem}.csv")) > 0
@@ -84,7 +89,7 @@ def test_chi_is_within_its_bounds(last_probe):
 
 
 def test_correlations_follow_from_probe_and_counts(finished, last_probe, words):
-    table = pd.read_parquet(finished.folder / RUN / "correlations.parquet")
+    table = pd.read_parquet(finished.folder / RUN / "frozen/correlations.parquet")
     chosen = last_probe[
         (last_probe["role"] == "target") & (last_probe["tensor"] == "grad_h_2") & (last_probe["id"] > 1)
     ]
@@ -94,7 +99,7 @@ def test_correlations_follow_from_probe_and_counts(finished, last_probe, words):
         " and words == 'all' and statistic == 'pearson'"
     )
     assert row["value"].item() == pytest.approx(expected)
-    drawn = pd.read_csv(finished.folder / RUN / "figures/fig3a.csv")
+    drawn = pd.read_csv(finished.folder / FIGURES / "fig3a.csv")
     assert np.isclose(drawn.select_dtypes("number"), expected).any(), "fig3a does not show the value of the table"
 
 
@@ -110,7 +115,9 @@ def test_a_step_runs_alone(finished, tmp_path):
     command += ["--tokens", str(finished.folder / "results/tiny/corpus/tokens/train.npy"), "--probe", '{"batch": 10}']
     command += ["--parameters", str(epoch / "parameters.safetensors"), "--state", str(epoch / "state.json")]
     subprocess.run([*command, "--output", str(tmp_path / "probe.parquet")], check=True, capture_output=True)
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "probe.parquet"), pd.read_parquet(epoch / "probe.parquet"))
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "probe.parquet"), pd.read_parquet(epoch / "frozen.parquet")
+    )
 
 
 def test_shards_do_not_change_the_results(finished, fresh):
@@ -126,12 +133,12 @@ def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, fr
     shutil.copytree(finished.folder / "results", fresh.folder / "results")
     shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
     three = {"runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 3}]}
-    targets = [f"{RUN}/epoch3/probe.parquet"]
+    targets = [f"{RUN}/epoch3/frozen.parquet"]
     fresh.run(*targets, changes=three)
     assert not (finished.folder / RUN / "epoch3").exists()
     extended = fresh.folder / RUN
     products = {
-        name: (extended / name).read_bytes() for name in ("epoch3/parameters.safetensors", "epoch3/probe.parquet")
+        name: (extended / name).read_bytes() for name in ("epoch3/parameters.safetensors", "epoch3/frozen.parquet")
     }
     for k in (1, 2, 3):
         shutil.rmtree(extended / f"epoch{k}")

@@ -3,15 +3,15 @@
 
 rule correlate:
     input:
-        probes=of_epochs(rules.probe.output[0]),
+        probes=of_epochs(PROBE),
         words=rules.words.output,
     output:
-        correlations=f"{RUN}/correlations.parquet",
-        differences=f"{RUN}/differences.parquet",
+        correlations=f"{RUN}/{{probe}}/correlations.parquet",
+        differences=f"{RUN}/{{probe}}/differences.parquet",
     log:
-        f"{RUN}/logs/correlate.log",
+        f"{RUN}/logs/correlate/{{probe}}.log",
     benchmark:
-        f"{RUN}/benchmarks/correlate.tsv"
+        f"{RUN}/benchmarks/correlate/{{probe}}.tsv"
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -27,12 +27,12 @@ rule judge_claims:
     input:
         correlations=rules.correlate.output.correlations,
         differences=rules.correlate.output.differences,
-        checkpoints=of_epochs(rules.train_epoch.output.state),
+        checkpoints=of_epochs(STATE),
     output:
-        csv=f"{RUN}/claims.csv",
-        markdown=f"{RUN}/claims.md",
+        csv=f"{RUN}/{{probe}}/claims.csv",
+        markdown=f"{RUN}/{{probe}}/claims.md",
     log:
-        f"{RUN}/logs/claims.log",
+        f"{RUN}/logs/claims/{{probe}}.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -26,12 +27,18 @@ GPUS = int(
 )
 
 CORPUS = "results/{corpus}/corpus"
-RUN = "results/{corpus}/{model}/seed{seed}"
+MODEL = "results/{corpus}/{model}"
+RUN = f"{MODEL}/seed{{seed}}"
+PARAMETERS = f"{RUN}/epoch{{epoch}}/parameters.safetensors"
+STATE = f"{RUN}/epoch{{epoch}}/state.json"
+PROBE = f"{RUN}/epoch{{epoch}}/{{probe}}.parquet"
 
 
 wildcard_constraints:
     corpus="|".join(config["corpora"]),
     model="|".join(config["models"]),
+    probe="|".join(config["probes"]),
+    measure=r"[a-z]\w*",
     shard=r"\d+-of-\d+",
     seed=r"\d+",
     # The untrained checkpoint has a name of its own: no job may take it for an epoch to train.
@@ -48,6 +55,12 @@ def block(kind, *keys):
         return json.dumps(value) if isinstance(value, dict) else value
 
     return get
+
+
+def probe_block(wildcards):
+    """A rule's parameter: the block of the wildcards' probe as JSON; the split is the rule's input."""
+    of = config["probes"][wildcards.probe]
+    return json.dumps({key: value for key, value in of.items() if key not in ("split", "measures")})
 
 
 def shards(wildcards):
@@ -89,19 +102,17 @@ def source_files(wildcards):
     return files
 
 
-def every_run():
-    """Every (corpus, model, seed) with its number of epochs."""
+def entry(wildcards):
+    """The entry of ``runs`` that has the wildcards' corpus and model."""
     for run in config["runs"]:
-        for seed in run["seeds"]:
-            yield dict(corpus=run["corpus"], model=run["model"], seed=seed), run["epochs"]
+        if (run["corpus"], run["model"]) == (wildcards.corpus, wildcards.model):
+            return run
+    sys.exit(f"configuration: {wildcards.corpus}/{wildcards.model} is not among the runs")
 
 
 def epochs(wildcards):
     """The epochs of the wildcards' run."""
-    for names, n in every_run():
-        if all(str(names[key]) == wildcards.get(key) for key in names):
-            return range(1, n + 1)
-    sys.exit(f"configuration: {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed} is not among the runs")
+    return range(1, entry(wildcards)["epochs"] + 1)
 
 
 def of_epochs(pattern):
@@ -109,20 +120,39 @@ def of_epochs(pattern):
     return lambda wildcards: expand(pattern, **wildcards, epoch=epochs(wildcards))
 
 
-def last_epoch(pattern):
-    """An input function: ``pattern`` for the last epoch of the run."""
-    return lambda wildcards: expand(pattern, **wildcards, epoch=epochs(wildcards)[-1])
+def of_seeds(pattern):
+    """An input function: ``pattern`` for every seed of the wildcards' corpus and model."""
+    return lambda wildcards: expand(pattern, **wildcards, seed=entry(wildcards)["seeds"])
 
 
-def checkpoint_before(name):
-    """An input function: ``name`` of the epoch before; before the first comes the untrained checkpoint."""
+def of_seeds_and_epochs(pattern):
+    """An input function: ``pattern`` for every seed and epoch of the wildcards' corpus and model."""
+    return lambda wildcards: expand(pattern, **wildcards, seed=entry(wildcards)["seeds"], epoch=epochs(wildcards))
 
-    def path(wildcards):
-        before = int(wildcards.epoch) - 1
-        folder = RUN.format(**wildcards)
-        return f"{folder}/epoch{before}/{name}" if before else f"{folder}/init/{name}"
 
-    return path
+def of_seeds_at_the_end(pattern):
+    """An input function: ``pattern`` for every seed, after the last epoch."""
+    return lambda wildcards: expand(
+        pattern, **wildcards, seed=entry(wildcards)["seeds"], epoch=entry(wildcards)["epochs"]
+    )
+
+
+def jobs(kind):
+    """How epochs are shared out among jobs: (rule's name, run's path, epochs) for each rule that ``kind`` needs.
+
+    One epoch a job is one rule with wildcards. More are a rule for each such group, since Snakemake wants a rule's
+    outputs to be known by number; a run's last group is as long as what is left.
+    """
+    size = config["epochs_per_job"][kind]
+    if size == 1:
+        yield kind, RUN, ["{epoch}"]
+        return
+    for run in config["runs"]:
+        path = f"results/{{corpus,{run['corpus']}}}/{{model,{run['model']}}}/seed{{seed}}"
+        for first in range(1, run["epochs"] + 1, size):
+            last = min(first + size - 1, run["epochs"])
+            names = re.sub(r"\W", "_", f"{run['corpus']}_{run['model']}")
+            yield f"{kind}_{names}_{first}_to_{last}", path, list(map(str, range(first, last + 1)))
 
 
 def style(figure):
@@ -131,19 +161,12 @@ def style(figure):
     return json.dumps({**styles.get("all", {}), **styles.get(figure, {})})
 
 
-def of_runs(pattern):
-    """``pattern`` for every run."""
-    return [path for names, _ in every_run() for path in expand(pattern, **names)]
-
-
-def every_epoch(pattern):
-    """``pattern`` for every epoch of every run."""
-    return [path for names, n in every_run() for path in expand(pattern, **names, epoch=range(1, n + 1))]
-
-
-def figure_folders():
-    """Where figures of this configuration lie."""
-    return [
-        "results/figures",
-        *(f"{RUN}/figures".format(**names) for names, _ in every_run()),
-    ]
+def everywhere(pattern):
+    """``pattern`` for every run: every corpus with its model, seeds, epochs, probes and their measures that it names."""
+    paths = []
+    for run in config["runs"]:
+        for probe in run["probes"]:
+            axes = dict(corpus=run["corpus"], model=run["model"], seed=run["seeds"], probe=probe)
+            measures = config["probes"][probe]["measures"]
+            paths += expand(pattern, **axes, epoch=range(1, run["epochs"] + 1), measure=measures)
+    return list(dict.fromkeys(paths))

@@ -17,11 +17,11 @@ rule draw_chi:
 
 rule draw_training:
     input:
-        checkpoints=of_epochs(rules.train_epoch.output.state),
+        checkpoints=of_seeds_and_epochs(STATE),
     output:
-        multiext(f"{RUN}/figures/training", ".pdf", ".png", ".csv"),
+        multiext(f"{MODEL}/figures/training", ".pdf", ".png", ".csv"),
     log:
-        f"{RUN}/logs/draw/training.log",
+        f"{MODEL}/figures/logs/training.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -35,12 +35,12 @@ rule draw_training:
 
 rule draw_fig2:
     input:
-        probes=of_epochs(rules.probe.output[0]),
+        probes=of_seeds_and_epochs(PROBE),
         words=rules.words.output[0],
     output:
-        multiext(f"{RUN}/figures/fig2", ".pdf", ".png", ".csv"),
+        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig2", ".pdf", ".png", ".csv"),
     log:
-        f"{RUN}/logs/draw/fig2.log",
+        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig2.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -55,12 +55,12 @@ rule draw_fig2:
 
 rule draw_fig3a:
     input:
-        correlations=rules.correlate.output[0],
-        checkpoints=of_epochs(rules.train_epoch.output.state),
+        correlations=of_seeds(rules.correlate.output.correlations),
+        checkpoints=of_seeds_and_epochs(STATE),
     output:
-        multiext(f"{RUN}/figures/fig3a", ".pdf", ".png", ".csv"),
+        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig3a", ".pdf", ".png", ".csv"),
     log:
-        f"{RUN}/logs/draw/fig3a.log",
+        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig3a.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -74,12 +74,12 @@ rule draw_fig3a:
 
 rule draw_fig3b:
     input:
-        correlations=rules.correlate.output[0],
-        checkpoints=of_epochs(rules.train_epoch.output.state),
+        correlations=of_seeds(rules.correlate.output.correlations),
+        checkpoints=of_seeds_and_epochs(STATE),
     output:
-        multiext(f"{RUN}/figures/fig3b", ".pdf", ".png", ".csv"),
+        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig3b", ".pdf", ".png", ".csv"),
     log:
-        f"{RUN}/logs/draw/fig3b.log",
+        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig3b.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -93,13 +93,13 @@ rule draw_fig3b:
 
 rule draw_fig4:
     input:
-        correlations=rules.correlate.output[0],
-        checkpoints=of_epochs(rules.train_epoch.output.state),
+        correlations=of_seeds(rules.correlate.output.correlations),
+        checkpoints=of_seeds_and_epochs(STATE),
         words=rules.words.output[0],
     output:
-        multiext(f"{RUN}/figures/fig4", ".pdf", ".png", ".csv"),
+        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig4", ".pdf", ".png", ".csv"),
     log:
-        f"{RUN}/logs/draw/fig4.log",
+        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig4.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -113,12 +113,12 @@ rule draw_fig4:
 
 rule draw_fig5:
     input:
-        probes=last_epoch(rules.probe.output[0]),
+        probes=of_seeds_at_the_end(PROBE),
         words=rules.words.output[0],
     output:
-        multiext(f"{RUN}/figures/fig5", ".pdf", ".png", ".csv"),
+        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig5", ".pdf", ".png", ".csv"),
     log:
-        f"{RUN}/logs/draw/fig5.log",
+        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig5.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -133,11 +133,11 @@ rule draw_fig5:
 
 rule draw_claims:
     input:
-        claims=rules.judge_claims.output.csv,
+        claims=of_seeds(rules.judge_claims.output.csv),
     output:
-        multiext(f"{RUN}/figures/claims", ".pdf", ".png", ".csv"),
+        multiext(f"{MODEL}/{{probe}}/figures/claims", ".pdf", ".png", ".csv"),
     log:
-        f"{RUN}/logs/draw/claims.log",
+        f"{MODEL}/{{probe}}/figures/logs/claims.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -168,38 +168,38 @@ rule chi:
 
 rule training:
     input:
-        of_runs(rules.draw_training.output),
+        everywhere(rules.draw_training.output),
 
 
 rule fig2:
     input:
-        of_runs(rules.draw_fig2.output),
+        everywhere(rules.draw_fig2.output),
 
 
 rule fig3a:
     input:
-        of_runs(rules.draw_fig3a.output),
+        everywhere(rules.draw_fig3a.output),
 
 
 rule fig3b:
     input:
-        of_runs(rules.draw_fig3b.output),
+        everywhere(rules.draw_fig3b.output),
 
 
 rule fig4:
     input:
-        of_runs(rules.draw_fig4.output),
+        everywhere(rules.draw_fig4.output),
 
 
 rule fig5:
     input:
-        of_runs(rules.draw_fig5.output),
+        everywhere(rules.draw_fig5.output),
 
 
 rule claims:
     input:
-        of_runs(rules.judge_claims.output),
-        of_runs(rules.draw_claims.output),
+        everywhere(rules.judge_claims.output),
+        everywhere(rules.draw_claims.output),
 
 
 rule figures:

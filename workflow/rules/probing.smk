@@ -1,27 +1,30 @@
-# A job a checkpoint, as soon as there is one.
+# The probes of a checkpoint, as soon as there is one; a condition of probing is a block of the configuration.
 
+for rule_name, run, group in jobs("probe"):
 
-rule probe:
-    input:
-        tokens=f"{CORPUS}/tokens/{config['probe']['split']}.npy",
-        parameters=rules.train_epoch.output.parameters,
-        state=rules.train_epoch.output.state,
-    output:
-        f"{RUN}/epoch{{epoch}}/probe.parquet",
-    log:
-        f"{RUN}/logs/probe/epoch{{epoch}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/probe/epoch{{epoch}}.tsv"
-    conda:
-        "../../envs/natural-sparsity.yaml"
-    threads: 1
-    resources:
-        gpu=GPUS,
-        device=config["device"],
-        runtime=4 * 60,
-    params:
-        code=code_digest("natural_sparsity.probing.probe"),
-        probe=json.dumps({key: value for key, value in config["probe"].items() if key != "split"}),
-    shell:
-        "natural-sparsity probe --tokens {input.tokens} --parameters {input.parameters} --state {input.state}"
-        " --probe {params.probe:q} --device {resources.device} --threads {threads} --output {output} 2> {log}"
+    rule:
+        name:
+            rule_name
+        input:
+            tokens=lambda wildcards: f"{CORPUS}/tokens/{config['probes'][wildcards.probe]['split']}.npy",
+            parameters=[PARAMETERS.replace("{epoch}", epoch) for epoch in group],
+            state=[STATE.replace("{epoch}", epoch) for epoch in group],
+        output:
+            [f"{run}/epoch{epoch}/{{probe}}.parquet" for epoch in group],
+        log:
+            f"{RUN}/logs/probe/{{probe}}/epoch{group[-1]}.log",
+        benchmark:
+            f"{RUN}/benchmarks/probe/{{probe}}/epoch{group[-1]}.tsv"
+        conda:
+            "../../envs/natural-sparsity.yaml"
+        threads: 1
+        resources:
+            gpu=GPUS,
+            device=config["device"],
+            runtime=4 * 60,
+        params:
+            code=code_digest("natural_sparsity.probing.probe"),
+            probe=probe_block,
+        shell:
+            "natural-sparsity probe --tokens {input.tokens} --parameters {input.parameters} --state {input.state}"
+            " --probe {params.probe:q} --device {resources.device} --threads {threads} --output {output} 2> {log}"

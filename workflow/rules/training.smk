@@ -1,4 +1,15 @@
-# One job an epoch: epoch k is a function of checkpoint k-1, so that raising the number of epochs trains only new ones.
+# Epoch k is a function of checkpoint k-1, so that raising the number of epochs trains only new ones.
+
+
+def checkpoint_before(pattern, epoch):
+    """An input function: ``pattern`` for the epoch before; before the first comes the untrained checkpoint."""
+
+    def path(wildcards):
+        before = int(wildcards.get("epoch", epoch)) - 1
+        at = pattern.replace("epoch{epoch}", f"epoch{before}" if before else "init")
+        return expand(at, **wildcards)
+
+    return path
 
 
 rule initialise:
@@ -21,32 +32,36 @@ rule initialise:
         " --parameters {output.parameters} --state {output.state} 2> {log}"
 
 
-rule train_epoch:
-    input:
-        train=rules.encode.output.train,
-        dev=rules.encode.output.dev,
-        parameters=checkpoint_before("parameters.safetensors"),
-        state=checkpoint_before("state.json"),
-    output:
-        parameters=f"{RUN}/epoch{{epoch}}/parameters.safetensors",
-        state=f"{RUN}/epoch{{epoch}}/state.json",
-    log:
-        f"{RUN}/logs/train/epoch{{epoch}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/train/epoch{{epoch}}.tsv"
-    # The chain of epochs is the longest path: it goes before the probes, which wait for nobody.
-    priority: 100
-    conda:
-        "../../envs/natural-sparsity.yaml"
-    threads: 1
-    resources:
-        gpu=GPUS,
-        device=config["device"],
-        runtime=12 * 60,
-    params:
-        code=code_digest("natural_sparsity.training.train"),
-        training=block("models", "training"),
-    shell:
-        "natural-sparsity train --train {input.train} --dev {input.dev} --from-parameters {input.parameters}"
-        " --from-state {input.state} --training {params.training:q} --device {resources.device} --threads {threads}"
-        " --parameters {output.parameters} --state {output.state} 2> {log}"
+for rule_name, run, group in jobs("train_epoch"):
+
+    rule:
+        name:
+            rule_name
+        input:
+            train=rules.encode.output.train,
+            dev=rules.encode.output.dev,
+            parameters=checkpoint_before(PARAMETERS, group[0]),
+            state=checkpoint_before(STATE, group[0]),
+        output:
+            parameters=[f"{run}/epoch{epoch}/parameters.safetensors" for epoch in group],
+            state=[f"{run}/epoch{epoch}/state.json" for epoch in group],
+        log:
+            f"{RUN}/logs/train/epoch{group[-1]}.log",
+        benchmark:
+            f"{RUN}/benchmarks/train/epoch{group[-1]}.tsv"
+        # The chain of epochs is the longest path: it goes before the probes, which wait for nobody.
+        priority: 100
+        conda:
+            "../../envs/natural-sparsity.yaml"
+        threads: 1
+        resources:
+            gpu=GPUS,
+            device=config["device"],
+            runtime=12 * 60,
+        params:
+            code=code_digest("natural_sparsity.training.train"),
+            training=block("models", "training"),
+        shell:
+            "natural-sparsity train --train {input.train} --dev {input.dev} --from-parameters {input.parameters}"
+            " --from-state {input.state} --training {params.training:q} --device {resources.device} --threads {threads}"
+            " --parameters {output.parameters} --state {output.state} 2> {log}"
