@@ -84,7 +84,7 @@ CASES = {
     "runs=[{corpus: sample, model: lstm}, {corpus: sample, model: lstm, seeds: [2]}]": (
         r"^runs\.1: sample/lstm is already runs\.0; list its seeds there$"
     ),
-    "runs=[{corpus: sample, model: lstm, probes: [thawed]}]": r"^runs\.0\.probes: 'thawed' is not among probes \(frozen\)$",
+    "runs=[{corpus: sample, model: lstm, probes: [warm]}]": r"^runs\.0\.probes: 'warm' is not among probes \(frozen\)$",
     "probes.epoch3={}": r"^probes: 'epoch3' cannot name a block",
     "probes.frozen.measures=[]": r"^probes\.frozen\.measures: \[\] ",
     "epochs_per_job.probe=0": r"^epochs_per_job\.probe: 0 is less than the minimum of 1$",

@@ -60,11 +60,10 @@ def test_a_misspelt_module_is_refused():
 
 
 def test_every_rule_has_the_digest_of_the_command_that_it_runs():
-    rules = [rule for path in RULES.glob("*.smk") for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]]
-    runs = {rule.split(":")[0]: re.search(r'"natural-sparsity (\w+)', rule) for rule in rules}
-    digests = {rule.split(":")[0]: re.findall(r'code_digest\("([\w.]+)"\)', rule) for rule in rules}
-    commands = {name: match[1] for name, match in runs.items() if match}
-    assert set(commands.values()) == set(COMMANDS)
-    for name, command in commands.items():
+    rules = [rule for path in RULES.glob("*.smk") for rule in re.split(r"^ *rule\b", path.read_text(), flags=re.M)[1:]]
+    commands = [(re.search(r'"natural-sparsity (\w+)', rule), rule) for rule in rules]
+    assert {match[1] for match, _ in commands if match} == set(COMMANDS)
+    for command, rule in [(match[1], rule) for match, rule in commands if match]:
         # A changed downloader must not download again what a checksum vouches for.
-        assert digests[name] == ([] if command == "obtain" else [COMMANDS[command][0]]), name
+        digests = re.findall(r'code_digest\("([\w.]+)"\)', rule)
+        assert digests == ([] if command == "obtain" else [COMMANDS[command][0]]), rule

@@ -62,7 +62,7 @@ def explain(error: ValidationError) -> str:
     if "propertyNames" in error.absolute_schema_path:
         if error.validator == "enum":
             return f"{key}: unknown key {error.instance!r}; the keys here are {', '.join(error.validator_value)}"
-        return f"{key}: {error.instance!r} cannot name a block; use letters, digits, - and _, and no name that results/ uses otherwise"
+        return f"{key}: {error.instance!r} cannot name a block; use letters, digits, - and _ (not a name of ours)"
     text = isinstance(error.instance, str) and error.validator == "type"
     hint = " (inside braces, --config gives numbers as text: put them in a file for --configfile)" if text else ""
     return f"{key}: {error.message}{hint}"
