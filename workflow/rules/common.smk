@@ -155,6 +155,17 @@ def jobs(kind):
             yield f"{kind}_{names}_{first}_to_{last}", path, list(map(str, range(first, last + 1)))
 
 
+def checkpoint_before(pattern, epoch):
+    """An input function: ``pattern`` for the epoch before; before the first comes the untrained checkpoint."""
+
+    def path(wildcards):
+        before = int(wildcards.get("epoch", epoch)) - 1
+        at = pattern.replace("epoch{epoch}", f"epoch{before}" if before else "init")
+        return expand(at, **wildcards)
+
+    return path
+
+
 def style(figure):
     """The style of a figure as JSON: its own entry over the one for all."""
     styles = config["figures"]

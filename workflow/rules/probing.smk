@@ -27,4 +27,4 @@ for rule_name, run, group in jobs("probe"):
             probe=probe_block,
         shell:
             "natural-sparsity probe --tokens {input.tokens} --parameters {input.parameters} --state {input.state}"
-            " --probe {params.probe:q} --device {resources.device} --threads {threads} --output {output} 2> {log}"
+            " --condition {wildcards.probe} --probe {params.probe:q} --device {resources.device} --threads {threads} --output {output} 2> {log}"

@@ -1,17 +1,6 @@
 # Epoch k is a function of checkpoint k-1, so that raising the number of epochs trains only new ones.
 
 
-def checkpoint_before(pattern, epoch):
-    """An input function: ``pattern`` for the epoch before; before the first comes the untrained checkpoint."""
-
-    def path(wildcards):
-        before = int(wildcards.get("epoch", epoch)) - 1
-        at = pattern.replace("epoch{epoch}", f"epoch{before}" if before else "init")
-        return expand(at, **wildcards)
-
-    return path
-
-
 rule initialise:
     input:
         vocabulary=rules.vocabulary.output,
