@@ -218,3 +218,14 @@ def test_truncated_files_are_named(passes):
         path.write_bytes(path.read_bytes()[:-40])
         with pytest.raises(UserError, match=f"{name}: not a readable"):
             files.read_array(path) if name.endswith("npy") else files.read_parquet(path, ["id"])
+
+
+def test_sentences_are_kept_whole_whatever_their_lengths(monkeypatch):
+    """Against a loop, with empty sentences at the ends and between, in blocks of a few tokens."""
+    monkeypatch.setattr(shards, "TOKENS_A_BLOCK", 7)
+    rng = np.random.default_rng(0)
+    lengths = np.concatenate([[0, 0], rng.integers(0, 5, 200), [0]]).astype(np.uint32)
+    tokens = rng.integers(0, 30, lengths.sum()).astype(np.uint32)
+    rare = rng.random(30) < 0.2
+    expected = [not rare[words].any() for words in np.split(tokens, np.cumsum(lengths)[:-1])]
+    np.testing.assert_array_equal(filter.keep_sentences(shards.Shard(tokens, lengths), rare), expected)

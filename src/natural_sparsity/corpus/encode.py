@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from natural_sparsity import files
 from natural_sparsity.corpus.shards import Shard, starts_of
-from natural_sparsity.corpus.split import SPLITS
+from natural_sparsity.corpus.split import DROPPED, SPLITS
 from natural_sparsity.corpus.vocabulary import EOS, UNK, read_by_id
 from natural_sparsity.errors import UserError
 
@@ -92,8 +92,10 @@ def fill_streams(streams: dict[int, np.memmap], encoded: EncodedShard, places: d
     written = dict.fromkeys(streams, 0)
     for sentences, tokens in encoded.shard.blocks():
         lengths, assignment = encoded.shard.lengths[sentences].astype(np.int64), encoded.assignment[sentences]
-        split_of_token = np.repeat(assignment, lengths)
-        ids = encoded.ids[encoded.shard.tokens[tokens]]
+        # Most sentences may have been dropped: select before anything is looked up.
+        kept = assignment != DROPPED
+        ids = encoded.ids.take(encoded.shard.tokens[tokens][np.repeat(kept, lengths)])
+        split_of_token = np.repeat(assignment[kept], lengths[kept])
         for split, stream in streams.items():
             chosen = assignment == split
             block = append_eos(ids[split_of_token == split], lengths[chosen])

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from natural_sparsity import files
-from natural_sparsity.corpus.shards import Shard, count_types
+from natural_sparsity.corpus.shards import Shard, count_types, starts_of
 from natural_sparsity.errors import UserError
 
 
@@ -54,9 +54,10 @@ def keep_sentences(shard: Shard, rare: np.ndarray) -> np.ndarray:
     """Mark (n_sentences,) the sentences without any of the shard's types that ``rare`` (n_types,) bool marks."""
     kept = np.ones(len(shard.lengths), bool)
     for sentences, tokens in shard.blocks():
-        ends = np.cumsum(shard.lengths[sentences], dtype=np.int64)
-        places = np.flatnonzero(rare[shard.tokens[tokens]])
-        kept[sentences][np.searchsorted(ends, places, side="right")] = False
+        lengths = shard.lengths[sentences]
+        starts = starts_of(lengths)[lengths > 0]  # reduceat would give an empty sentence its neighbour's first token
+        if len(starts):
+            kept[sentences][lengths > 0] = ~np.logical_or.reduceat(rare.take(shard.tokens[tokens]), starts)
     return kept
 
 
