@@ -120,7 +120,7 @@ def run_chain(tmp_path, name, epochs, seed=5):
     for k in range(1, epochs + 1):
         if not paths(k)["state"].exists():
             before = {f"from_{key}": value for key, value in paths(k - 1).items()}
-            train.run(arguments(tmp_path, **paths(k), **before))
+            train.run(arguments(tmp_path, **{key: [path] for key, path in paths(k).items()}, **before))
     return [paths(k)["parameters"].read_bytes() for k in range(epochs + 1)]
 
 
@@ -132,6 +132,28 @@ def test_same_seed_same_bytes_and_resumed_equals_uninterrupted(tokens, tmp_path)
     assert run_chain(tmp_path, "c", 3) == once
     assert run_chain(tmp_path, "d", 1, seed=6)[1] != once[1]
     assert len(set(once)) == 4
+
+
+def test_epochs_in_one_process_equal_a_process_each(tokens, tmp_path):
+    once = run_chain(tmp_path, "a", 3)
+    outputs = {
+        "parameters": [tmp_path / f"b{k}.safetensors" for k in (1, 2, 3)],
+        "state": [tmp_path / f"b{k}.json" for k in (1, 2, 3)],
+    }
+    train.run(
+        arguments(tmp_path, from_parameters=tmp_path / "a0.safetensors", from_state=tmp_path / "a0.json", **outputs)
+    )
+    assert [path.read_bytes() for path in outputs["parameters"]] == once[1:]
+    for k, path in enumerate(outputs["state"], 1):
+        states = [json.loads(file.read_text()) for file in (path, tmp_path / f"a{k}.json")]
+        times = [state.pop("wall_time_s") for state in states]
+        assert states[0] == states[1]
+        assert times[0] < 10 * times[1]  # of the epoch, not of the process
+
+
+def test_a_state_for_each_parameters_file_is_demanded(tmp_path):
+    with pytest.raises(UserError, match=r"--parameters names 2 files and --state 1"):
+        train.run(arguments(tmp_path, parameters=[tmp_path / "1", tmp_path / "2"], state=[tmp_path / "3"]))
 
 
 def test_checkpoint_records_what_happened(tokens, tmp_path):
@@ -181,10 +203,10 @@ def test_diverging_training_stops_with_epoch_and_rate(tokens, tmp_path):
     before = {"from_parameters": tmp_path / "a0.safetensors", "from_state": tmp_path / "a0.json"}
     state = json.loads(before["from_state"].read_text()) | {"learning_rate_out": 1e38}
     before["from_state"].write_text(json.dumps(state))
-    after = {"parameters": tmp_path / "a1.safetensors", "state": tmp_path / "a1.json"}
+    after = {"parameters": [tmp_path / "a1.safetensors"], "state": [tmp_path / "a1.json"]}
     with pytest.raises(UserError, match=r"epoch 1.*not finite.*1e\+38"):
         train.run(arguments(tmp_path, **before, **after))
-    assert not after["parameters"].exists()
+    assert not after["parameters"][0].exists()
 
 
 def test_too_short_corpus_is_refused(tmp_path):

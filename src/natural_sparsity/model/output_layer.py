@@ -15,14 +15,6 @@ CPU_BLOCK_ELEMENTS = 1 << 22
 CUDA_BLOCK_ELEMENTS = 1 << 28
 
 
-class Gradients(NamedTuple):
-    """``losses`` (rows,), nats; the gradients of their mean by the features (rows, width) and, ``joint``, by [W, b]."""
-
-    losses: Tensor
-    features: Tensor
-    joint: Tensor
-
-
 class SoftmaxStatistics(NamedTuple):
     """What the probe needs of p = softmax(features·Wᵀ + b), with t the target and others all words but t.
 
@@ -36,6 +28,42 @@ class SoftmaxStatistics(NamedTuple):
     other_sum: Tensor
     other_square_sum: Tensor
     gradient: Tensor
+
+
+class Gradients(NamedTuple):
+    """``losses`` (rows,), nats; the gradients of their mean by the features (rows, width) and, ``joint``, by [W, b].
+
+    ``statistics``: of the same rows, if asked for.
+    """
+
+    losses: Tensor
+    features: Tensor
+    joint: Tensor
+    statistics: SoftmaxStatistics | None
+
+
+class Sums(NamedTuple):
+    """Of a block of e = exp(logits − their maximum): ``target`` e_t and ``total`` Σe; the rest as in the statistics."""
+
+    target: Tensor
+    total: Tensor
+    square_sum: Tensor
+    other_sum: Tensor
+    other_square_sum: Tensor
+
+
+def take_targets(e: Tensor, columns: Tensor) -> Sums:
+    """The sums of a block ``e`` (rows, vocabulary), which it leaves with 0 at the targets, ``columns`` (rows, 1).
+
+    The sums over the others are taken directly, not as 1 − p_t: where p_t is close to 1, the difference would have no
+    correct digit left.
+    """
+    target = e.gather(1, columns).squeeze(1)
+    e.scatter_(1, columns, 0.0)
+    others = e.sum(1)
+    total = others + target
+    squares = torch.linalg.vector_norm(e, dim=1).div_(total).square_()
+    return Sums(target, total, squares + (target / total).square(), others / total, squares)
 
 
 class OutputLayer:
@@ -79,8 +107,8 @@ class OutputLayer:
         return log_sums - self.target_logits(features, targets)
 
     @torch.no_grad()
-    def gradients(self, features: Tensor, targets: Tensor) -> Gradients:
-        """The losses and the gradients of their mean, in one pass.
+    def gradients(self, features: Tensor, targets: Tensor, observed: bool = False) -> Gradients:
+        """The losses and the gradients of their mean, in one pass; if ``observed``, the statistics too.
 
         p = e / Σe is not formed: the division and the mean go to the narrow side of each product.
         """
@@ -89,7 +117,12 @@ class OutputLayer:
             self.joint_gradient = torch.empty_like(self.joint)
         log_sums, gradient = features.new_empty(n), torch.empty_like(features)
         queries = with_ones(features)
+        measured: list[Sums] = []
         for rows, e, maxima in self.exponentials(features):
+            if observed:
+                columns = targets[rows, None]
+                measured.append(take_targets(e, columns))
+                e.scatter_(1, columns, measured[-1].target[:, None])
             sums = e.sum(1)
             log_sums[rows] = sums.log() + maxima
             scale = (1 / (n * sums))[:, None]
@@ -98,28 +131,20 @@ class OutputLayer:
         gradient.sub_(self.weight[targets], alpha=1 / n)
         self.joint_gradient.index_add_(0, targets, queries, alpha=-1 / n)
         losses = log_sums - self.target_logits(features, targets)
-        return Gradients(losses, gradient, self.joint_gradient)
+        statistics = None
+        if observed:
+            _, _, square_sum, other_sum, other_square_sum = map(torch.cat, zip(*measured, strict=True))
+            statistics = SoftmaxStatistics(losses, square_sum, other_sum, other_square_sum, gradient * n)
+        return Gradients(losses, gradient, self.joint_gradient, statistics)
 
     @torch.no_grad()
     def statistics(self, features: Tensor, targets: Tensor) -> SoftmaxStatistics:
-        """Sums over the vocabulary of p and of the gradient by the logits.
-
-        The sums over the others are taken directly, not as 1 − p_t: where p_t is close to 1, the difference would
-        have no correct digit left.
-        """
+        """Sums over the vocabulary of p and of the gradient by the logits."""
         log_sums, square_sum, other_sum, other_square_sum = features.new_empty(4, len(features))
         gradient = torch.empty_like(features)
         for rows, e, maxima in self.exponentials(features):
-            columns = targets[rows, None]
-            target = e.gather(1, columns).squeeze(1)
-            e.scatter_(1, columns, 0.0)
-            others = e.sum(1)
-            total = others + target
-            squares = torch.linalg.vector_norm(e, dim=1).div_(total).square_()
+            _, total, square_sum[rows], other_sum[rows], other_square_sum[rows] = take_targets(e, targets[rows, None])
             log_sums[rows] = total.log() + maxima
-            other_sum[rows] = others / total
-            other_square_sum[rows] = squares
-            square_sum[rows] = squares + (target / total).square()
             torch.mm(e, self.weight, out=gradient[rows]).div_(total[:, None])
         gradient -= other_sum[:, None] * self.weight[targets]
         losses = log_sums - self.target_logits(features, targets)

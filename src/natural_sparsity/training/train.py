@@ -1,4 +1,4 @@
-"""One epoch: epoch k is a function of checkpoint k−1, the tokens, the seed and k alone."""
+"""Epochs of training: epoch k is a function of checkpoint k−1, the tokens, the seed and k alone."""
 
 import argparse
 import math
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from natural_sparsity.corpus.streams import Streams
 from natural_sparsity.errors import UserError
@@ -19,6 +18,9 @@ from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.progress import Progress
 from natural_sparsity.settings import json_object, read_block
 from natural_sparsity.training.settings import Training
+from natural_sparsity.training.step import Replayed, Step
+
+Checkpoint = tuple[Path, Path]  # parameters and state
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,42 +32,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--training", type=json_object, required=True, help="JSON, the configuration's block")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--parameters", type=Path, required=True, help="out: safetensors")
-    parser.add_argument("--state", type=Path, required=True, help="out: JSON")
+    parser.add_argument("--parameters", type=Path, nargs="+", required=True, help="out: safetensors, one an epoch")
+    parser.add_argument("--state", type=Path, nargs="+", required=True, help="out: JSON, one an epoch")
 
 
 def train_steps(
     model: LanguageModel, streams: Streams, training: Training, learning_rate: float
 ) -> Iterator[tuple[Tensor, int]]:
     """Train on each window in turn; yield its mean loss (nats, on the device) and its number of tokens."""
-    output = OutputLayer(model.output)
-    table = model.embedding.weight.data
-    inner = list(model.lstms.parameters())
-    state = model.zero_state(streams.batch)
-    for inputs, targets in streams.windows(table.device):
-        words, places = occurring_words(inputs, len(table))
-        occurring = table[words].requires_grad_()
-        _, features, state = model.layers([functional.embedding(places, occurring)], state)
-        last = output.gradients(features.detach().flatten(0, 1), targets.flatten())
-        rest = torch.autograd.grad(features, [occurring, *inner], last.features.view_as(features))
-        norm = torch.nn.utils.get_total_norm([*rest, last.joint])
-        scale = (training.clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
-        with torch.no_grad():
-            table.index_add_(0, words, rest[0] * scale, alpha=-learning_rate)
-            for parameter, gradient in zip([*inner, output.joint], [*rest[1:], last.joint], strict=True):
-                parameter.addcmul_(gradient, scale, value=-learning_rate)
-        yield last.losses.mean(), targets.numel()
+    step = Step(model, training, learning_rate, streams.batch)
+    for loss, tokens in run_steps(step, streams):
+        yield loss.clone(), tokens
 
 
-def occurring_words(inputs: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
-    """The words (n,) whose embeddings can change in a step, and the place of each of ``inputs`` among them.
-
-    On a CPU those that occur: the gradient of the others is 0. On a GPU all: its memory is fast, and to find out which
-    occur the host would have to wait for it.
-    """
-    if inputs.is_cuda:
-        return torch.arange(vocabulary, device=inputs.device), inputs
-    return inputs.unique(return_inverse=True)
+def run_steps(step: Step, streams: Streams) -> Iterator[tuple[Tensor, int]]:
+    """Run ``step`` over the windows, captured where there is CUDA; yield as :func:`train_steps` does, in one memory."""
+    device = step.total.device
+    run = Replayed(step) if device.type == "cuda" else step
+    for inputs, targets in streams.windows(device):
+        yield run(inputs, targets), targets.numel()
 
 
 def train_epoch(model: LanguageModel, streams: Streams, training: Training, learning_rate: float, label: str) -> float:
@@ -76,19 +61,26 @@ def train_epoch(model: LanguageModel, streams: Streams, training: Training, lear
     """
     model.train()
     progress = Progress(label, streams.tokens)
-    total = torch.zeros((), dtype=torch.float64, device=model.output.weight.device)
-    for step, (loss, tokens) in enumerate(train_steps(model, streams, training, learning_rate), 1):
-        total += loss.double() * tokens
+    step = Step(model, training, learning_rate, streams.batch)
+    for _, tokens in run_steps(step, streams):
         progress.advance(tokens)
         if progress.due():
-            mean = float(total) / progress.done
-            if not math.isfinite(mean):
-                raise UserError(
-                    f"{label}, step {step}: the loss is not finite at learning rate {learning_rate:g}; lower it"
-                )
-            progress.show(mean)
+            progress.show(finite_total(step, label) / progress.done)
     progress.close()
-    return float(total) / streams.tokens
+    return finite_total(step, label) / streams.tokens
+
+
+def finite_total(step: Step, label: str) -> float:
+    """The loss summed over the epoch's tokens so far, nats; it waits for the device.
+
+    Raises:
+        UserError: it is not finite; the step is the first one whose loss was not.
+    """
+    total = float(step.total)
+    if not math.isfinite(total):
+        rate = f"learning rate {step.learning_rate:g}"
+        raise UserError(f"{label}, step {int(step.finite) + 1}: the loss is not finite at {rate}; lower it")
+    return total
 
 
 @torch.no_grad()
@@ -110,32 +102,48 @@ def next_learning_rate(learning_rate: float, dev_loss: float, best: float | None
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train one epoch and write the next checkpoint."""
-    start = time.monotonic()
+    """Train as many epochs as there are outputs, each from the checkpoint that the one before has written."""
+    if len(args.parameters) != len(args.state):
+        raise UserError(f"--parameters names {len(args.parameters)} files and --state {len(args.state)}; give as many")
     training = read_block(Training, args.training)
     device = select_device(args.device, args.threads)
     torch.set_float32_matmul_precision(training.matmul_precision)
-    model, before = checkpoint.load(args.from_parameters, args.from_state, device)
-    epoch, learning_rate, best = before["epoch"] + 1, before["learning_rate_out"], before["best_dev_loss"]
-    train = Streams(args.train, training.batch, training.window, before["vocabulary"])
-    dev = Streams(args.dev, training.evaluation_batch, training.window, before["vocabulary"])
-    seed_everything(before["seed"], epoch)
+    before = (args.from_parameters, args.from_state)
+    for after in zip(args.parameters, args.state, strict=True):
+        run_epoch(args.train, args.dev, training, device, before, after)
+        before = after
+
+
+def run_epoch(
+    train_path: Path, dev_path: Path, training: Training, device: torch.device, before: Checkpoint, after: Checkpoint
+) -> None:
+    """Train one epoch from the files of one checkpoint and write those of the next.
+
+    Raises:
+        UserError: a file cannot be used, or the loss is not finite; then the next checkpoint is not written.
+    """
+    start = time.monotonic()
+    model, state = checkpoint.load(*before, device)
+    epoch, learning_rate, best = state["epoch"] + 1, state["learning_rate_out"], state["best_dev_loss"]
+    train = Streams(train_path, training.batch, training.window, state["vocabulary"])
+    dev = Streams(dev_path, training.evaluation_batch, training.window, state["vocabulary"])
+    seed_everything(state["seed"], epoch)
     train_loss = train_epoch(model, train, training, learning_rate, f"epoch {epoch}")
     dev_loss = evaluate(model, dev)
     if not math.isfinite(dev_loss):
         raise UserError(f"epoch {epoch}: the dev loss is not finite at learning rate {learning_rate:g}; lower it")
-    state = {
+    next_state = {
         "epoch": epoch,
-        "seed": before["seed"],
+        "seed": state["seed"],
         "learning_rate_in": learning_rate,
         "learning_rate_out": next_learning_rate(learning_rate, dev_loss, best, training.decay),
         "train_loss": train_loss,
         "dev_loss": dev_loss,
         "best_dev_loss": dev_loss if best is None else min(best, dev_loss),
-        "steps": before["steps"] + len(train),
-        "tokens": before["tokens"] + train.tokens,
+        "steps": state["steps"] + len(train),
+        "tokens": state["tokens"] + train.tokens,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": args.threads,
+        "threads": torch.get_num_threads(),
         "wall_time_s": round(time.monotonic() - start, 3),
     }
-    checkpoint.save(model, args.parameters, args.state, state)
+    checkpoint.save(model, *after, next_state)

@@ -1,0 +1,129 @@
+"""The step: replayed on fixed buffers as it runs by itself, and observed without being changed."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from natural_sparsity import files
+from natural_sparsity.corpus.streams import Streams
+from natural_sparsity.errors import UserError
+from natural_sparsity.model.language_model import Architecture, LanguageModel
+from natural_sparsity.training import train
+from natural_sparsity.training.settings import Training
+from natural_sparsity.training.step import EAGER_STEPS, Replayed, Step
+
+VOCABULARY, BATCH, WINDOW = 60, 4, 7
+FULL_WINDOWS, LAST = 9, 3
+
+
+@pytest.fixture
+def streams(tmp_path):
+    """Nine windows of seven steps and a last one of three."""
+    length = FULL_WINDOWS * WINDOW + LAST + 1
+    tokens = np.random.default_rng(0).zipf(1.5, BATCH * length) % VOCABULARY
+    files.write_array(tmp_path / "train.npy", tokens.astype(np.uint8))
+    return Streams(tmp_path / "train.npy", BATCH, WINDOW, VOCABULARY)
+
+
+def new_step(observe=None, dtype=torch.float32, dropout=0.3, learning_rate=2.0):
+    torch.manual_seed(0)
+    model = LanguageModel(VOCABULARY, Architecture(6, [5, 7], dropout)).to(dtype).train()
+    torch.manual_seed(1)
+    return Step(model, Training(batch=BATCH, window=WINDOW), learning_rate, BATCH, observe)
+
+
+def everything(step):
+    """All that a step leaves behind."""
+    parameters = {name: value.clone() for name, value in step.model.state_dict().items()}
+    state = {f"state {i}": torch.cat(layer) for i, layer in enumerate(step.state)}
+    return parameters | state | {"total": step.total, "finite": step.finite, "random": torch.get_rng_state()}
+
+
+def windows(streams):
+    return list(streams.windows(torch.device("cpu")))
+
+
+def test_replayed_on_fixed_buffers_equals_step_by_step(streams):
+    """The same bits, over windows of one shape and a shorter last one; here what is captured is just called again."""
+    plain, captured = new_step(), []
+    losses = [plain(*window).item() for window in windows(streams)]
+    expected = everything(plain)
+
+    def capture(function):
+        captured.append(0)
+
+        def replay():
+            captured[0] += 1
+            return function()
+
+        return replay
+
+    step = new_step()
+    run = Replayed(step, capture)
+    assert [run(*window).item() for window in windows(streams)] == losses
+    assert captured == [FULL_WINDOWS - EAGER_STEPS]
+    for name, value in everything(step).items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_an_observed_step_trains_the_same_bits(streams):
+    seen = []
+    plain, observed = new_step(), new_step(seen.append)
+    for window in windows(streams):
+        torch.manual_seed(3)
+        plain(*window)
+        torch.manual_seed(3)
+        observed(*window)
+    assert len(seen) == FULL_WINDOWS + 1
+    for name, value in everything(observed).items():
+        assert torch.equal(value, everything(plain)[name]), name
+
+
+def test_observations_equal_autograd_through_the_whole_model(streams):
+    """With dropout on, against cross-entropy of all logits summed over the window; the state is carried."""
+    seen = []
+    step = new_step(seen.append, torch.float64)
+    model = step.model
+    for number, (inputs, targets) in enumerate(windows(streams)):
+        before = [tuple(part.clone() for part in layer) for layer in step.state]
+        random = torch.get_rng_state()
+        embedded = functional.embedding(inputs, model.embedding.weight)
+        outputs, features, _ = model.layers([embedded], before)
+        logits = model.output(features).flatten(0, 1)
+        loss = functional.cross_entropy(logits, targets.flatten(), reduction="sum")
+        *gradients, by_logits = torch.autograd.grad(loss, [*outputs, logits])
+        outputs = [output.detach() for output in outputs]
+        p = torch.softmax(logits.detach(), 1)
+        torch.set_rng_state(random)
+        step(inputs, targets)
+        observation = seen[number]
+        assert torch.equal(observation.inputs, inputs)
+        assert torch.equal(observation.targets, targets)
+        torch.testing.assert_close(observation.outputs, outputs)
+        torch.testing.assert_close(observation.gradients, list(gradients))
+        softmax = observation.softmax
+        torch.testing.assert_close(softmax.losses.sum(), loss.detach())
+        torch.testing.assert_close(softmax.square_sum, p.square().sum(1))
+        torch.testing.assert_close(2 * softmax.other_sum, by_logits.abs().sum(1))
+        torch.testing.assert_close(softmax.other_square_sum + softmax.other_sum.square(), by_logits.square().sum(1))
+
+
+def test_the_total_is_the_loss_summed_over_tokens(streams):
+    step = new_step()
+    expected = sum(step(*window).item() * window[1].numel() for window in windows(streams))
+    assert step.total.item() == pytest.approx(expected, rel=1e-12)
+    assert step.finite == len(streams)
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_first_step(streams):
+    """The word that spoils it first occurs in a window in the middle; the message comes at the end of the epoch."""
+    inputs = [set(inputs.flatten().tolist()) for inputs, _ in windows(streams)]
+    first, word = next(
+        (k, word) for k in range(3, len(inputs)) for word in sorted(inputs[k]) if word not in set().union(*inputs[:k])
+    )
+    model = new_step().model
+    with torch.no_grad():
+        model.embedding.weight[word] = torch.nan
+    with pytest.raises(UserError, match=rf"^epoch 3, step {first + 1}: the loss is not finite at learning rate 2; "):
+        train.train_epoch(model, streams, Training(), 2.0, "epoch 3")
