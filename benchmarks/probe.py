@@ -20,7 +20,7 @@ def reference_window(model, inputs, targets, state):
     """Every tensor kept with its gradient, as hooks see them; χ, ℓ1, ℓ2 of each position, (positions, 8, 3)."""
     kept = [model.embedding(inputs)]
     next_state = []
-    for lstm, layer_state in zip(model.lstms, state, strict=True):
+    for lstm, layer_state in zip(model.recurrent, state, strict=True):
         hidden, last = lstm(kept[-1], layer_state)
         kept.append(hidden)
         next_state.append(tuple(part.detach() for part in last))

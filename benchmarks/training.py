@@ -70,7 +70,7 @@ def models(vocabulary, dropout, device):
     reference = Reference(vocabulary, dropout).to(device)
     reference.encoder.load_state_dict(ours.embedding.state_dict())
     reference.decoder.load_state_dict(ours.output.state_dict())
-    for layer, lstm in enumerate(ours.lstms):
+    for layer, lstm in enumerate(ours.recurrent):
         for name, value in lstm.state_dict().items():
             getattr(reference.rnn, name.replace("l0", f"l{layer}")).data.copy_(value)
     return ours, reference

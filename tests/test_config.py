@@ -33,7 +33,7 @@ def test_defaults_are_the_papers(tmp_path):
     }
     filled = validate(config, SCHEMA)
     assert filled["models"]["lstm"] == {
-        "architecture": {"embedding": 200, "hidden": [200, 200], "dropout": 0.2},
+        "architecture": {"embedding": 200, "hidden": [200, 200], "dropout": 0.2, "cell": "lstm"},
         "training": {
             "batch": 40,
             "window": 35,

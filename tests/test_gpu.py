@@ -111,7 +111,7 @@ def test_no_step_waits_for_the_device(streams, replayed):
 def probe_first_window(model, streams):
     """χ of all tensors at all positions of the first window."""
     model.requires_grad_(False).eval()
-    model.lstms.train()
+    model.recurrent.train()
     device = model.embedding.weight.device
     inputs, targets = next(streams.windows(device))
     with torch.no_grad():

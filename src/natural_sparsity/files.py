@@ -1,5 +1,6 @@
 """Reading and writing the workflow's products: whole or not at all, and checked when read."""
 
+import hashlib
 import io
 import json
 import os
@@ -112,16 +113,24 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
 
 
 def write_json(path: Path | str, value: dict[str, Any]) -> None:
-    """Write ``value`` as indented JSON."""
+    """Write ``value`` as indented JSON, with a digest of its content as the last field."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        whole = value | {"digest": content_digest(value)}
+        temporary.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def content_digest(value: dict[str, Any]) -> str:
+    """SHA-256 of a JSON object less its field ``digest``: of what it says, not of how it is laid out."""
+    content = {key: entry for key, entry in value.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
     """Read a JSON object that must have ``keys``.
 
     Raises:
-        UserError: the file is missing, is not a JSON object, or lacks one of the keys.
+        UserError: the file is missing, is not a JSON object, lacks one of the keys, or has a digest that is not that of
+            its content.
     """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -130,6 +139,8 @@ def read_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
     missing = [key for key in keys if key not in value] if isinstance(value, dict) else list(keys) or ["object"]
     if missing:
         raise UserError(f"{path}: no field {missing[0]!r}; was another file given?")
+    if "digest" in value and value["digest"] != content_digest(value):
+        raise UserError(f"{path}: changed since it was written (its digest does not fit); delete it and run again")
     return value
 
 

@@ -234,7 +234,7 @@ def test_the_table_for_machines_and_for_readers(products):
 
 
 def test_tables_that_do_not_belong_together_are_refused(products):
-    (products / "9.json").write_text(json.dumps(json.loads((products / "9.json").read_text()) | {"epoch": 10}))
+    write_json(products / "9.json", json.loads((products / "9.json").read_text()) | {"epoch": 10})
     with pytest.raises(SystemExit, match="--checkpoints: none of epoch 9"):
         main(command(products))
     other = {"statistics": {"resamples": 200, "level": 0.95, "seed": 1}}

@@ -34,7 +34,7 @@ def brute_force(model, inputs, targets, state):
     with torch.enable_grad():
         e = model.embedding(inputs)
         tensors, layer_input, states = [e], e, []
-        for lstm, layer_state in zip(model.lstms, state, strict=True):
+        for lstm, layer_state in zip(model.recurrent, state, strict=True):
             layer_input, last = lstm(layer_input, layer_state)
             tensors.append(layer_input)
             states.append(tuple(part.detach() for part in last))

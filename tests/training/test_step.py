@@ -26,11 +26,11 @@ def streams(tmp_path):
     return Streams(tmp_path / "train.npy", BATCH, WINDOW, VOCABULARY)
 
 
-def new_step(observe=None, dtype=torch.float32, dropout=0.3, learning_rate=2.0):
+def new_step(observe=None, dtype=torch.float32, hidden=(5, 7), cell="lstm"):
     torch.manual_seed(0)
-    model = LanguageModel(VOCABULARY, Architecture(6, [5, 7], dropout)).to(dtype).train()
+    model = LanguageModel(VOCABULARY, Architecture(6, list(hidden), 0.3, cell)).to(dtype).train()
     torch.manual_seed(1)
-    return Step(model, Training(batch=BATCH, window=WINDOW), learning_rate, BATCH, observe)
+    return Step(model, Training(batch=BATCH, window=WINDOW), 2.0, BATCH, observe)
 
 
 def everything(step):
@@ -44,9 +44,10 @@ def windows(streams):
     return list(streams.windows(torch.device("cpu")))
 
 
-def test_replayed_on_fixed_buffers_equals_step_by_step(streams):
+@pytest.mark.parametrize(("cell", "hidden"), [("lstm", (5, 7)), ("gru", (5,)), ("rnn", (5, 4, 7))])
+def test_replayed_on_fixed_buffers_equals_step_by_step(streams, cell, hidden):
     """The same bits, over windows of one shape and a shorter last one; here what is captured is just called again."""
-    plain, captured = new_step(), []
+    plain, captured = new_step(cell=cell, hidden=hidden), []
     losses = [plain(*window).item() for window in windows(streams)]
     expected = everything(plain)
 
@@ -59,7 +60,7 @@ def test_replayed_on_fixed_buffers_equals_step_by_step(streams):
 
         return replay
 
-    step = new_step()
+    step = new_step(cell=cell, hidden=hidden)
     run = Replayed(step, capture)
     assert [run(*window).item() for window in windows(streams)] == losses
     assert captured == [FULL_WINDOWS - EAGER_STEPS]
@@ -80,10 +81,11 @@ def test_an_observed_step_trains_the_same_bits(streams):
         assert torch.equal(value, everything(plain)[name]), name
 
 
-def test_observations_equal_autograd_through_the_whole_model(streams):
+@pytest.mark.parametrize(("cell", "hidden"), [("lstm", (5, 7)), ("gru", (5, 7, 4)), ("rnn", (5,))])
+def test_observations_equal_autograd_through_the_whole_model(streams, cell, hidden):
     """With dropout on, against cross-entropy of all logits summed over the window; the state is carried."""
     seen = []
-    step = new_step(seen.append, torch.float64)
+    step = new_step(seen.append, torch.float64, hidden, cell)
     model = step.model
     for number, (inputs, targets) in enumerate(windows(streams)):
         before = [tuple(part.clone() for part in layer) for layer in step.state]

@@ -82,7 +82,7 @@ def test_losses_of_100_steps_equal_the_plain_recipe(tokens, dtype, learning_rate
     plain = PlainRNN(width).to(dtype)
     plain.encoder.load_state_dict(ours.embedding.state_dict())
     plain.decoder.load_state_dict(ours.output.state_dict())
-    for layer, lstm in enumerate(ours.lstms):
+    for layer, lstm in enumerate(ours.recurrent):
         for name, value in lstm.state_dict().items():
             getattr(plain.rnn, name.replace("l0", f"l{layer}")).data.copy_(value)
     streams = Streams(tokens, BATCH, 35, VOCABULARY)
@@ -147,8 +147,10 @@ def test_epochs_in_one_process_equal_a_process_each(tokens, tmp_path):
     for k, path in enumerate(outputs["state"], 1):
         states = [json.loads(file.read_text()) for file in (path, tmp_path / f"a{k}.json")]
         times = [state.pop("wall_time_s") for state in states]
+        digests = [state.pop("digest") for state in states]
         assert states[0] == states[1]
         assert times[0] < 10 * times[1]  # of the epoch, not of the process
+        assert digests[0] != digests[1]
 
 
 def test_a_state_for_each_parameters_file_is_demanded(tmp_path):
@@ -192,7 +194,7 @@ def test_evaluation_equals_a_whole_pass_without_windows(tokens):
     streams = Streams(tokens, BATCH, 35, VOCABULARY)
     columns = torch.from_numpy(np.load(tokens)[: TOKENS // BATCH * BATCH].astype(np.int64)).view(BATCH, -1).T
     hidden = model.embedding(columns[:-1])
-    for lstm in model.lstms:
+    for lstm in model.recurrent:
         hidden, _ = lstm(hidden)
     expected = nn.functional.cross_entropy(model.output(hidden).flatten(0, 1), columns[1:].flatten())
     assert train.evaluate(model, streams) == pytest.approx(expected.item(), rel=1e-5)
@@ -202,7 +204,7 @@ def test_diverging_training_stops_with_epoch_and_rate(tokens, tmp_path):
     run_chain(tmp_path, "a", 0)
     before = {"from_parameters": tmp_path / "a0.safetensors", "from_state": tmp_path / "a0.json"}
     state = json.loads(before["from_state"].read_text()) | {"learning_rate_out": 1e38}
-    before["from_state"].write_text(json.dumps(state))
+    files.write_json(before["from_state"], state)
     after = {"parameters": [tmp_path / "a1.safetensors"], "state": [tmp_path / "a1.json"]}
     with pytest.raises(UserError, match=r"epoch 1.*not finite.*1e\+38"):
         train.run(arguments(tmp_path, **before, **after))

@@ -27,6 +27,7 @@ FIELDS = [
     "steps",
     "tokens",
     "sha256",
+    "digest",
 ]
 
 
@@ -72,7 +73,7 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
     except (UserError, RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{state_path}: its architecture is not that of {parameters}; delete both") from error
     model.to(device)
-    for lstm in model.lstms.children():
-        assert isinstance(lstm, nn.LSTM)
-        lstm.flatten_parameters()  # one block of memory, which cuDNN would otherwise copy together at every call
+    for layer in model.recurrent.children():
+        assert isinstance(layer, nn.RNNBase)
+        layer.flatten_parameters()  # one block of memory, which cuDNN would otherwise copy together at every call
     return model, state

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def tensor_names(layers: int) -> list[str]:
-    """The probed tensors: embedding, LSTM layers, softmax, and the gradients at the same places."""
+    """The probed tensors: embedding, recurrent layers, softmax, and the gradients at the same places."""
     activations = ["h_e", *(f"h_{layer}" for layer in range(1, layers + 1)), "x"]
     return activations + [f"grad_{name}" for name in activations]
 
@@ -63,10 +63,10 @@ def probe_window(
 ) -> tuple[list[Norms], Tensor, State]:
     """Measure every tensor at every position of one window.
 
-    Only the LSTMs are differentiated, with respect to their inputs. The softmax's output and the loss's gradient by
-    the logits, p − onehot, are never stored: their norms follow from sums over the vocabulary. The gradient at an
-    output of the last LSTM is the one that the softmax hands down; at the layers below, it has come back through time
-    within the window.
+    Only the recurrent layers are differentiated, with respect to their inputs. The softmax's output and the loss's
+    gradient by the logits, p − onehot, are never stored: their norms follow from sums over the vocabulary. The gradient
+    at an output of the last layer is the one that the softmax hands down; at those below, it has come back through
+    time within the window.
 
     Args:
         output: the model's output layer.
@@ -184,8 +184,8 @@ def probe_checkpoint(model: LanguageModel, streams: Streams, dropout: bool, labe
         The table of both roles, and the mean loss, nats.
     """
     model.requires_grad_(False).train(dropout)
-    model.lstms.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
-    device, names = model.output.weight.device, tensor_names(len(model.lstms))
+    model.recurrent.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
+    device, names = model.output.weight.device, tensor_names(len(model.recurrent))
     sums = {role: WordSums(len(model.output.weight), len(names), device) for role in ROLES}
     loss = torch.zeros((), dtype=torch.float64, device=device)
     output = OutputLayer(model.output)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from natural_sparsity.model.language_model import LanguageModel
+from natural_sparsity.model.language_model import LanguageModel, State
 from natural_sparsity.model.output_layer import OutputLayer, SoftmaxStatistics
 from natural_sparsity.training.settings import Training
 
@@ -56,7 +56,7 @@ class Step:
     ):
         self.model, self.learning_rate, self.clip, self.observe = model, learning_rate, training.clip, observe
         self.output = OutputLayer(model.output)
-        self.inner = list(model.lstms.parameters())
+        self.inner = list(model.recurrent.parameters())
         self.state = model.zero_state(batch)
         device = model.output.weight.device
         self.total = torch.zeros((), dtype=torch.float64, device=device)
@@ -96,7 +96,7 @@ class Step:
     def update(self, words: Tensor | None, by_embedding: Tensor, by_others: list[Tensor]) -> None:
         """Clip the gradients by their global norm and descend.
 
-        ``by_embedding`` belongs to the embeddings of ``words``, ``by_others`` to the LSTMs' parameters and [W, b].
+        ``by_embedding``: by the embeddings of ``words``; ``by_others``: by the recurrent layers' parameters and [W, b].
         """
         norm = torch.nn.utils.get_total_norm([by_embedding, *by_others])
         scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
@@ -108,7 +108,7 @@ class Step:
         for parameter, gradient in zip([*self.inner, self.output.joint], by_others, strict=True):
             parameter.addcmul_(gradient, scale, value=-self.learning_rate)
 
-    def advance(self, state: list[tuple[Tensor, Tensor]], loss: Tensor, tokens: int) -> None:
+    def advance(self, state: State, loss: Tensor, tokens: int) -> None:
         """Carry the hidden state on and add to the epoch's sums."""
         for old, new in zip(self.state, state, strict=True):
             for to, value in zip(old, new, strict=True):
