@@ -147,6 +147,24 @@ def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, fr
         assert (extended / name).read_bytes() == content, name
 
 
+def test_epochs_that_share_a_job_have_the_same_products(finished, fresh):
+    """Both epochs trained in one job and probed in one: checkpoints and probes are those of a job each, byte for byte."""
+    (fresh.folder / "results/tiny").mkdir(parents=True)
+    shutil.copytree(finished.folder / "results/tiny/corpus", fresh.folder / "results/tiny/corpus")
+    shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
+    targets = [f"{RUN}/epoch{k}/frozen.parquet" for k in (1, 2)]
+    changes = {"epochs_per_job": {"train_epoch": 2, "probe": 2}}
+    assert fresh.planned(*targets, changes=changes).keys() >= {
+        "train_epoch_tiny_small_1_to_2",
+        "probe_tiny_small_1_to_2",
+    }
+    fresh.run(*targets, changes=changes)
+    for k in (1, 2):
+        for name in ("parameters.safetensors", "frozen.parquet"):
+            path = f"{RUN}/epoch{k}/{name}"
+            assert (fresh.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
+
+
 def test_a_corpus_by_url_is_downloaded_and_checked(fresh):
     """A compressed text from a server on the loopback; then one whose digest is another."""
     text = gzip.compress(b"\n\n".join(b"Document %d is here. It has two sentences." % i for i in range(50)))
