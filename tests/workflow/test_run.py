@@ -148,7 +148,7 @@ def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, fr
 
 
 def test_epochs_that_share_a_job_have_the_same_products(finished, fresh):
-    """Both epochs trained in one job and probed in one: checkpoints and probes are those of a job each, byte for byte."""
+    """Two epochs trained in one job and probed in one give what a job each gives, byte for byte."""
     (fresh.folder / "results/tiny").mkdir(parents=True)
     shutil.copytree(finished.folder / "results/tiny/corpus", fresh.folder / "results/tiny/corpus")
     shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
