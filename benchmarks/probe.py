@@ -11,7 +11,10 @@ from torch.nn import functional
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
-from natural_sparsity.probing.probe import ROLES, WordSums, probe_window, stack
+from natural_sparsity.probing.gather import ROLES, Gathering
+from natural_sparsity.probing.measures import choose
+from natural_sparsity.probing.probe import probe_window
+from natural_sparsity.probing.settings import Probe
 
 WIDTH, BATCH, WINDOW, STEPS = 200, 40, 35, 2
 
@@ -48,21 +51,17 @@ def reference_pass(model, windows):
         values, state = reference_window(model, inputs, targets, state)
         sums["target"].index_add_(0, targets.flatten(), values.double())
         sums["input"].index_add_(0, inputs.flatten(), values.double())
-    return values
+    return sums
 
 
-def our_pass(model, windows):
-    vocabulary, device = len(model.output.weight), model.output.weight.device
-    sums = {role: WordSums(vocabulary, 8, device) for role in ROLES}
+def our_pass(model, windows, measures=("chi",)):
+    gathering = Gathering(model, choose(list(measures), Probe()))
     output = OutputLayer(model.output)
     state = model.zero_state(BATCH)
     with torch.no_grad():
         for inputs, targets in windows:
-            measured, _, state = probe_window(model, output, inputs, targets, state)
-            values = stack(measured)
-            sums["target"].add(targets.flatten(), values)
-            sums["input"].add(inputs.flatten(), values)
-    return torch.stack([torch.stack(list(norms), 1) for norms in measured], 1)
+            state = probe_window(model, output, gathering, inputs, targets, state)
+    return gathering
 
 
 def problem(vocabulary, device):
@@ -96,8 +95,11 @@ def main():
         print(memory.peak - memory.before)
         return
     frozen = problem(args.vocabulary, device)[0].requires_grad_(False)
-    ours, reference = our_pass(frozen, windows), reference_pass(model, windows)
-    torch.testing.assert_close(ours[:, :, 0], reference[:, :, 0], rtol=1e-5, atol=0)
+    ours, reference = our_pass(frozen, windows).sums, reference_pass(model, windows)
+    for role, sums in reference.items():
+        torch.testing.assert_close(
+            ours[role].sums.view(args.vocabulary, 8, -1)[:, :, 3], sums[:, :, 0], rtol=1e-5, atol=0
+        )
     finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     seconds = in_turn(
         args.repeats,

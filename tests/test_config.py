@@ -55,6 +55,7 @@ def test_defaults_are_the_papers(tmp_path):
     assert filled["epochs_per_job"] == {"train_epoch": 1, "probe": 1}
     assert filled["probes"]["frozen"] == {
         "measures": ["chi"],
+        "epsilon": 0.1,
         "split": "train",
         "batch": 40,
         "window": 35,
@@ -87,6 +88,11 @@ CASES = {
     "runs=[{corpus: sample, model: lstm, probes: [warm]}]": r"^runs\.0\.probes: 'warm' is not among probes \(frozen\)$",
     "probes.epoch3={}": r"^probes: 'epoch3' cannot name a block",
     "probes.frozen.measures=[]": r"^probes\.frozen\.measures: \[\] ",
+    "probes.frozen.measures=[chi, hoyre]": (
+        r"^probes\.frozen\.measures: 'hoyre' is not among chi, hoyer, gini, kurtosis, l0$"
+    ),
+    "probes.frozen.measures=[gini, gini]": r"^probes\.frozen\.measures: \['gini', 'gini'\] has non-unique elements$",
+    "probes.frozen.epsilon=1": r"^probes\.frozen\.epsilon: 1 is greater than or equal to the maximum of 1$",
     "epochs_per_job.probe=0": r"^epochs_per_job\.probe: 0 is less than the minimum of 1$",
     "corpora.sample.shards=2.0": r"^corpora\.sample\.shards: 2\.0 is not of type 'integer'$",
     "models.lstm.training.learning_rate=.nan": r"learning_rate: nan is not of type 'number'$",

@@ -11,7 +11,7 @@ from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.language_model import Architecture
-from natural_sparsity.probing.probe import Probe
+from natural_sparsity.probing.settings import Probe
 from natural_sparsity.settings import read_block
 from natural_sparsity.training.settings import Training
 
@@ -27,7 +27,7 @@ from natural_sparsity.training.settings import Training
         (
             Probe,
             {"widow": 3},
-            "probe: unknown key 'widow'; the keys are batch, window, dropout, measures, matmul_precision",
+            "probe: unknown key 'widow'; the keys are weights, measures, epsilon, batch, window, dropout, .*",
         ),
         (Probe, {"matmul_precision": "low"}, "probe.matmul_precision: 'low' is not one of highest, high, medium"),
         (Probe, {"measures": "chi"}, "probe.measures: 'chi' is not a list of some of chi.*, each once"),
@@ -35,6 +35,7 @@ from natural_sparsity.training.settings import Training
         (Probe, {"measures": ["chi", "chi"]}, r"probe.measures: \['chi', 'chi'\] is not a list of .*, each once"),
         (Probe, {"measures": ["ch"]}, r"probe.measures: \['ch'\] is not a list of some of chi.*, each once"),
         (Probe, {"matmul_precision": ["high"]}, r"probe.matmul_precision: \['high'\] is not one of highest.*"),
+        (Probe, {"epsilon": 0}, "probe.epsilon: 0 is not a positive number below 1"),
         (Architecture, {"hidden": 3}, "architecture.hidden: 3 is not a list of positive integers"),
         (Architecture, {"hidden": [3, 0]}, r"architecture.hidden: \[3, 0\] is not a list of positive integers"),
         (Architecture, {"hidden": []}, r"architecture.hidden: \[\] is not a list of positive integers"),

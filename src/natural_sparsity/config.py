@@ -13,6 +13,7 @@ import yaml
 from jsonschema.exceptions import ValidationError, best_match
 
 from natural_sparsity.errors import UserError
+from natural_sparsity.probing.measures import MEASURES
 from natural_sparsity.tagging.tag import find_model
 
 Config = dict[str, Any]
@@ -39,6 +40,7 @@ def validate(config: Config, schema_path: Path) -> Config:
         raise UserError(explain(error))
     config = with_defaults(schema, config, schema["$defs"])
     check_runs(config)
+    check_probes(config["probes"])
     check_styles(config["figures"])
     for name in {run["corpus"] for run in config["runs"]}:
         check_corpus(f"corpora.{name}", config["corpora"][name])
@@ -105,6 +107,14 @@ def check_runs(config: Config) -> None:
         other = seen.setdefault((run["corpus"], run["model"]), i)
         if other != i:
             raise UserError(f"runs.{i}: {run['corpus']}/{run['model']} is already runs.{other}; list its seeds there")
+
+
+def check_probes(probes: Config) -> None:
+    """The measures are known."""
+    for name, probe in probes.items():
+        for measure in probe["measures"]:
+            if measure not in MEASURES:
+                raise UserError(f"probes.{name}.measures: {measure!r} is not among {', '.join(MEASURES)}")
 
 
 def check_styles(styles: Config) -> None:

@@ -16,7 +16,7 @@ MATMUL_PRECISIONS = ("highest", "high", "medium")
 CHOICES = "choices"
 # The keys whose numbers may be 0, and those whose numbers are below 1.
 FROM_ZERO = {"dropout", "seed"}
-BELOW_ONE = {"dropout", "level"}
+BELOW_ONE = {"dropout", "epsilon", "level"}
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -15,7 +15,10 @@ from natural_sparsity.model import checkpoint
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing import probe
-from natural_sparsity.probing.probe import probe_window, tensor_names
+from natural_sparsity.probing.gather import Gathering, WordSums, tensor_names, terms_of
+from natural_sparsity.probing.measures import MEASURES, choose, measure
+from natural_sparsity.probing.probe import probe_window
+from natural_sparsity.probing.settings import Probe
 
 VOCABULARY, STEPS, BATCH = 31, 7, 4
 
@@ -44,8 +47,19 @@ def brute_force(model, inputs, targets, state):
     return [*tensors, torch.softmax(logits, -1), *gradients], states
 
 
-def chi_by_definition(vector):
-    return float(np.sqrt((vector**2).sum()) / np.abs(vector).sum())
+CHOSEN = choose(list(MEASURES), Probe())
+
+
+class Record(Gathering):
+    """Keeps the values of the last window."""
+
+    def see_window(self, observation):
+        self.values = self.values_of(observation)
+
+
+def by_definition(vectors):
+    """ℓ1, ℓ2 and every measure of each row; test_measures.py shows that the measures are what they should be."""
+    return measure(torch.as_tensor(vectors, dtype=torch.float64), CHOSEN).numpy()
 
 
 @pytest.mark.parametrize("hidden", [(6, 5), (6,), (6, 5, 4)], ids=["two layers", "one", "three"])
@@ -53,20 +67,22 @@ def chi_by_definition(vector):
 def test_every_tensor_position_by_position(dtype, tolerance, hidden):
     model = small_model(dtype, hidden)
     exact = small_model(dtype, hidden).double()
-    output = OutputLayer(model.output)
+    output, record = OutputLayer(model.output), Record(model, CHOSEN)
     state, exact_state = model.zero_state(BATCH), exact.zero_state(BATCH)
     torch.manual_seed(2)
     for _ in range(2):  # the second window starts from a carried state
         inputs, targets = torch.randint(VOCABULARY, (2, STEPS, BATCH))
         with torch.no_grad():
-            measured, _, state = probe_window(model, output, inputs, targets, state)
+            state = probe_window(model, output, record, inputs, targets, state)
         expected, exact_state = brute_force(exact, inputs, targets, exact_state)
-        assert len(measured) == len(expected) == len(tensor_names(len(hidden)))
-        for name, ours, tensor in zip(tensor_names(len(hidden)), measured, expected, strict=True):
-            rows = tensor.detach().flatten(0, 1).numpy()
-            np.testing.assert_allclose(ours.chi, [chi_by_definition(row) for row in rows], rtol=tolerance, err_msg=name)
-            np.testing.assert_allclose(ours.l1, np.abs(rows).sum(1), rtol=tolerance * 10, err_msg=name)
-            np.testing.assert_allclose(ours.l2, np.linalg.norm(rows, axis=1), rtol=tolerance * 10, err_msg=name)
+        measured = record.values
+        assert measured.shape == (STEPS * BATCH, len(tensor_names(len(hidden))), 2 + len(CHOSEN))
+        for i, (name, tensor) in enumerate(zip(tensor_names(len(hidden)), expected, strict=True)):
+            exact_values = by_definition(tensor.detach().flatten(0, 1))
+            for column, one in enumerate(["l1", "l2", *CHOSEN]):
+                np.testing.assert_allclose(
+                    measured[:, i, column], exact_values[:, column], rtol=tolerance * 10, err_msg=f"{one} of {name}"
+                )
 
 
 @pytest.fixture
@@ -91,6 +107,7 @@ def run_probe(tmp_path):
                 device="cpu",
                 threads=1,
                 output=outputs,
+                training={},
             )
         )
         return [pd.read_parquet(path) for path in outputs], tokens
@@ -99,7 +116,7 @@ def run_probe(tmp_path):
 
 
 def test_table_equals_a_loop_over_positions(run_probe, tmp_path):
-    (table,), tokens = run_probe({"dropout": False}, 4)
+    (table,), tokens = run_probe({"dropout": False, "measures": list(MEASURES)}, 4)
     model = small_model(torch.float32).double()
     values = defaultdict(list)
     length = len(tokens) // BATCH
@@ -117,16 +134,17 @@ def test_table_equals_a_loop_over_positions(run_probe, tmp_path):
     assert len(table) == len(values)
     for row in table.itertuples():
         vectors = np.array(values[row.role, row.id, row.tensor])
-        chis = np.array([chi_by_definition(vector) for vector in vectors])
+        l1, l2, *measured = by_definition(vectors).T
         assert row.count == len(vectors)
         assert row.zeros == 0
-        assert row.chi_mean == pytest.approx(chis.mean(), rel=1e-5)
-        assert row.chi_variance == pytest.approx(chis.var(), rel=1e-3, abs=1e-7)
-        assert row.l1_mean == pytest.approx(np.abs(vectors).sum(1).mean(), rel=1e-4)
-        assert row.l2_mean == pytest.approx(np.linalg.norm(vectors, axis=1).mean(), rel=1e-4)
+        assert row.l1_mean == pytest.approx(l1.mean(), rel=1e-4)
+        assert row.l2_mean == pytest.approx(l2.mean(), rel=1e-4)
+        for name, one in zip(CHOSEN, measured, strict=True):
+            assert getattr(row, f"{name}_mean") == pytest.approx(one.mean(), rel=1e-4), name
+            assert getattr(row, f"{name}_variance") == pytest.approx(one.var(), rel=1e-3, abs=1e-6), name
     metadata = files.read_metadata(tmp_path / "4.parquet")
     assert (metadata["epoch"], metadata["seed"], metadata["condition"]) == (4, 9, "mine")
-    assert metadata["measures"] == ["chi"]
+    assert metadata["measures"] == list(MEASURES)
     assert metadata["positions"] == (length - 1) * BATCH
 
 
@@ -153,11 +171,23 @@ def test_every_checkpoint_needs_its_three_files(tmp_path):
         main(["probe", *paths])
 
 
+def test_only_what_is_chosen_is_written_and_other_measures_change_nothing(run_probe):
+    alone = run_probe({}, 4)[0][0]
+    assert [column for column in alone if column.endswith(("mean", "variance"))] == [
+        "chi_mean",
+        "chi_variance",
+        "l1_mean",
+        "l2_mean",
+    ]
+    pd.testing.assert_frame_equal(run_probe({"measures": ["gini", "l0", "chi"]}, 4)[0][0][alone.columns], alone)
+
+
 def test_zero_vectors_are_counted_and_left_out():
-    sums = probe.WordSums(3, 1, torch.device("cpu"))
+    sums = WordSums(3, ["h_e"], ["chi"], torch.device("cpu"))
     vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
-    sums.add(torch.tensor([1, 1, 1, 2]), probe.stack([probe.norms(vectors)]))
-    table = sums.table("target", ["h_e"]).set_index("id")
+    values = measure(vectors, choose(["chi"], None))
+    sums.add(torch.tensor([1, 1, 1, 2]), terms_of(values[:, None]))
+    table = sums.table("target").set_index("id")
     assert table.loc[1, ["count", "zeros"]].tolist() == [3, 1]
     assert table.loc[1, "chi_mean"] == pytest.approx((5 / 7 + 1) / 2)
     assert table.loc[1, "l1_mean"] == pytest.approx((7 + 0 + 1) / 3)

@@ -8,6 +8,8 @@ from natural_sparsity import files
 from natural_sparsity.corpus.streams import Streams
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.probing.gather import Gathering
+from natural_sparsity.probing.measures import choose
 from natural_sparsity.probing.probe import probe_window
 from natural_sparsity.training.settings import Training
 from natural_sparsity.training.train import train_steps
@@ -22,7 +24,7 @@ def restored_precision():
 
 
 def train_and_probe(path, precision):
-    """The losses of 12 steps, and χ of each tensor at each position of one window after them."""
+    """The losses of 12 steps, and mean χ by tensor and target word of one window after them."""
     torch.set_float32_matmul_precision(precision)
     torch.manual_seed(0)
     model = LanguageModel(VOCABULARY, Architecture(200, [200, 200], dropout=0.0))
@@ -31,8 +33,10 @@ def train_and_probe(path, precision):
     inputs, targets = next(streams.windows(torch.device("cpu")))
     model.requires_grad_(False)
     with torch.no_grad():
-        measured, _, _ = probe_window(model, OutputLayer(model.output), inputs, targets, model.zero_state(40))
-    return np.array(losses), torch.stack([norms.chi for norms in measured]).numpy()
+        gathering = Gathering(model, choose(["chi"], None))
+        probe_window(model, OutputLayer(model.output), gathering, inputs, targets, model.zero_state(40))
+    table = gathering.table().query("role == 'target'")
+    return np.array(losses), table.pivot(index="tensor", columns="id", values="chi_mean").to_numpy()
 
 
 @pytest.mark.parametrize("precision", ["high", "medium"])

@@ -60,7 +60,7 @@ def block(kind, *keys):
 def probe_block(wildcards):
     """A rule's parameter: the block of the wildcards' probe as JSON; the split is the rule's input."""
     of = config["probes"][wildcards.probe]
-    return json.dumps({key: value for key, value in of.items() if key not in ("split", "measures")})
+    return json.dumps({key: value for key, value in of.items() if key != "split"})
 
 
 def shards(wildcards):

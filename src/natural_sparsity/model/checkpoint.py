@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import safetensors
+import safetensors.torch
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -37,9 +37,19 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def tensors_of(model: LanguageModel) -> dict[str, torch.Tensor]:
+    """What a checkpoint holds."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def digest(model: LanguageModel) -> str:
+    """The SHA-256 that the file of its parameters would have."""
+    return hashlib.sha256(safetensors.torch.save(tensors_of(model))).hexdigest()
+
+
 def save(model: LanguageModel, parameters: Path, state_path: Path, state: dict[str, Any]) -> None:
     """Write the parameters and, last, the JSON with their digest, so that a readable JSON means a whole checkpoint."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = tensors_of(model)
     with files.atomic(parameters) as temporary:
         try:
             save_file(tensors, temporary)

@@ -4,7 +4,7 @@ The (rows, vocabulary) matrix of logits is the largest object of the model by fa
 is computed in a buffer, used for the loss, its gradients or the sparsity statistics, and overwritten by the next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -15,55 +15,41 @@ CPU_BLOCK_ELEMENTS = 1 << 22
 CUDA_BLOCK_ELEMENTS = 1 << 28
 
 
-class SoftmaxStatistics(NamedTuple):
-    """What the probe needs of p = softmax(features·Wᵀ + b), with t the target and others all words but t.
-
-    ``losses`` (rows,): −log p_t, nats; ``square_sum`` (rows,): Σp²; ``other_sum`` (rows,): 1 − p_t;
-    ``other_square_sum`` (rows,): Σp² over the others; ``gradient`` (rows, width): of the summed loss by the features,
-    p·W − W[t].
-    """
-
-    losses: Tensor
-    square_sum: Tensor
-    other_sum: Tensor
-    other_square_sum: Tensor
-    gradient: Tensor
-
-
 class Gradients(NamedTuple):
-    """``losses`` (rows,), nats; the gradients of their mean by the features (rows, width) and, ``joint``, by [W, b].
-
-    ``statistics``: of the same rows, if asked for.
-    """
+    """``losses`` (rows,), nats; the gradients of their mean by the features (rows, width) and, ``joint``, by [W, b]."""
 
     losses: Tensor
     features: Tensor
     joint: Tensor
-    statistics: SoftmaxStatistics | None
 
 
-class Sums(NamedTuple):
-    """Of a block of e = exp(logits − their maximum): ``target`` e_t and ``total`` Σe; the rest as in the statistics."""
+class SoftmaxBlock(NamedTuple):
+    """Some rows of p = softmax(features·Wᵀ + b), each on a scale of its own, shown as they go by.
 
+    ``others`` (block, vocabulary): p with 0 in the target's place; may be overwritten. ``targets`` (block,): word ids.
+    ``target`` (block,): the target's p. ``other_sum`` (block,): Σ others. To be divided by target + other_sum.
+    """
+
+    rows: slice
+    others: Tensor
+    targets: Tensor
     target: Tensor
-    total: Tensor
-    square_sum: Tensor
     other_sum: Tensor
-    other_square_sum: Tensor
 
 
-def take_targets(e: Tensor, columns: Tensor) -> Sums:
-    """The sums of a block ``e`` (rows, vocabulary), which it leaves with 0 at the targets, ``columns`` (rows, 1).
+Show = Callable[[SoftmaxBlock], None]
 
-    The sums over the others are taken directly, not as 1 − p_t: where p_t is close to 1, the difference would have no
+
+def take_out(rows: slice, e: Tensor, targets: Tensor) -> SoftmaxBlock:
+    """The block whose p is in proportion to ``e`` (block, vocabulary), which it leaves with 0 at ``targets`` (block,).
+
+    The sum over the others is taken directly, not as 1 − p_t: where p_t is close to 1, the difference would have no
     correct digit left.
     """
+    columns = targets[:, None]
     target = e.gather(1, columns).squeeze(1)
     e.scatter_(1, columns, 0.0)
-    others = e.sum(1)
-    total = others + target
-    squares = torch.linalg.vector_norm(e, dim=1).div_(total).square_()
-    return Sums(target, total, squares + (target / total).square(), others / total, squares)
+    return SoftmaxBlock(rows, e, targets, target, e.sum(1))
 
 
 class OutputLayer:
@@ -107,8 +93,8 @@ class OutputLayer:
         return log_sums - self.target_logits(features, targets)
 
     @torch.no_grad()
-    def gradients(self, features: Tensor, targets: Tensor, observed: bool = False) -> Gradients:
-        """The losses and the gradients of their mean, in one pass; if ``observed``, the statistics too.
+    def gradients(self, features: Tensor, targets: Tensor, show: Show | None = None) -> Gradients:
+        """The losses and the gradients of their mean, in one pass; p goes to ``show``, block by block.
 
         p = e / Σe is not formed: the division and the mean go to the narrow side of each product.
         """
@@ -117,38 +103,36 @@ class OutputLayer:
             self.joint_gradient = torch.empty_like(self.joint)
         log_sums, gradient = features.new_empty(n), torch.empty_like(features)
         queries = with_ones(features)
-        measured: list[Sums] = []
         for rows, e, maxima in self.exponentials(features):
-            if observed:
-                columns = targets[rows, None]
-                measured.append(take_targets(e, columns))
-                e.scatter_(1, columns, measured[-1].target[:, None])
             sums = e.sum(1)
             log_sums[rows] = sums.log() + maxima
             scale = (1 / (n * sums))[:, None]
             torch.mm(e, self.weight, out=gradient[rows]).mul_(scale)
             self.joint_gradient.addmm_(e.T, queries[rows] * scale, beta=1 if rows.start else 0)
+            if show:  # now that the products no longer need e
+                show(take_out(rows, e, targets[rows]))
         gradient.sub_(self.weight[targets], alpha=1 / n)
         self.joint_gradient.index_add_(0, targets, queries, alpha=-1 / n)
         losses = log_sums - self.target_logits(features, targets)
-        statistics = None
-        if observed:
-            _, _, square_sum, other_sum, other_square_sum = map(torch.cat, zip(*measured, strict=True))
-            statistics = SoftmaxStatistics(losses, square_sum, other_sum, other_square_sum, gradient * n)
-        return Gradients(losses, gradient, self.joint_gradient, statistics)
+        return Gradients(losses, gradient, self.joint_gradient)
 
     @torch.no_grad()
-    def statistics(self, features: Tensor, targets: Tensor) -> SoftmaxStatistics:
-        """Sums over the vocabulary of p and of the gradient by the logits."""
-        log_sums, square_sum, other_sum, other_square_sum = features.new_empty(4, len(features))
+    def direct_gradient(self, features: Tensor, targets: Tensor, show: Show) -> tuple[Tensor, Tensor]:
+        """The losses (rows,) and the gradient (rows, width) of their sum by the features, p·W − W[targets].
+
+        p goes to ``show``, block by block.
+        """
+        log_sums, other_sums = features.new_empty(2, len(features))
         gradient = torch.empty_like(features)
         for rows, e, maxima in self.exponentials(features):
-            _, total, square_sum[rows], other_sum[rows], other_square_sum[rows] = take_targets(e, targets[rows, None])
+            block = take_out(rows, e, targets[rows])
+            total = block.other_sum + block.target
             log_sums[rows] = total.log() + maxima
+            other_sums[rows] = block.other_sum / total
             torch.mm(e, self.weight, out=gradient[rows]).div_(total[:, None])
-        gradient -= other_sum[:, None] * self.weight[targets]
-        losses = log_sums - self.target_logits(features, targets)
-        return SoftmaxStatistics(losses, square_sum, other_sum, other_square_sum, gradient)
+            show(block)
+        gradient -= other_sums[:, None] * self.weight[targets]
+        return log_sums - self.target_logits(features, targets), gradient
 
 
 def with_ones(features: Tensor) -> Tensor:

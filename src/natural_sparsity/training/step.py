@@ -1,35 +1,42 @@
 """One step of training: forward and backward over a window, and the update; eagerly, or captured in a CUDA graph."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from natural_sparsity.model.language_model import LanguageModel, State
-from natural_sparsity.model.output_layer import OutputLayer, SoftmaxStatistics
+from natural_sparsity.model.output_layer import OutputLayer, SoftmaxBlock
 from natural_sparsity.training.settings import Training
 
 EAGER_STEPS = 3  # before the capture: libraries choose their kernels and take their memory in them
 
 
 class Observation(NamedTuple):
-    """What a step saw on its way, before its update; all of it is overwritten by the next step.
+    """What was seen of a window on its way; in training before its update, and overwritten by the next step.
 
     ``inputs``, ``targets`` (steps, batch), word ids; ``outputs``: of the embedding and of each layer, before dropout,
-    (steps, batch, width) each; ``gradients``: of the window's summed loss by ``outputs``; ``softmax``: of each
-    position, (steps · batch,) in the order of ``targets.flatten()``.
+    (steps, batch, width) each; ``gradients``: of the window's summed loss by ``outputs``; ``losses``: of each position,
+    nats, (steps · batch,) in the order of ``targets.flatten()``.
     """
 
     inputs: Tensor
     targets: Tensor
     outputs: list[Tensor]
     gradients: list[Tensor]
-    softmax: SoftmaxStatistics
+    losses: Tensor
 
 
-Observer = Callable[[Observation], None]
+class Observer(Protocol):
+    """One who watches a window: first the blocks of its softmax, in order, then the rest."""
+
+    def see_block(self, block: SoftmaxBlock) -> None:
+        """See some positions' softmax."""
+
+    def see_window(self, observation: Observation) -> None:
+        """See the whole window."""
 
 
 class Step:
@@ -42,8 +49,8 @@ class Step:
     ``state``: of each layer, as the model's; ``total``: the loss summed over the epoch's tokens, nats, not finite
     from the first step on whose loss was not; ``finite``: the steps before that one.
 
-    ``observe`` is called in each step with an :class:`Observation`. On CUDA its work is captured with the step: it must
-    be of fixed shapes, on the device and in place. It changes no bit of the training; without it nothing is computed.
+    ``observer`` sees each step. On CUDA its work is captured with the step: it must be of fixed shapes, on the device
+    and in place. It changes no bit of the training; without it nothing is computed.
     """
 
     def __init__(
@@ -52,9 +59,9 @@ class Step:
         training: Training,
         learning_rate: float,
         batch: int,
-        observe: Observer | None = None,
+        observer: Observer | None = None,
     ):
-        self.model, self.learning_rate, self.clip, self.observe = model, learning_rate, training.clip, observe
+        self.model, self.learning_rate, self.clip, self.observer = model, learning_rate, training.clip, observer
         self.output = OutputLayer(model.output)
         self.inner = list(model.recurrent.parameters())
         self.state = model.zero_state(batch)
@@ -66,15 +73,15 @@ class Step:
         """Train on one window; see the class."""
         words, embedding, places = self.used_embedding(inputs)
         outputs, features, state = self.model.layers([functional.embedding(places, embedding)], self.state)
-        observed = self.observe is not None
-        last = self.output.gradients(features.detach().flatten(0, 1), targets.flatten(), observed)
-        wanted = [embedding, *self.inner, *(outputs if observed else [])]
+        show = self.observer.see_block if self.observer else None
+        last = self.output.gradients(features.detach().flatten(0, 1), targets.flatten(), show)
+        wanted = [embedding, *self.inner, *(outputs if self.observer else [])]
         by_embedding, *others = torch.autograd.grad(features, wanted, last.features.view_as(features))
         by_inner, by_outputs = others[: len(self.inner)], others[len(self.inner) :]
-        if self.observe and last.statistics:
+        if self.observer:
             of_sum = [gradient * targets.numel() for gradient in by_outputs]  # last.features is of the mean
             outputs = [output.detach() for output in outputs]
-            self.observe(Observation(inputs, targets, outputs, of_sum, last.statistics))
+            self.observer.see_window(Observation(inputs, targets, outputs, of_sum, last.losses))
         self.update(words, by_embedding, [*by_inner, last.joint])
         loss = last.losses.mean()
         self.advance(state, loss, targets.numel())

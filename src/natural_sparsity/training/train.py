@@ -18,7 +18,7 @@ from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.progress import Progress
 from natural_sparsity.settings import json_object, read_block
 from natural_sparsity.training.settings import Training
-from natural_sparsity.training.step import Replayed, Step
+from natural_sparsity.training.step import Observer, Replayed, Step
 
 Checkpoint = tuple[Path, Path]  # parameters and state
 
@@ -53,15 +53,22 @@ def run_steps(step: Step, streams: Streams) -> Iterator[tuple[Tensor, int]]:
         yield run(inputs, targets), targets.numel()
 
 
-def train_epoch(model: LanguageModel, streams: Streams, training: Training, learning_rate: float, label: str) -> float:
-    """Train for one epoch and return the mean loss over its tokens, in nats.
+def train_epoch(
+    model: LanguageModel,
+    streams: Streams,
+    training: Training,
+    learning_rate: float,
+    label: str,
+    observer: Observer | None = None,
+) -> float:
+    """Train for one epoch and return the mean loss over its tokens, in nats; ``observer`` sees each step.
 
     Raises:
         UserError: the loss is not finite.
     """
     model.train()
     progress = Progress(label, streams.tokens)
-    step = Step(model, training, learning_rate, streams.batch)
+    step = Step(model, training, learning_rate, streams.batch, observer)
     for _, tokens in run_steps(step, streams):
         progress.advance(tokens)
         if progress.due():
