@@ -14,6 +14,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/probing.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/explorer.smk"
 
 
 rule all:

@@ -26,8 +26,8 @@ COMMANDS = {
     "probe": ("natural_sparsity.probing.probe", "measure the sparsity of activations and gradients at a checkpoint"),
     "correlate": ("natural_sparsity.analysis.correlate", "correlate sparsity with word frequency"),
     "claims": ("natural_sparsity.analysis.claims", "judge the paper's statements on one run"),
-    "explorer-data": ("natural_sparsity.explorer.data", "encode the probes of one run for the explorer"),
-    "explorer-page": ("natural_sparsity.explorer.page", "write the page on which to explore every run"),
+    "pack": ("natural_sparsity.explorer.data", "encode the probes of one run for the explorer"),
+    "explore": ("natural_sparsity.explorer.page", "write the page on which to explore every run"),
     "draw": ("natural_sparsity.figures.draw", "draw one figure"),
 }
 

@@ -66,7 +66,7 @@ def explorer(tmp_path_factory, inputs):
     for seed, condition in ((1, "frozen"), (2, "frozen"), (2, "training")):
         output = folder / f"small/lstm/seed{seed}/{condition}"
         write_data(inputs, "--run", f"small/lstm/seed{seed}", "--condition", condition, "--output", str(output))
-        data.append(str(output / "data.json"))
-    words = f"small={inputs['--words'][0]}"
-    cli.main(["explorer-page", "--data", *data, "--words", words, "--output", str(folder / "index.html")])
+        data.append(str(output))
+    words = ["--corpora", "small", "--words", *inputs["--words"]]
+    cli.main(["explore", "--data", *data, *words, "--output", str(folder / "index.html")])
     return folder

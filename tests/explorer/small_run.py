@@ -12,4 +12,4 @@ NEVER, UNDEFINED = WORDS.index("word20"), WORDS.index("word30")
 
 def write_data(inputs: dict[str, list[str]], *more: str) -> None:
     """Run the command on ``inputs`` and further arguments."""
-    cli.main(["explorer-data", *(part for name, values in inputs.items() for part in (name, *values)), *more])
+    cli.main(["pack", *(part for name, values in inputs.items() for part in (name, *values)), *more])

@@ -265,7 +265,7 @@ def test_colours_can_be_hidden_and_rare_words_left_out(page, words, probes):
     kept = (words["pos_class"][ids] != "open").to_numpy()
     assert_scatter_shows(page, (x[kept], y[kept]))
     page.locator("#least").select_option("10000")
-    kept &= x >= 10000
+    kept = kept & (x >= 10000)
     assert 0 < kept.sum() < len(x)
     assert_scatter_shows(page, (x[kept], y[kept]))
     assert f"over the {kept.sum()} words" in page.locator("#summary").inner_text()

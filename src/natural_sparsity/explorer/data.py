@@ -116,8 +116,8 @@ def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary
     counts = np.zeros(values.shape, np.uint32)
     for e, path in enumerate(probes.values()):
         frame = files.read_parquet(path, ["id", "role", "tensor", "count", "zeros", measure + MEAN])
-        role = pd.Index(ROLES).get_indexer(frame["role"])
-        tensor = pd.Index(tensors).get_indexer(frame["tensor"])
+        role = pd.Index(ROLES).get_indexer(pd.Index(frame["role"]))
+        tensor = pd.Index(tensors).get_indexer(pd.Index(frame["tensor"]))
         word = frame["id"].to_numpy()
         if (role < 0).any() or ((word < 0) | (word >= vocabulary)).any():
             raise UserError(

@@ -4,6 +4,7 @@
 
 const explorer = (() => {
   const manifest = JSON.parse(document.getElementById("manifest").textContent);
+  const encoded = (path) => path.split("/").map(encodeURIComponent).join("/");
   const $ = (id) => document.getElementById(id);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -62,7 +63,7 @@ const explorer = (() => {
   }
 
   async function wordsOf(corpus) {
-    if (!corpora.has(corpus)) await load(`words/${encodeURIComponent(corpus)}.js`);
+    if (!corpora.has(corpus)) await load(`words/${encoded(corpus)}.js`);
     return corpora.get(corpus);
   }
 
@@ -70,7 +71,7 @@ const explorer = (() => {
     const name = `${state.measure}.${state.role}.${tensor}`;
     const key = `${entry.run}/${entry.condition}/${name}`;
     if (!cache.has(key)) {
-      cache.set(key, load(`${entry.folder}/${name}.js`).then(() => {
+      cache.set(key, load(encoded(`${entry.folder}/${name}.js`)).then(() => {
         const packed = waiting.get(key);
         waiting.delete(key);
         return decode(packed, entry.epochs.length, entry.words);

@@ -20,23 +20,28 @@ SUPERSCRIPTS = str.maketrans("0123456789e", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵉ")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data.json of each run and condition")
-    parser.add_argument("--words", nargs="+", required=True, metavar="CORPUS=PARQUET", help="each corpus's words")
-    parser.add_argument("--output", type=Path, required=True, help="out: index.html; the data lie in folders beside it")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="the folders that 'pack' wrote")
+    parser.add_argument("--corpora", nargs="+", required=True, help="the corpora's names")
+    parser.add_argument("--words", type=Path, nargs="+", required=True, help="Parquet, a file a corpus, in that order")
+    parser.add_argument("--output", type=Path, required=True, help="out: index.html, above the folders; more beside it")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the page, its scripts and each corpus's words."""
     folder = args.output.parent
-    keys = ["run", "condition", "measures", "tensors", "words", "epochs"]
-    data = [files.read_json(path, keys) | {"folder": path.parent.relative_to(folder).as_posix()} for path in args.data]
-    words = dict(pair.split("=", 1) for pair in args.words)
-    for entry in data:
-        if entry["run"].split("/")[0] not in words:
-            raise UserError(f"--words: none for the corpus of {entry['run']}; give CORPUS=PARQUET")
-    for corpus, path in words.items():
+    if len(args.corpora) != len(args.words):
+        raise UserError(f"{len(args.corpora)} --corpora, {len(args.words)} --words: give one of each for every corpus")
+    data = []
+    for path in args.data:
+        entry = files.read_json(path / "data.json", ["run", "condition", "measures", "tensors", "words", "epochs"])
+        if not path.is_relative_to(folder):
+            raise UserError(f"{path}: does not lie below {folder}; pack into a folder there")
+        if entry["run"].split("/")[0] not in args.corpora:
+            raise UserError(f"{path}: of {entry['run']}, whose corpus is not among --corpora; add it and its --words")
+        data.append(entry | {"folder": path.relative_to(folder).as_posix()})
+    for corpus, path in zip(args.corpora, args.words, strict=True):
         with files.atomic(folder / "words" / f"{corpus}.js") as temporary:
-            temporary.write_text(words_script(corpus, Path(path)), encoding="utf-8")
+            temporary.write_text(words_script(corpus, path), encoding="utf-8")
     package = resources("natural_sparsity.explorer")
     for name in ASSETS:
         with files.atomic(folder / name) as temporary:
