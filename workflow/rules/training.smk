@@ -45,8 +45,9 @@ for rule_name, run, group in jobs("train_epoch"):
         threads: 1
         resources:
             gpu=GPUS,
-            device=config["device"],
-            runtime=12 * 60,
+            device=device,
+            mem_mb=memory(3000, 4),
+            runtime=minutes(12 * 60),
         params:
             code=code_digest("natural_sparsity.training.train"),
             training=block("models", "training"),
