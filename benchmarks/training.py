@@ -54,8 +54,8 @@ class Windows:
     def __init__(self, windows):
         self.list = windows
 
-    def windows(self, device):
-        return iter(self.list)
+    def windows(self, device, first):
+        return iter(self.list[first:])
 
 
 def our_steps(model, windows, learning_rate=20.0):

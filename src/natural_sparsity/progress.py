@@ -9,12 +9,17 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress:
-    """Counts tokens; shows tokens/s and the time left, with the mean loss (nats per token) when given one."""
+    """Counts tokens; shows tokens/s and the time left, with the mean loss (nats per token) when given one.
 
-    def __init__(self, label: str, total: int):
-        self.label, self.total, self.done = label, total, 0
+    ``done`` of them were done by a former process.
+    """
+
+    def __init__(self, label: str, total: int, done: int = 0):
+        self.label, self.total, self.done, self.before = label, total, done, done
         self.start = self.last = time.monotonic()
-        self.bar = tqdm(total=total, desc=label, unit="tok", unit_scale=True) if sys.stderr.isatty() else None
+        self.bar = (
+            tqdm(total=total, initial=done, desc=label, unit="tok", unit_scale=True) if sys.stderr.isatty() else None
+        )
 
     def due(self) -> bool:
         """Whether it is time to show something: computing a loss to show may cost a device synchronisation."""
@@ -32,7 +37,7 @@ class Progress:
         if self.bar:
             self.bar.set_postfix(loss=f"{loss:.3f}")
             return
-        rate = self.done / max(self.last - self.start, 1e-9)
+        rate = (self.done - self.before) / max(self.last - self.start, 1e-9)
         left = (self.total - self.done) / max(rate, 1e-9)
         share = self.done / self.total
         print(f"{self.label}: {share:4.0%}  loss {loss:.4f}  {rate:,.0f} tokens/s  {left:,.0f} s left", file=sys.stderr)

@@ -137,8 +137,8 @@ def test_a_loss_that_is_not_finite_is_named_with_its_first_step(streams):
     first, word = next(
         (k, word) for k in range(3, len(inputs)) for word in sorted(inputs[k]) if word not in set().union(*inputs[:k])
     )
-    model = new_step().model
+    step = new_step()
     with torch.no_grad():
-        model.embedding.weight[word] = torch.nan
+        step.model.embedding.weight[word] = torch.nan
     with pytest.raises(UserError, match=rf"^epoch 3, step {first + 1}: the loss is not finite at learning rate 2; "):
-        train.train_epoch(model, streams, Training(), 2.0, "epoch 3")
+        train.train_epoch(step, streams, "epoch 3")

@@ -104,6 +104,7 @@ def arguments(tmp_path, **changes):
         "dev": tmp_path / "dev.npy",
         "device": "cpu",
         "threads": 1,
+        "save_interval_s": 600,
     }
     return argparse.Namespace(**{**values, **changes})
 

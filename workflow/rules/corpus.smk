@@ -9,8 +9,7 @@ rule obtain:
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
-        runtime=minutes(24 * 60),
-        mem_mb=memory(1000),
+        runtime=24 * 60,
     params:
         url=block("corpora", "source", "url"),
         checksum=block("corpora", "source", "checksum"),
@@ -30,8 +29,7 @@ rule documents:
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
-        runtime=minutes(12 * 60),
-        mem_mb=memory(1000),
+        runtime=12 * 60,
     params:
         code=code_digest("natural_sparsity.corpus.documents"),
         paths=source,
@@ -59,8 +57,7 @@ rule sentences:
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
-        runtime=minutes(2 * 60),
-        mem_mb=memory(1500),
+        runtime=8 * 60,
     params:
         code=code_digest("natural_sparsity.corpus.sentences"),
     shell:
@@ -81,9 +78,6 @@ rule index:
         f"{CORPUS}/benchmarks/index/{{shard}}.tsv"
     conda:
         "../../envs/natural-sparsity.yaml"
-    resources:
-        runtime=minutes(60),
-        mem_mb=memory(2000),
     params:
         code=code_digest("natural_sparsity.corpus.index"),
     shell:
@@ -106,9 +100,6 @@ rule filter:
         f"{CORPUS}/benchmarks/filter.tsv"
     conda:
         "../../envs/natural-sparsity.yaml"
-    resources:
-        runtime=minutes(60),
-        mem_mb=memory(4000),
     params:
         code=code_digest("natural_sparsity.corpus.filter"),
         min_count=block("corpora", "min_count"),
@@ -129,9 +120,6 @@ rule split:
         f"{CORPUS}/logs/split.log",
     conda:
         "../../envs/natural-sparsity.yaml"
-    resources:
-        runtime=minutes(60),
-        mem_mb=memory(4000),
     params:
         code=code_digest("natural_sparsity.corpus.split"),
         kept=in_folder("kept", ".npy"),
@@ -158,9 +146,6 @@ rule vocabulary:
         f"{CORPUS}/logs/vocabulary.log",
     conda:
         "../../envs/natural-sparsity.yaml"
-    resources:
-        runtime=minutes(60),
-        mem_mb=memory(4000),
     params:
         code=code_digest("natural_sparsity.corpus.vocabulary"),
         min_count=block("corpora", "min_count"),
@@ -192,9 +177,6 @@ rule encode:
         f"{CORPUS}/benchmarks/encode.tsv"
     conda:
         "../../envs/natural-sparsity.yaml"
-    resources:
-        runtime=minutes(60),
-        mem_mb=memory(4000),
     params:
         code=code_digest("natural_sparsity.corpus.encode"),
         rows=in_folder("rows", ".npy"),

@@ -20,9 +20,8 @@ for rule_name, run, group in jobs("probe"):
         threads: 1
         resources:
             gpu=GPUS,
-            device=device,
-            mem_mb=memory(3000, 4),
-            runtime=minutes(8 * 60),
+            device=config["device"],
+            runtime=4 * 60,
         params:
             code=code_digest("natural_sparsity.probing.probe"),
             probe=probe_block,

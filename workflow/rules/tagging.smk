@@ -15,8 +15,7 @@ rule tag:
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
-        runtime=minutes(2 * 60),
-        mem_mb=memory(1500),
+        runtime=12 * 60,
     params:
         code=code_digest("natural_sparsity.tagging.tag"),
         model=block("corpora", "tagging", "model"),

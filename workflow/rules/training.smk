@@ -45,13 +45,14 @@ for rule_name, run, group in jobs("train_epoch"):
         threads: 1
         resources:
             gpu=GPUS,
-            device=device,
-            mem_mb=memory(3000, 4),
-            runtime=minutes(12 * 60),
+            device=config["device"],
+            save_interval_s=config["save_interval_s"],
+            runtime=12 * 60,
         params:
             code=code_digest("natural_sparsity.training.train"),
             training=block("models", "training"),
         shell:
             "natural-sparsity train --train {input.train} --dev {input.dev} --from-parameters {input.parameters}"
             " --from-state {input.state} --training {params.training:q} --device {resources.device} --threads {threads}"
+            " --save-interval-s {resources.save_interval_s}"
             " --parameters {output.parameters} --state {output.state} 2> {log}"

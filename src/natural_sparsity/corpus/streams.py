@@ -29,14 +29,14 @@ class Streams:
     def __len__(self) -> int:
         return -(-(self.length - 1) // self.window)
 
-    def windows(self, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and targets, each (steps, batch) int64; the last window may be shorter.
+    def windows(self, device: torch.device, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs and targets, each (steps, batch) int64, from window ``first`` on; the last may be shorter.
 
         Raises:
             UserError: a word id is not in the vocabulary.
         """
         read = self.reader(device)
-        for start in range(0, self.length - 1, self.window):
+        for start in range(first * self.window, self.length - 1, self.window):
             window = read(start, min(start + self.window, self.length - 1) + 1)
             yield window[:-1], window[1:]
 

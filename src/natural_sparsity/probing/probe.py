@@ -21,7 +21,7 @@ from natural_sparsity.probing.settings import Probe, check_conditions
 from natural_sparsity.progress import Progress
 from natural_sparsity.settings import json_object, read_block
 from natural_sparsity.training.settings import Training
-from natural_sparsity.training.step import Observation, Observer
+from natural_sparsity.training.step import Observation, Observer, Step
 from natural_sparsity.training.train import Checkpoint, train_epoch
 
 
@@ -154,9 +154,8 @@ def gather_in_training(
     streams = Streams(tokens, training.batch, training.window, past["vocabulary"])
     gathering = Gathering(model, choose(settings.measures, settings))
     seed_everything(past["seed"], state["epoch"])
-    train_epoch(
-        model, streams, training, past["learning_rate_out"], f"training of epoch {state['epoch']}", observer=gathering
-    )
+    step = Step(model, training, past["learning_rate_out"], streams.batch, gathering)
+    train_epoch(step, streams, f"training of epoch {state['epoch']}")
     if checkpoint.digest(model) != state["sha256"]:
         where = f"{state['device']}, {state['threads']} threads, torch {state['versions']['torch']}"
         raise UserError(

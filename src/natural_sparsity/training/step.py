@@ -69,6 +69,12 @@ class Step:
         self.total = torch.zeros((), dtype=torch.float64, device=device)
         self.finite = torch.zeros((), dtype=torch.int64, device=device)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All that changes from one step to the next, by name, in its own memory."""
+        parameters = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        parts = {f"state.{i}.{j}": part for i, layer in enumerate(self.state) for j, part in enumerate(layer)}
+        return {**parameters, **parts, "total": self.total, "finite": self.finite}
+
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Train on one window; see the class."""
         words, embedding, places = self.used_embedding(inputs)

@@ -2,8 +2,8 @@
 
 import argparse
 import math
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,9 +16,11 @@ from natural_sparsity.model.device import seed_everything, select_device
 from natural_sparsity.model.language_model import LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.progress import Progress
+from natural_sparsity.provenance import code_digest
 from natural_sparsity.settings import json_object, read_block
+from natural_sparsity.training.saves import Interruption, Saves
 from natural_sparsity.training.settings import Training
-from natural_sparsity.training.step import Observer, Replayed, Step
+from natural_sparsity.training.step import Replayed, Step
 
 Checkpoint = tuple[Path, Path]  # parameters and state
 
@@ -32,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--training", type=json_object, required=True, help="JSON, the configuration's block")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument(
+        "--save-interval-s",
+        type=float,
+        default=600,
+        help="seconds between saves inside an epoch, of which a rerun goes on",
+    )
     parser.add_argument("--parameters", type=Path, nargs="+", required=True, help="out: safetensors, one an epoch")
     parser.add_argument("--state", type=Path, nargs="+", required=True, help="out: JSON, one an epoch")
 
@@ -45,34 +53,33 @@ def train_steps(
         yield loss.clone(), tokens
 
 
-def run_steps(step: Step, streams: Streams) -> Iterator[tuple[Tensor, int]]:
-    """Run ``step`` over the windows, captured where there is CUDA; yield as :func:`train_steps` does, in one memory."""
+def run_steps(step: Step, streams: Streams, first: int = 0) -> Iterator[tuple[Tensor, int]]:
+    """Run ``step`` over the windows from ``first`` on, captured where there is CUDA.
+
+    Yields as :func:`train_steps` does, but each loss overwrites the one before.
+    """
     device = step.total.device
     run = Replayed(step) if device.type == "cuda" else step
-    for inputs, targets in streams.windows(device):
+    for inputs, targets in streams.windows(device, first):
         yield run(inputs, targets), targets.numel()
 
 
-def train_epoch(
-    model: LanguageModel,
-    streams: Streams,
-    training: Training,
-    learning_rate: float,
-    label: str,
-    observer: Observer | None = None,
-) -> float:
-    """Train for one epoch and return the mean loss over its tokens, in nats; ``observer`` sees each step.
+def train_epoch(step: Step, streams: Streams, label: str, saves: Saves | None = None) -> float:
+    """Train for one epoch, or the rest of one that was interrupted; the mean loss over all its tokens, in nats.
 
     Raises:
         UserError: the loss is not finite.
+        SystemExit: a signal came; the epoch can be resumed.
     """
-    model.train()
-    progress = Progress(label, streams.tokens)
-    step = Step(model, training, learning_rate, streams.batch, observer)
-    for _, tokens in run_steps(step, streams):
+    step.model.train()
+    first = saves.resume() if saves else 0
+    progress = Progress(label, streams.tokens, min(first * streams.window * streams.batch, streams.tokens))
+    for number, (_, tokens) in enumerate(run_steps(step, streams, first), first + 1):
         progress.advance(tokens)
         if progress.due():
             progress.show(finite_total(step, label) / progress.done)
+        if saves:
+            saves.after(number)
     progress.close()
     return finite_total(step, label) / streams.tokens
 
@@ -91,8 +98,8 @@ def finite_total(step: Step, label: str) -> float:
 
 
 @torch.no_grad()
-def evaluate(model: LanguageModel, streams: Streams) -> float:
-    """The mean loss over the streams' tokens, in nats, without dropout."""
+def evaluate(model: LanguageModel, streams: Streams, between: Callable[[], None] = lambda: None) -> float:
+    """The mean loss over the streams' tokens, in nats, without dropout; ``between`` is called after each window."""
     model.eval()
     output = OutputLayer(model.output)
     state = model.zero_state(streams.batch)
@@ -100,6 +107,7 @@ def evaluate(model: LanguageModel, streams: Streams) -> float:
     for inputs, targets in streams.windows(model.output.weight.device):
         _, features, state = model(inputs, state)
         total += output.losses(features.flatten(0, 1), targets.flatten()).double().sum()
+        between()
     return float(total) / streams.tokens
 
 
@@ -116,29 +124,49 @@ def run(args: argparse.Namespace) -> None:
     device = select_device(args.device, args.threads)
     torch.set_float32_matmul_precision(training.matmul_precision)
     before = (args.from_parameters, args.from_state)
-    for after in zip(args.parameters, args.state, strict=True):
-        run_epoch(args.train, args.dev, training, device, before, after)
-        before = after
+    with Interruption() as interruption:
+        for after in zip(args.parameters, args.state, strict=True):
+            run_epoch(args, training, device, before, after, interruption)
+            before = after
 
 
 def run_epoch(
-    train_path: Path, dev_path: Path, training: Training, device: torch.device, before: Checkpoint, after: Checkpoint
+    args: argparse.Namespace,
+    training: Training,
+    device: torch.device,
+    before: Checkpoint,
+    after: Checkpoint,
+    interruption: Interruption,
 ) -> None:
     """Train one epoch from the files of one checkpoint and write those of the next.
 
     Raises:
         UserError: a file cannot be used, or the loss is not finite; then the next checkpoint is not written.
+        SystemExit: a signal came; the epoch can be resumed.
     """
-    start = time.monotonic()
     model, state = checkpoint.load(*before, device)
     epoch, learning_rate, best = state["epoch"] + 1, state["learning_rate_out"], state["best_dev_loss"]
-    train = Streams(train_path, training.batch, training.window, state["vocabulary"])
-    dev = Streams(dev_path, training.evaluation_batch, training.window, state["vocabulary"])
+    train = Streams(args.train, training.batch, training.window, state["vocabulary"])
+    dev = Streams(args.dev, training.evaluation_batch, training.window, state["vocabulary"])
     seed_everything(state["seed"], epoch)
-    train_loss = train_epoch(model, train, training, learning_rate, f"epoch {epoch}")
-    dev_loss = evaluate(model, dev)
+    label, step = f"epoch {epoch}", Step(model, training, learning_rate, training.batch)
+    origin = {
+        "epoch": epoch,
+        "seed": state["seed"],
+        "learning_rate": learning_rate,
+        "parameters": state["sha256"],
+        "tokens": checkpoint.sha256_of(args.train),
+        "training": asdict(training),
+        "device": device.type,
+        "torch": torch.__version__,
+        "code": code_digest(__name__),
+    }
+    path = after[0].with_suffix(".partial.safetensors")
+    saves = Saves(path, label, origin, step.tensors(), len(train), args.save_interval_s, interruption)
+    train_loss = train_epoch(step, train, label, saves)
+    dev_loss = evaluate(model, dev, lambda: saves.after(len(train)))
     if not math.isfinite(dev_loss):
-        raise UserError(f"epoch {epoch}: the dev loss is not finite at learning rate {learning_rate:g}; lower it")
+        raise UserError(f"{label}: the dev loss is not finite at learning rate {learning_rate:g}; lower it")
     next_state = {
         "epoch": epoch,
         "seed": state["seed"],
@@ -151,6 +179,7 @@ def run_epoch(
         "tokens": state["tokens"] + train.tokens,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "wall_time_s": round(time.monotonic() - start, 3),
+        "wall_time_s": round(saves.seconds(), 3),
     }
     checkpoint.save(model, *after, next_state)
+    saves.remove()

@@ -1,0 +1,70 @@
+"""SIGTERM to training under Snakemake: it is tried again, and goes on where it was."""
+
+import argparse
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+from conftest import Workflow
+
+from natural_sparsity.training import train
+
+RUN = Path("results/tiny/small/seed1")
+SETTINGS = {"batch": 1, "window": 2, "learning_rate": 0.5}
+
+
+def training_process(folder):
+    """The process that trains in ``folder``, if there is one."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if b"train" in words and b"python" in words[0] and (process / "cwd").resolve() == folder.resolve():
+                return int(process.name)
+        except OSError:
+            continue  # it has ended, or is another user's
+    return None
+
+
+def test_snakemake_tries_again_and_the_epoch_goes_on(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder)
+    workflow = Workflow(folder)
+    changes = {"models": {"small": {"training": SETTINGS}}, "save_interval_s": 1}
+    target, partial = RUN / "epoch1/state.json", folder / RUN / "epoch1/parameters.partial.safetensors"
+    ended = []
+
+    def run():
+        ended.append(workflow.snakemake(str(target), "--retries", "1", changes=changes))
+
+    snakemake = threading.Thread(target=run)
+    snakemake.start()
+    deadline = time.monotonic() + 300
+    while not partial.exists():
+        assert snakemake.is_alive() and time.monotonic() < deadline, "the epoch was over before a save; lengthen it"
+        time.sleep(0.01)
+    os.kill(training_process(folder), signal.SIGTERM)
+    snakemake.join()
+    assert ended[0].returncode == 0, ended[0].stderr
+    assert "Trying to restart job" in ended[0].stderr
+    assert "epoch 1: goes on after step " in (folder / RUN / "logs/train/epoch1.log").read_text()
+    assert not partial.exists()
+    corpus, init = folder / "results/tiny/corpus/tokens", folder / RUN / "init"
+    train.run(
+        argparse.Namespace(
+            train=corpus / "train.npy",
+            dev=corpus / "dev.npy",
+            from_parameters=init / "parameters.safetensors",
+            from_state=init / "state.json",
+            training=SETTINGS,
+            device="cpu",
+            threads=1,
+            save_interval_s=600,
+            parameters=[tmp_path / "parameters.safetensors"],
+            state=[tmp_path / "state.json"],
+        )
+    )
+    undisturbed = (tmp_path / "parameters.safetensors").read_bytes()
+    assert (folder / RUN / "epoch1/parameters.safetensors").read_bytes() == undisturbed
