@@ -26,6 +26,7 @@ class Workflow:
         configfile: Path = TINY,
         root: Path = ROOT,
         environment: dict[str, str] | None = None,
+        called_in: Path | None = None,
     ):
         """Run snakemake; ``changes`` go over the configuration. Returns the finished process, output as text."""
         configfiles = [str(configfile)]
@@ -35,7 +36,9 @@ class Workflow:
         command = [str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(root / "Snakefile")]
         command += [*arguments, "--directory", str(self.folder), "--cores", "2", "--configfile", *configfiles]
         variables = {**os.environ, **(environment or {})}
-        return subprocess.run(command, capture_output=True, text=True, cwd=root, check=False, env=variables)
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=called_in or root, check=False, env=variables
+        )
 
     def run(self, *targets: str, changes: dict | None = None):
         """Run to the end; fails with snakemake's output if a job does."""

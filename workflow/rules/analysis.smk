@@ -14,6 +14,9 @@ rule correlate:
         f"{RUN}/benchmarks/correlate/{{probe}}.tsv"
     conda:
         "../../envs/natural-sparsity.yaml"
+    resources:
+        runtime=minutes(2 * 60),
+        mem_mb=memory(2000),
     params:
         code=code_digest("natural_sparsity.analysis.correlate"),
         statistics=json.dumps(config["statistics"]),

@@ -1,3 +1,4 @@
+import argparse
 import json
 import os
 import re
@@ -15,13 +16,30 @@ try:
 except UserError as error:
     sys.exit(f"configuration: {error}")
 
+
+def refuse_missing_profile(arguments):
+    """Snakemake passes over a --workflow-profile that is not there, and would run everything on this machine."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--workflow-profile", default="none")
+    name = parser.parse_known_args(arguments)[0].workflow_profile
+    # With --directory, Snakemake has left the folder that it was called in, which the shell remembers.
+    called_in = [Path(workflow.workdir_init), Path(os.getenv("PWD", "."))]
+    folders = [*called_in, *(folder / "profiles" for folder in (*called_in, Path(workflow.basedir)))]
+    if name != "none" and not any((folder / name).exists() for folder in folders):
+        there = ", ".join(f"profiles/{path.name}" for path in sorted(folders[-1].iterdir()))
+        sys.exit(f"--workflow-profile: there is no {name}, so the jobs would not go where you mean; {there} are there")
+
+
+refuse_missing_profile(sys.argv[1:])
+
 # Jobs find the package's command wherever snakemake was called from; an activated conda environment goes before it.
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]),
     NATURAL_SPARSITY_ROOT=str(workflow.basedir),
 )
 
-# A job takes a GPU of those that the profile grants if it will compute on one.
+# A job takes a GPU of those that the profile grants if it will compute on one. This looks at the machine that
+# Snakemake runs on; for others, a profile says so with set-resources.
 GPUS = int(
     config["device"].startswith("cuda") or (config["device"] == "auto" and shutil.which("nvidia-smi") is not None)
 )
@@ -153,6 +171,33 @@ def jobs(kind):
             last = min(first + size - 1, run["epochs"])
             names = re.sub(r"\W", "_", f"{run['corpus']}_{run['model']}")
             yield f"{kind}_{names}_{first}_to_{last}", path, list(map(str, range(first, last + 1)))
+
+
+def memory(mb, per_input=0):
+    """A resource: megabytes, as measured (docs/performance.md), with the inputs' size; a job that failed gets more."""
+    return lambda wildcards, input, attempt: attempt * int(mb + (per_input * input.size_mb if per_input else 0))
+
+
+def minutes(n):
+    """A resource: the time that a job may take; one that failed gets more."""
+    return lambda wildcards, attempt: attempt * n
+
+
+# What a profile or the command line sets for train_epoch and probe is for all of their jobs, whatever epochs they take.
+for settings in (workflow.resource_settings.overwrite_resources, workflow.resource_settings.overwrite_threads):
+    for kind in config["epochs_per_job"]:
+        if kind in settings:
+            settings.update({name: settings[kind] for name, _, _ in jobs(kind)})
+
+
+def device(wildcards):
+    """A resource: where a job computes. On a cluster it must be said: nothing is known here of its nodes."""
+    if config["device"] == "auto" and (workflow.remote_exec or workflow.non_local_exec):
+        raise WorkflowError(
+            "device: auto is for the machine that Snakemake runs on; for jobs on others say cuda or cpu,"
+            " as profiles/slurm/config.yaml does under set-resources"
+        )
+    return config["device"]
 
 
 def checkpoint_before(pattern, epoch):

@@ -9,7 +9,8 @@ rule obtain:
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
-        runtime=24 * 60,
+        runtime=minutes(24 * 60),
+        mem_mb=memory(1000),
     params:
         url=block("corpora", "source", "url"),
         checksum=block("corpora", "source", "checksum"),
@@ -29,7 +30,8 @@ rule documents:
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
-        runtime=12 * 60,
+        runtime=minutes(12 * 60),
+        mem_mb=memory(1000),
     params:
         code=code_digest("natural_sparsity.corpus.documents"),
         paths=source,
@@ -57,7 +59,8 @@ rule sentences:
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
-        runtime=8 * 60,
+        runtime=minutes(2 * 60),
+        mem_mb=memory(1500),
     params:
         code=code_digest("natural_sparsity.corpus.sentences"),
     shell:
@@ -78,6 +81,9 @@ rule index:
         f"{CORPUS}/benchmarks/index/{{shard}}.tsv"
     conda:
         "../../envs/natural-sparsity.yaml"
+    resources:
+        runtime=minutes(60),
+        mem_mb=memory(2000),
     params:
         code=code_digest("natural_sparsity.corpus.index"),
     shell:
@@ -100,6 +106,9 @@ rule filter:
         f"{CORPUS}/benchmarks/filter.tsv"
     conda:
         "../../envs/natural-sparsity.yaml"
+    resources:
+        runtime=minutes(60),
+        mem_mb=memory(4000),
     params:
         code=code_digest("natural_sparsity.corpus.filter"),
         min_count=block("corpora", "min_count"),
@@ -120,6 +129,9 @@ rule split:
         f"{CORPUS}/logs/split.log",
     conda:
         "../../envs/natural-sparsity.yaml"
+    resources:
+        runtime=minutes(60),
+        mem_mb=memory(4000),
     params:
         code=code_digest("natural_sparsity.corpus.split"),
         kept=in_folder("kept", ".npy"),
@@ -146,6 +158,9 @@ rule vocabulary:
         f"{CORPUS}/logs/vocabulary.log",
     conda:
         "../../envs/natural-sparsity.yaml"
+    resources:
+        runtime=minutes(60),
+        mem_mb=memory(4000),
     params:
         code=code_digest("natural_sparsity.corpus.vocabulary"),
         min_count=block("corpora", "min_count"),
@@ -177,6 +192,9 @@ rule encode:
         f"{CORPUS}/benchmarks/encode.tsv"
     conda:
         "../../envs/natural-sparsity.yaml"
+    resources:
+        runtime=minutes(60),
+        mem_mb=memory(4000),
     params:
         code=code_digest("natural_sparsity.corpus.encode"),
         rows=in_folder("rows", ".npy"),

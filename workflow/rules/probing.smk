@@ -20,8 +20,9 @@ for rule_name, run, group in jobs("probe"):
         threads: 1
         resources:
             gpu=GPUS,
-            device=config["device"],
-            runtime=4 * 60,
+            device=device,
+            mem_mb=memory(3000, 4),
+            runtime=minutes(8 * 60),
         params:
             code=code_digest("natural_sparsity.probing.probe"),
             probe=probe_block,

@@ -15,7 +15,8 @@ rule tag:
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
-        runtime=12 * 60,
+        runtime=minutes(2 * 60),
+        mem_mb=memory(1500),
     params:
         code=code_digest("natural_sparsity.tagging.tag"),
         model=block("corpora", "tagging", "model"),

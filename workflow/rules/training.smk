@@ -45,9 +45,10 @@ for rule_name, run, group in jobs("train_epoch"):
         threads: 1
         resources:
             gpu=GPUS,
-            device=config["device"],
+            device=device,
             save_interval_s=config["save_interval_s"],
-            runtime=12 * 60,
+            mem_mb=memory(3000, 4),
+            runtime=minutes(12 * 60),
         params:
             code=code_digest("natural_sparsity.training.train"),
             training=block("models", "training"),
