@@ -54,6 +54,7 @@ def test_defaults_are_the_papers(tmp_path):
     assert filled["runs"][0]["probes"] == ["frozen"]
     assert filled["epochs_per_job"] == {"train_epoch": 1, "probe": 1}
     assert filled["probes"]["frozen"] == {
+        "weights": "frozen",
         "measures": ["chi"],
         "epsilon": 0.1,
         "split": "train",
@@ -63,6 +64,18 @@ def test_defaults_are_the_papers(tmp_path):
         "matmul_precision": "highest",
     }
     assert filled["statistics"] == {"resamples": 1000, "level": 0.95, "seed": 1}
+
+
+def test_a_probe_during_training_has_no_settings_that_the_training_decides(tmp_path):
+    (tmp_path / "text").mkdir()
+    config = {
+        "corpora": {"mine": {"source": {"path": str(tmp_path / "text")}}},
+        "models": {"lstm": {}},
+        "probes": {"during": {"weights": "training", "dropout": True, "measures": ["gini"]}},
+        "runs": [{"corpus": "mine", "model": "lstm"}],
+    }
+    expected = {"weights": "training", "measures": ["gini"], "epsilon": 0.1, "split": "train"}
+    assert validate(config, SCHEMA)["probes"]["during"] == expected
 
 
 CASES = {
@@ -92,6 +105,12 @@ CASES = {
         r"^probes\.frozen\.measures: 'hoyre' is not among chi, hoyer, gini, kurtosis, l0$"
     ),
     "probes.frozen.measures=[gini, gini]": r"^probes\.frozen\.measures: \['gini', 'gini'\] has non-unique elements$",
+    "probes.during={weights: training, split: dev}": (
+        r"^probes\.during\.split: dev contradicts weights: training, where it is the training's; leave it out$"
+    ),
+    "probes.during={weights: training, dropout: false}": r"^probes\.during\.dropout: false contradicts weights: tr",
+    "probes.during={weights: training, batch: 40}": r"^probes\.during\.batch: 40 contradicts weights: training",
+    "probes.frozen.weights=training": r"^probes\.frozen\.dropout: false contradicts weights: training",
     "probes.frozen.epsilon=1": r"^probes\.frozen\.epsilon: 1 is greater than or equal to the maximum of 1$",
     "epochs_per_job.probe=0": r"^epochs_per_job\.probe: 0 is less than the minimum of 1$",
     "corpora.sample.shards=2.0": r"^corpora\.sample\.shards: 2\.0 is not of type 'integer'$",

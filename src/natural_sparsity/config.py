@@ -14,6 +14,7 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from natural_sparsity.errors import UserError
 from natural_sparsity.probing.measures import MEASURES
+from natural_sparsity.probing.settings import OF_TRAINING, check_conditions
 from natural_sparsity.tagging.tag import find_model
 
 Config = dict[str, Any]
@@ -38,9 +39,10 @@ def validate(config: Config, schema_path: Path) -> Config:
     error = best_match(Validator(schema).iter_errors(config))
     if error is not None:
         raise UserError(explain(error))
+    given = config.get("probes", {})
     config = with_defaults(schema, config, schema["$defs"])
     check_runs(config)
-    check_probes(config["probes"])
+    check_probes(given, config["probes"])
     check_styles(config["figures"])
     for name in {run["corpus"] for run in config["runs"]}:
         check_corpus(f"corpora.{name}", config["corpora"][name])
@@ -109,8 +111,13 @@ def check_runs(config: Config) -> None:
             raise UserError(f"runs.{i}: {run['corpus']}/{run['model']} is already runs.{other}; list its seeds there")
 
 
-def check_probes(probes: Config) -> None:
-    """The measures are known."""
+def check_probes(given: Config, probes: Config) -> None:
+    """The measures are known, what is ``given`` fits together; ``probes`` keep only what their weights leave open."""
+    for name, probe in given.items():
+        check_conditions(f"probes.{name}", probe)
+        if probes[name]["weights"] == "training":
+            probes[name] = {key: value for key, value in probes[name].items() if key not in OF_TRAINING}
+            probes[name]["split"] = OF_TRAINING["split"]
     for name, probe in probes.items():
         for measure in probe["measures"]:
             if measure not in MEASURES:

@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from natural_sparsity.files import read_metadata
+
 RUN = "results/tiny/small/seed1"
 FIGURES = Path("results/tiny/small/frozen/figures/chi")
 STEMS = [FIGURES / name for name in ("fig2", "fig3a", "fig3b", "fig4", "fig5")]
@@ -163,6 +165,26 @@ def test_epochs_that_share_a_job_have_the_same_products(finished, fresh):
         for name in ("parameters.safetensors", "frozen.parquet"):
             path = f"{RUN}/epoch{k}/{name}"
             assert (fresh.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
+
+
+def test_a_probe_gathers_during_training(finished, fresh):
+    """From the checkpoint before; the first epoch's is the untrained one."""
+    shutil.copytree(finished.folder / "results", fresh.folder / "results")
+    shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
+    targets = [f"{RUN}/epoch{k}/during.parquet" for k in (1, 2)]
+    changes = {"probes": {"during": {"weights": "training", "measures": ["chi", "gini"]}}}
+    assert fresh.planned(*targets, changes=changes) == {"probe": 2}
+    fresh.run(*targets, changes=changes)
+    for k in (1, 2):
+        during, frozen = (
+            pd.read_parquet(fresh.folder / RUN / f"epoch{k}" / f"{p}.parquet") for p in ("during", "frozen")
+        )
+        assert during["count"].equals(frozen["count"])
+        assert during["gini_mean"].between(0, 1).all()
+        assert not during["chi_mean"].equals(frozen["chi_mean"])
+        metadata = read_metadata(fresh.folder / RUN / f"epoch{k}/during.parquet")
+        state = json.loads((fresh.folder / RUN / f"epoch{k}/state.json").read_text())
+        assert metadata["loss"] == pytest.approx(state["train_loss"], rel=1e-6)
 
 
 def test_a_corpus_by_url_is_downloaded_and_checked(fresh):

@@ -81,6 +81,18 @@ def probe_block(wildcards):
     return json.dumps({key: value for key, value in of.items() if key != "split"})
 
 
+def moving(wildcards):
+    """Whether the wildcards' probe gathers while the epoch is trained."""
+    return config["probes"][wildcards.probe]["weights"] == "training"
+
+
+def checkpoints_before(pattern, group):
+    """An input function: ``pattern`` for the epoch before each of ``group``, for a probe that trains them again."""
+    return lambda wildcards: [
+        path for epoch in group if moving(wildcards) for path in checkpoint_before(pattern, epoch)(wildcards)
+    ]
+
+
 def shards(wildcards):
     """The names of the corpus's shards."""
     n = config["corpora"][wildcards.corpus]["shards"]

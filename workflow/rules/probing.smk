@@ -9,6 +9,8 @@ for rule_name, run, group in jobs("probe"):
             tokens=lambda wildcards: f"{CORPUS}/tokens/{config['probes'][wildcards.probe]['split']}.npy",
             parameters=[PARAMETERS.replace("{epoch}", epoch) for epoch in group],
             state=[STATE.replace("{epoch}", epoch) for epoch in group],
+            from_parameters=checkpoints_before(PARAMETERS, group),
+            from_state=checkpoints_before(STATE, group),
         output:
             [f"{run}/epoch{epoch}/{{probe}}.parquet" for epoch in group],
         log:
@@ -26,6 +28,9 @@ for rule_name, run, group in jobs("probe"):
         params:
             code=code_digest("natural_sparsity.probing.probe"),
             probe=probe_block,
+            training=lambda wildcards: block("models", "training")(wildcards) if moving(wildcards) else "{}",
         shell:
             "natural-sparsity probe --tokens {input.tokens} --parameters {input.parameters} --state {input.state}"
-            " --condition {wildcards.probe} --probe {params.probe:q} --device {resources.device} --threads {threads} --output {output} 2> {log}"
+            " --from-parameters {input.from_parameters} --from-state {input.from_state} --training {params.training:q}"
+            " --condition {wildcards.probe} --probe {params.probe:q} --device {resources.device} --threads {threads}"
+            " --output {output} 2> {log}"

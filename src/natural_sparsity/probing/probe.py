@@ -39,10 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     of_training = parser.add_argument_group("for weights: training")
     of_training.add_argument(
-        "--from-parameters", type=Path, nargs="+", default=[], help="safetensors of the epoch before each checkpoint"
+        "--from-parameters", type=Path, nargs="*", default=[], help="safetensors of the epoch before each checkpoint"
     )
     of_training.add_argument(
-        "--from-state", type=Path, nargs="+", default=[], help="JSON of the epoch before each checkpoint"
+        "--from-state", type=Path, nargs="*", default=[], help="JSON of the epoch before each checkpoint"
     )
     of_training.add_argument("--training", type=json_object, default={}, help="JSON, the model's training block")
 
@@ -157,7 +157,7 @@ def gather_in_training(
     step = Step(model, training, past["learning_rate_out"], streams.batch, gathering)
     train_epoch(step, streams, f"training of epoch {state['epoch']}")
     if checkpoint.digest(model) != state["sha256"]:
-        where = f"{state['device']}, {state['threads']} threads, torch {state['versions']['torch']}"
+        where = f"{state['device']}, threads: {state['threads']}, torch {state['versions']['torch']}"
         raise UserError(
             f"{at[0]}: its epoch, trained again, gave other parameters; it was trained on {where}: do as then, with the"
             " same tokens and training block"

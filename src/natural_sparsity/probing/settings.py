@@ -26,6 +26,7 @@ class Probe:
     matmul_precision: str = one_of(*MATMUL_PRECISIONS)
 
 
+# What the training decides where the weights are those of training, and the one value that may be given all the same.
 OF_TRAINING = {"split": "train", "dropout": True, "batch": None, "window": None, "matmul_precision": None}
 
 
@@ -37,7 +38,9 @@ def check_conditions(name: str, block: dict[str, Any]) -> None:
     """
     if block.get("weights") != "training":
         return
-    for key in OF_TRAINING.keys() & block.keys():
-        if block[key] != OF_TRAINING[key]:
+    for key, only in OF_TRAINING.items():
+        if key in block and block[key] != only:
             value = str(block[key]).lower()
-            raise UserError(f"{name}.{key}: {value} contradicts weights: training, where it is as in training; drop it")
+            raise UserError(
+                f"{name}.{key}: {value} contradicts weights: training, where it is the training's; leave it out"
+            )
