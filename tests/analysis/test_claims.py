@@ -194,7 +194,14 @@ def products(tmp_path):
     for frame, name in zip(tables(REFUTED["target words: strongly ∇h²"]), ("c", "d"), strict=True):
         write_parquet(tmp_path / f"{name}.parquet", frame, metadata)
     for epoch in EPOCHS:
-        row = {"epoch": epoch, "learning_rate_in": 20, "learning_rate_out": 20, "train_loss": 5, "dev_loss": 5}
+        row = {
+            "seed": 1,
+            "epoch": epoch,
+            "learning_rate_in": 20,
+            "learning_rate_out": 20,
+            "train_loss": 5,
+            "dev_loss": 5,
+        }
         write_json(tmp_path / f"{epoch}.json", row)
     return tmp_path
 
@@ -249,7 +256,7 @@ def test_tables_that_do_not_belong_together_are_refused(products):
 def drawn(folder) -> Figure:
     main(command(folder))
     with Style().applied():
-        result = figure.draw(figure.table(folder / "claims.csv"), Style())
+        result = figure.draw(figure.table([folder / "claims.csv"]), Style())
         result.draw_without_rendering()
     return result
 
@@ -292,6 +299,29 @@ def test_the_figures_command_writes_what_it_drew_and_the_same_bytes_again(produc
     pd.testing.assert_frame_equal(pd.read_csv(products / "one.csv"), table[figure.COLUMNS], check_exact=True)
 
 
+def test_several_seeds_share_the_lines_and_their_verdicts_are_counted(products):
+    main(command(products))
+    other = pd.read_csv(products / "claims.csv")
+    changed = other["claim"] == "target words: strongly ∇h²"
+    other.loc[changed, ["verdict", "value", "holds"]] = [REPRODUCED, 0.75, "yes"]
+    other.to_csv(products / "other.csv", index=False)
+    table = figure.table([products / "claims.csv", products / "other.csv", products / "claims.csv"])
+    with Style().applied():
+        result = figure.draw(table, Style())
+        result.draw_without_rendering()
+    ax = result.axes[0]
+    texts = [text.get_text() for text in ax.texts]
+    assert "1 reproduced, 2 not reproduced" in texts
+    assert texts.count("3 reproduced") == len(CLAIMS) - 2
+    points = [line for line in ax.get_lines() if str(line.get_gid()).startswith("target words: strongly ∇h²")]
+    assert sorted(line.get_xdata()[0] for line in points) == [0.25, 0.25, 0.75]
+    assert len({line.get_ydata()[0] for line in points}) == 3
+    assert "0.42 [0.25, 0.75], 3 seeds" in texts
+    (products / "short.csv").write_text(pd.read_csv(products / "claims.csv")[:3].to_csv(index=False))
+    with pytest.raises(UserError, match=r"short\.csv: has other claims"):
+        figure.table([products / "claims.csv", products / "short.csv"])
+
+
 def test_the_figure_of_a_run_without_any_evidence(products):
     for name in ("c", "d"):
         path = products / f"{name}.parquet"
@@ -305,4 +335,4 @@ def test_the_figure_of_a_run_without_any_evidence(products):
 def test_a_file_that_is_no_claims_table_is_refused(tmp_path):
     (tmp_path / "x.csv").write_text("claim,verdict\na,reproduced\n")
     with pytest.raises(UserError, match=r"x\.csv: no claims table"):
-        figure.table(tmp_path / "x.csv")
+        figure.table([tmp_path / "x.csv"])

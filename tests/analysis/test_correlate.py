@@ -23,6 +23,10 @@ def sample():
     return x, 0.1 * np.log(x) + rng.normal(size=200)
 
 
+def probed(epoch, **other):
+    return {"epoch": epoch, "seed": 1, "condition": "frozen", "measures": ["chi", "gini"]} | other
+
+
 @pytest.fixture
 def products(tmp_path, sample):
     """Probes of 200 words, of which 0 and 1 are special, 9 has no χ and 11 no training count."""
@@ -48,7 +52,9 @@ def products(tmp_path, sample):
             ]
         )
         files.write_parquet(
-            tmp_path / f"probe{epoch}.parquet", probe.assign(l2_mean=probe["l1_mean"]), {"epoch": epoch}
+            tmp_path / f"probe{epoch}.parquet",
+            probe.assign(l2_mean=probe["l1_mean"], gini_mean=-probe["chi_mean"]),
+            probed(epoch),
         )
     return tmp_path, words, chi
 
@@ -171,6 +177,26 @@ def test_a_class_without_words_has_no_correlation_and_no_difference(products):
 def test_two_probes_of_an_epoch_are_refused(products):
     with pytest.raises(UserError, match=r"probe7.parquet: a second probe of epoch 7"):
         run(products[0], (7, 7))
+
+
+@pytest.mark.parametrize("other", [{"seed": 2}, {"condition": "dev"}, {"measures": ["chi"]}])
+def test_probes_that_do_not_belong_together_are_refused(products, other):
+    folder, _, _ = products
+    files.write_parquet(folder / "probe8.parquet", pd.read_parquet(folder / "probe8.parquet"), probed(8, **other))
+    with pytest.raises(UserError, match=r"probe8\.parquet: seed, condition, measures are"):
+        run(folder, (7, 8))
+
+
+def test_every_measure_that_was_probed_is_correlated(products):
+    """Gini is −χ in these probes: so are its correlations, and its intervals mirrored."""
+    folder, _, _ = products
+    run(folder)
+    keys = ["role", "tensor", "words", "statistic"]
+    table = files.read_parquet(folder / "correlations.parquet", [*keys, "measure", "value", "low", "high"])
+    assert set(table["measure"]) == {"chi", "gini", "l1", "l2"}
+    chi, gini = (table.query("measure == @name").set_index(keys).sort_index() for name in ("chi", "gini"))
+    np.testing.assert_allclose(gini["value"], -chi["value"], equal_nan=True)
+    np.testing.assert_allclose(gini["low"], -chi["high"], atol=1e-12, equal_nan=True)
 
 
 def test_words_out_of_order_are_refused(products):

@@ -47,7 +47,7 @@ def words() -> pd.DataFrame:
 @pytest.fixture
 def probes() -> pd.DataFrame:
     rows = [(epoch, word, mean_chi(word, epoch)) for epoch in EPOCHS for word in range(len(WORDS))]
-    return pd.DataFrame(rows, columns=["epoch", "id", "chi_mean"])
+    return pd.DataFrame(rows, columns=["epoch", "id", "value"])
 
 
 @pytest.fixture
@@ -58,8 +58,10 @@ def correlations() -> pd.DataFrame:
 
 @pytest.fixture
 def checkpoints() -> pd.DataFrame:
-    rows = [(1, 20.0, 20.0, 6.0, 5.5), (2, 20.0, 5.0, 5.0, 5.6), (3, 5.0, 5.0, 4.5, 5.0)]
-    return pd.DataFrame(rows, columns=["epoch", "learning_rate_in", "learning_rate_out", "train_loss", "dev_loss"])
+    rows = [(1, 1, 20.0, 20.0, 6.0, 5.5), (1, 2, 20.0, 5.0, 5.0, 5.6), (1, 3, 5.0, 5.0, 4.5, 5.0)]
+    return pd.DataFrame(
+        rows, columns=["seed", "epoch", "learning_rate_in", "learning_rate_out", "train_loss", "dev_loss"]
+    )
 
 
 @pytest.fixture
@@ -69,18 +71,26 @@ def products(
     """A folder with the products of a run; other tensors, roles, measures and statistics are decoys."""
     write_parquet(tmp_path / "words.parquet", words)
     for epoch, frame in probes.groupby("epoch"):
-        frame = frame[["id", "chi_mean"]].assign(count=10, zeros=0, chi_variance=0.1, l1_mean=1.0, l2_mean=1.0)
+        frame = (
+            frame[["id", "value"]]
+            .rename(columns={"value": "chi_mean"})
+            .assign(count=10, zeros=0, chi_variance=0.1, l1_mean=1.0, l2_mean=1.0)
+        )
         decoys = [
             frame.assign(role="target", tensor="h_2", chi_mean=0.9),
             frame.assign(role="input", tensor="grad_h_2", chi_mean=0.8),
         ]
         rows = pd.concat([decoys[0], frame.assign(role="target", tensor="grad_h_2"), decoys[1]])
-        write_parquet(tmp_path / f"probe{epoch}.parquet", rows, {"epoch": epoch})
-    pearson = correlations.assign(measure="chi", statistic="pearson", low=0.0, high=0.5)
+        write_parquet(
+            tmp_path / f"probe{epoch}.parquet",
+            rows,
+            {"epoch": epoch, "seed": 1, "condition": "frozen", "measures": ["chi"]},
+        )
+    pearson = correlations.assign(measure="chi", statistic="pearson", low=0.0, high=0.5, run="a/b/seed1")
     decoys = [pearson.assign(measure="l1", value=0.9), pearson.assign(statistic="spearman", value=-0.9)]
     write_parquet(tmp_path / "correlations.parquet", pd.concat([*decoys, pearson]))
     for row in checkpoints.to_dict("records"):
-        write_json(tmp_path / f"checkpoint{row['epoch']}.json", row | {"best_dev_loss": 5.0})  # type: ignore[arg-type]
+        write_json(tmp_path / f"checkpoint{row['epoch']}.json", row | {"best_dev_loss": 5.0, "seed": 1})  # type: ignore[arg-type]
     return tmp_path
 
 
@@ -198,27 +208,27 @@ def test_style_refuses_what_it_cannot_draw(text: str, named: str) -> None:
 
 def test_probes_without_epoch_twice_an_epoch_or_without_the_tensor_are_refused(products: Path) -> None:
     path = products / "probe1.parquet"
-    with pytest.raises(UserError, match=r"probe1.parquet: a second probe of epoch 1"):
-        inputs.read_probes([path, path], "target", "grad_h_2")
+    with pytest.raises(UserError, match=r"probe1.parquet: a second probe of seed 1, epoch 1"):
+        inputs.read_probes([path, path], "target", "grad_h_2", "chi")
     with pytest.raises(UserError, match=r"probe1.parquet: no rows for role 'input' and tensor 'h_1'"):
-        inputs.read_probes([path], "input", "h_1")
+        inputs.read_probes([path], "input", "h_1", "chi")
     write_parquet(products / "bare.parquet", pd.read_parquet(path))
-    with pytest.raises(UserError, match=r"bare.parquet: its metadata name no epoch"):
-        inputs.read_probes([products / "bare.parquet"], "target", "grad_h_2")
+    with pytest.raises(UserError, match=r"bare.parquet: carries no metadata"):
+        inputs.read_probes([products / "bare.parquet"], "target", "grad_h_2", "chi")
 
 
 def test_correlations_of_an_unknown_measure_or_of_two_runs_are_refused(products: Path) -> None:
     path = products / "correlations.parquet"
     with pytest.raises(UserError, match=r"'gini'.*chi/pearson"):
-        inputs.read_correlations(path, "gini", "pearson")
+        inputs.read_correlations([path], "gini", "pearson")
     frame = pd.read_parquet(path)
     write_parquet(path, pd.concat([frame, frame]))
     with pytest.raises(UserError, match="repeats"):
-        inputs.read_correlations(path, "chi", "pearson")
+        inputs.read_correlations([path], "chi", "pearson")
 
 
 def test_a_checkpoint_with_text_for_a_loss_is_refused_and_null_is_a_gap(products: Path) -> None:
-    row = {"epoch": 0, "learning_rate_in": 20, "learning_rate_out": 20, "train_loss": None, "dev_loss": 9}
+    row = {"seed": 1, "epoch": 0, "learning_rate_in": 20, "learning_rate_out": 20, "train_loss": None, "dev_loss": 9}
     write_json(products / "zero.json", row)
     assert np.isnan(inputs.read_checkpoints([products / "zero.json"])["train_loss"].iloc[0])
     write_json(products / "zero.json", row | {"dev_loss": "low"})
@@ -274,7 +284,7 @@ def test_fig2_draws_a_row_a_word_the_most_frequent_at_the_bottom(words: pd.DataF
 def test_fig2_leaves_a_gap_where_there_is_no_value(words: pd.DataFrame, probes: pd.DataFrame) -> None:
     gap = (probes["id"] == WORDS.index("the")) & (probes["epoch"] == 2)
     absent = (probes["id"] == WORDS.index("of")) & (probes["epoch"] == 3)
-    probes.loc[gap, "chi_mean"] = np.nan
+    probes.loc[gap, "value"] = np.nan
     with Style().applied():
         figure = fig2.draw(fig2.table(probes.loc[~absent], words, 79), Style())
     mask = np.ma.getmaskarray(np.ma.asarray(figure.axes[0].collections[0].get_array())).reshape(-1, 3)
@@ -289,7 +299,7 @@ def test_fig2_names_words_without_overlap_and_stays_small_at_full_scale(tmp_path
     probes = pd.DataFrame({"epoch": np.repeat(np.arange(1, epochs + 1), n), "id": np.tile(ids, epochs)})
     style = Style(width=3.3)
     with style.applied():
-        figure = fig2.draw(fig2.table(probes.assign(chi_mean=values), words, 100_000), style)
+        figure = fig2.draw(fig2.table(probes.assign(value=values), words, 100_000), style)
         figure.savefig(tmp_path / "fig2.pdf")
     assert (tmp_path / "fig2.pdf").stat().st_size < 300_000
     ax = figure.axes[0]
@@ -451,11 +461,11 @@ def test_fig5_trend_is_the_least_squares_line_between_the_extremes(probes: pd.Da
     ids = np.arange(2, 42)
     words = pd.DataFrame({"id": ids, "word": "w", "count": rng.integers(2, 10**5, 40), "tagged": 9, "share": 1.0})
     words["pos_class"] = ["open"] * 35 + ["closed"] * 5
-    values = pd.DataFrame({"epoch": 7, "id": ids, "chi_mean": rng.random(40)})
+    values = pd.DataFrame({"epoch": 7, "id": ids, "value": rng.random(40)})
     table = fig5.table(values, words, 1)
     with Style().applied():
         drawn = lines(fig5.draw(table, Style()))
-    count, chis = words["count"].to_numpy()[:35], values["chi_mean"].to_numpy()[:35]
+    count, chis = words["count"].to_numpy()[:35], values["value"].to_numpy()[:35]
     fit = stats.linregress(np.log(count), chis)
     ends = np.array([count.min(), count.max()])
     np.testing.assert_allclose(drawn["trend open"], np.column_stack([ends, fit.intercept + fit.slope * np.log(ends)]))
@@ -468,7 +478,7 @@ def test_fig5_errors(words: pd.DataFrame, probes: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="largest min_tagged"):
         fig5.table(probes, words.assign(pos_class=None), 5)
     with pytest.raises(UserError, match="another vocabulary"):
-        fig5.table(probes.assign(chi_mean=np.nan), words, 5)
+        fig5.table(probes.assign(value=np.nan), words, 5)
 
 
 # ---- Training and χ

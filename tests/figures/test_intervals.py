@@ -62,9 +62,9 @@ def test_bands_reach_from_low_to_high_within_the_axes(correlations, figure):
     + [("fig4", '{"intervals": false}', False)],
 )
 def test_the_csv_holds_intervals_where_they_are_drawn(correlations, tmp_path, figure, style, shown):
-    write_parquet(tmp_path / "c.parquet", correlations.assign(measure="chi", statistic="pearson"))
+    write_parquet(tmp_path / "c.parquet", correlations.assign(run="a/b/seed1", measure="chi", statistic="pearson"))
     losses = {"train_loss": 1, "dev_loss": 1}
-    write_json(tmp_path / "s.json", {"epoch": 1, "learning_rate_in": 20, "learning_rate_out": 20} | losses)
+    write_json(tmp_path / "s.json", {"seed": 1, "epoch": 1, "learning_rate_in": 20, "learning_rate_out": 20} | losses)
     given = ["--correlations", f"{tmp_path}/c.parquet", "--checkpoints", f"{tmp_path}/s.json"]
     main(["draw", figure, *given, "--style", style, "--output", f"{tmp_path}/figure"])
     table = pd.read_csv(tmp_path / "figure.csv").query("kind == 'correlation'")

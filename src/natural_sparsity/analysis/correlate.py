@@ -6,6 +6,7 @@ their differences have intervals too.
 """
 
 import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.settings import json_object, read_block
 
 ROLES = ["target", "input"]
-MEASURES = {"chi": "chi_mean", "l1": "l1_mean", "l2": "l2_mean"}
+NORMS = ["l1", "l2"]  # beside the measures that were probed
 # The mean over words is no correlation, but the class effect is a difference of means.
 STATISTICS = ["pearson", "pearson_log", "spearman", "mean"]
 AXES = ["words", "role", "tensor", "measure", "statistic"]
@@ -64,12 +65,12 @@ def word_sets(words: pd.DataFrame) -> dict[str, np.ndarray]:
     return {name: words.loc[mask & (words["count"] > 0), "id"].to_numpy() for name, mask in masks.items()}
 
 
-def by_word(probe: pd.DataFrame, vocabulary: int, tensors: list[str]) -> np.ndarray:
+def by_word(probe: pd.DataFrame, vocabulary: int, tensors: list[str], measures: list[str]) -> np.ndarray:
     """The probe's means as (roles, vocabulary, tensors · measures), NaN where a word has none."""
-    values = np.full((len(ROLES), vocabulary, len(tensors), len(MEASURES)), np.nan)
+    values = np.full((len(ROLES), vocabulary, len(tensors), len(measures)), np.nan)
     role = pd.Index(ROLES).get_indexer(pd.Index(probe["role"]))
     tensor = pd.Index(tensors).get_indexer(pd.Index(probe["tensor"]))
-    values[role, probe["id"], tensor] = probe[list(MEASURES.values())]
+    values[role, probe["id"], tensor] = probe[[f"{measure}_mean" for measure in measures]]
     return values.reshape(len(ROLES), vocabulary, -1)
 
 
@@ -136,25 +137,45 @@ def between_epochs(
         yield rows.assign(epoch=epochs[i], kind="epoch", against=str(epochs[j]))
 
 
-def read_probes(paths: list[Path], vocabulary: int) -> tuple[list[int], list[str], Iterator[np.ndarray]]:
-    """The epochs, ascending; the tensors; and each epoch's means as :func:`by_word` gives them."""
-    by_epoch = {}
-    for path in paths:
-        epoch = files.read_metadata(path)["epoch"]
-        if epoch in by_epoch:
-            raise UserError(f"{path}: a second probe of epoch {epoch}; give one file an epoch")
-        by_epoch[epoch] = path
-    epochs = sorted(by_epoch)
-    columns = ["id", "role", "tensor", *MEASURES.values()]
-    tensors = list(files.read_parquet(by_epoch[epochs[0]], columns)["tensor"].unique())
+@dataclass(frozen=True)
+class Probes:
+    """The probes of a run under one condition: its ``epochs``, ascending; what they have; and a file an epoch."""
 
-    def read(path: Path) -> np.ndarray:
-        probe = files.read_parquet(path, columns)
-        if probe["id"].max() >= vocabulary:
-            raise UserError(f"{path}: has ids beyond the {vocabulary} of the words table; was another run's given?")
-        return by_word(probe, vocabulary, tensors)
+    epochs: list[int]
+    tensors: list[str]
+    measures: list[str]
+    paths: list[Path]
 
-    return epochs, tensors, (read(by_epoch[k]) for k in epochs)
+    @classmethod
+    def open(cls, paths: list[Path]) -> "Probes":
+        """See what the files hold.
+
+        Raises:
+            UserError: they are of several seeds or conditions, of other measures, or two are of one epoch.
+        """
+        by_epoch: dict[int, Path] = {}
+        kinds: dict[str, Path] = {}
+        for path in paths:
+            metadata = files.read_metadata(path)
+            kind = json.dumps([metadata.get(key) for key in ("seed", "condition", "measures")])
+            kinds.setdefault(kind, path)
+            if len(kinds) > 1:
+                first, second = kinds
+                raise UserError(f"{path}: seed, condition, measures are {second}, of {kinds[first]} they are {first}")
+            if metadata["epoch"] in by_epoch:
+                raise UserError(f"{path}: a second probe of epoch {metadata['epoch']}; give one file an epoch")
+            by_epoch[metadata["epoch"]] = path
+        epochs = sorted(by_epoch)
+        tensors = files.read_parquet(by_epoch[epochs[0]], ["tensor"])["tensor"].unique()
+        return cls(epochs, list(tensors), [*metadata["measures"], *NORMS], [by_epoch[epoch] for epoch in epochs])
+
+    def values(self, vocabulary: int) -> Iterator[np.ndarray]:
+        """Each epoch's means, as :func:`by_word` gives them."""
+        for path in self.paths:
+            probe = files.read_parquet(path, ["id", "role", "tensor", *(f"{name}_mean" for name in self.measures)])
+            if probe["id"].max() >= vocabulary:
+                raise UserError(f"{path}: has ids beyond the {vocabulary} of the words table; was another run's given?")
+            yield by_word(probe, vocabulary, self.tensors, self.measures)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -162,8 +183,9 @@ def run(args: argparse.Namespace) -> None:
     settings = read_block(Statistics, args.statistics)
     words = read_by_id(args.words, ["count", "pos_class", "matched"])
     counts, sets = words["count"].to_numpy(float), word_sets(words)
-    epochs, tensors, probes = read_probes(args.probes, len(words))
-    axes = dict(zip(AXES, [list(sets), ROLES, tensors, list(MEASURES), STATISTICS], strict=True))
+    probes = Probes.open(args.probes)
+    epochs = probes.epochs
+    axes = dict(zip(AXES, [list(sets), ROLES, probes.tensors, probes.measures, STATISTICS], strict=True))
     # The resamples of a set depend on the seed and the words alone: runs on one corpus share them.
     weights = [
         resampling_weights(len(ids), settings.resamples, (settings.seed, i)) for i, ids in enumerate(sets.values())
@@ -172,7 +194,7 @@ def run(args: argparse.Namespace) -> None:
     # All are kept, since any epoch may be compared with the last: 8 kB a value at 1,000 resamples.
     replicates = np.empty((len(epochs), 1 + settings.resamples, *shape))
     n = np.empty((len(epochs), *shape[:-1]), int)
-    for e, values in enumerate(probes):
+    for e, values in enumerate(probes.values(len(words))):
         for s, ids in enumerate(sets.values()):
             result, present = statistics_of(values[:, ids], counts[ids], weights[s])
             replicates[e, :, s] = result.reshape(len(result), *shape[1:])

@@ -1,5 +1,6 @@
 """The claims as a figure: for each, its values with their intervals, the range claimed, and the verdict."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +23,51 @@ MOST_OF_REASON = 120
 COLUMNS = ["claim", "verdict", "because", "evidence", "value", "low", "high", "n", "above", "below", "holds"]
 
 
-def table(path: Path | str) -> pd.DataFrame:
-    """The rows drawn: those of the claims table, in its order.
+def table(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """The rows drawn: those of the claims tables, in their order; ``seed``, counted from 0, first where it is several.
+
+    Args:
+        paths: a file a seed.
 
     Raises:
-        UserError: the file is no claims table.
+        UserError: a file is no claims table, or has other claims than the first.
     """
-    try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
-        frame = frame[COLUMNS]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: no claims table ({error}); delete it and run again") from error
-    if frame.empty or not frame["verdict"].isin(VERDICTS).all():
-        raise UserError(f"{path}: a verdict is none of {', '.join(VERDICTS)}; delete it and run again")
-    return frame
+    frames = []
+    for path in paths:
+        try:
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[""])[COLUMNS]
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path}: no claims table ({error}); delete it and run again") from error
+        if frame.empty or not frame["verdict"].isin(VERDICTS).all():
+            raise UserError(f"{path}: a verdict is none of {', '.join(VERDICTS)}; delete it and run again")
+        frames.append(frame)
+        if set(frame["claim"]) != set(frames[0]["claim"]):
+            raise UserError(f"{path}: has other claims than {paths[0]}; judge both again")
+    if len(frames) == 1:
+        return frames[0]
+    return pd.concat([frame.assign(seed=i) for i, frame in enumerate(frames)])[["seed", *COLUMNS]]
+
+
+def verdict_of(rows: pd.DataFrame) -> str:
+    """A claim's verdict; of several seeds, how many have which."""
+    verdicts = rows["verdict"] if "seed" not in rows else rows.drop_duplicates("seed")["verdict"]
+    counts = verdicts.value_counts(sort=False)
+    if len(verdicts) > 1 and "seed" in rows:
+        return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+    return str(verdicts.iloc[0])
 
 
 def draw(table: pd.DataFrame, style: Style) -> Figure:
     """Draw the rows of :func:`table`: a line with the claim and its verdict, and below it a line a value.
 
-    The range claimed is shaded. Values inside, outside and across its edge differ in colour and marker.
+    The range claimed is shaded. Values inside, outside and across its edge differ in colour and marker. Several seeds
+    share a line, in their order from the top; the numbers beside it are then their mean and extremes.
     """
     claims = table.groupby("claim", sort=False)
     evidence = table.dropna(subset="value")
     # A claim without values has a line for the reason.
-    lines = len(claims) + len(evidence) + int((claims["value"].count() == 0).sum())
+    lines = len(claims) + len(evidence.groupby(["claim", "evidence"])) + int((claims["value"].count() == 0).sum())
+    seeds = 1 if "seed" not in table else table["seed"].nunique()
     row = ROW * style.font_size / 8
     style = style.sized(WIDTH, row * (lines + 4))
     figure = style.figure()
@@ -68,22 +89,24 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     beside["transform"] = blended_transform_factory(figure.transFigure, ax.transData)
     y = 0
     for name, rows in claims:
-        verdict = rows["verdict"].iloc[0]
+        verdict = verdict_of(rows)
         bar = Rectangle((0, y - 0.5), 1, 1, color="0.94", linewidth=0, zorder=0, transform=beside["transform"])
         figure.add_artist(bar)
         ax.text(MARGIN, y, str(name), fontweight="bold", **beside)
-        ax.text(1 - MARGIN, y, verdict, color=colors[verdict], fontweight="bold", ha="right", **beside)
+        ax.text(1 - MARGIN, y, verdict, color=colors.get(verdict.lstrip("0123456789 "), "0.2"), fontweight="bold", ha="right", **beside)
         y += 1
-        for item in rows.dropna(subset="value").to_dict("records"):
-            color, marker, face = looks[item["holds"]]
-            start, end = max(item["above"], low), min(item["below"], high)
+        for what, items in rows.dropna(subset="value").groupby("evidence", sort=False):
+            start, end = max(items["above"].iloc[0], low), min(items["below"].iloc[0], high)
             ax.fill_betweenx([y - 0.5, y + 0.5], start, end, color="0.85", linewidth=0, zorder=0.5)
-            ax.plot([item["low"], item["high"]], [y, y], color=color, solid_capstyle="butt")
-            ax.plot(item["value"], y, marker, color=color, markerfacecolor=face, gid=f"{name}: {item['evidence']}")
-            ax.text(AXIS[0] - MARGIN, y, item["evidence"], ha="right", **beside)
-            digits = 2 if max(abs(item["low"]), abs(item["high"])) >= 0.02 else 4
-            value, *ends_of = (f"{item[key]:z.{digits}f}".replace("-", "−") for key in ("value", "low", "high"))
-            ax.text(AXIS[1] + MARGIN, y, f"{value} [{', '.join(ends_of)}], n = {item['n']:,.0f}", **beside)
+            for item in items.to_dict("records"):
+                color, marker, face = looks[item["holds"]]
+                place = y if seeds == 1 else y + 0.6 * (item["seed"] / (seeds - 1) - 0.5)
+                size = style.marker_size / seeds**0.3
+                ax.plot([item["low"], item["high"]], [place, place], color=color, solid_capstyle="butt")
+                gid = f"{name}: {what}"
+                ax.plot(item["value"], place, marker, color=color, markerfacecolor=face, markersize=size, gid=gid)
+            ax.text(AXIS[0] - MARGIN, y, str(what), ha="right", **beside)
+            ax.text(AXIS[1] + MARGIN, y, in_numbers(items), **beside)
             y += 1
         if rows["value"].isna().all():
             because = rows["because"].iloc[0]
@@ -94,5 +117,21 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.axvline(0, color="0.3", linewidth=0.6, zorder=0.6)
-    ax.set_xlabel("correlation, or difference of correlations or of mean χ; interval over words; shaded: range claimed")
+    of_seeds = "" if seeds == 1 else f"; {seeds} seeds"
+    ax.set_xlabel(
+        f"correlation, or difference of correlations or of mean χ; interval over words; shaded: range claimed{of_seeds}"
+    )
     return figure
+
+
+def in_numbers(items: pd.DataFrame) -> str:
+    """A value with its interval and its n; of several seeds, their mean value and the least and the greatest."""
+    if len(items) == 1:
+        shown = items[["value", "low", "high"]].iloc[0].to_numpy(float)
+        n = f", n = {items['n'].iloc[0]:,.0f}"
+    else:
+        shown = items["value"].agg(["mean", "min", "max"]).to_numpy(float)
+        n = f", {len(items)} seeds"
+    digits = 2 if np.abs(shown[1:]).max() >= 0.02 else 4
+    value, *ends = (f"{number:z.{digits}f}".replace("-", "−") for number in shown)
+    return f"{value} [{', '.join(ends)}]{n}"

@@ -5,7 +5,14 @@ import json
 from dataclasses import asdict
 
 from natural_sparsity.figures import chi, claims, fig2, fig3, fig4, fig5, training
-from natural_sparsity.figures.inputs import drops, read_checkpoints, read_correlations, read_probes, read_words
+from natural_sparsity.figures.inputs import (
+    drops,
+    over_seeds,
+    read_checkpoints,
+    read_correlations,
+    read_probes,
+    read_words,
+)
 from natural_sparsity.figures.style import Style, save
 
 FIGURES = {
@@ -20,11 +27,11 @@ FIGURES = {
 }
 ROLES = {"fig3a": "target", "fig3b": "input"}
 INPUTS = {
-    "probes": ("P", "+", "probe Parquet, one file an epoch"),
+    "probes": ("P", "+", "probe Parquet, one file a seed and epoch"),
     "words": ("W", None, "words Parquet"),
-    "correlations": ("C", None, "correlations Parquet"),
-    "checkpoints": ("J", "+", "checkpoint JSON, one file an epoch"),
-    "claims": ("T", None, "claims CSV"),
+    "correlations": ("C", "+", "correlations Parquet, one file a seed"),
+    "checkpoints": ("J", "+", "checkpoint JSON, one file a seed and epoch"),
+    "claims": ("T", "+", "claims CSV, one file a seed"),
 }
 REQUIRED = {
     "chi": (),
@@ -58,8 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 default=MIN_COUNT[figure],
                 help="draw words with more than N training occurrences (default %(default)s, the paper's)",
             )
-        if "correlations" in REQUIRED[figure]:
+        if {"correlations", "probes"} & set(REQUIRED[figure]):
             sub.add_argument("--measure", default="chi", help="sparsity measure (default %(default)s)")
+        if "correlations" in REQUIRED[figure]:
             sub.add_argument(
                 "--statistic", choices=list(fig3.STATISTICS), default="pearson", help="default %(default)s"
             )
@@ -88,13 +96,15 @@ def run(args: argparse.Namespace) -> None:
             drawn = claims.draw(table, style)
         elif figure in MIN_COUNT:
             module = fig2 if figure == "fig2" else fig5
-            probes = read_probes(args.probes, "target", "grad_h_2")
-            table = module.table(probes, read_words(args.words), args.min_count)
-            drawn = module.draw(table, style)
+            probes = over_seeds(read_probes(args.probes, "target", "grad_h_2", args.measure), ["epoch", "id"])
+            table = module.table(probes, read_words(args.words), args.min_count, args.measure)
+            drawn = module.draw(table, style, args.measure)
         else:
             correlations = read_correlations(args.correlations, args.measure, args.statistic)
             dropped = drops(read_checkpoints(args.checkpoints or []), correlations["epoch"])
-            if not (figure == "fig4" if style.intervals is None else style.intervals):
+            correlations = over_seeds(correlations, ["epoch", "role", "tensor", "words"])
+            intervals = figure == "fig4" if style.intervals is None else style.intervals
+            if "sd" not in correlations and not intervals:
                 correlations = correlations.drop(columns=["low", "high"])  # eight bands would hide each other
             if figure in ROLES:
                 table = fig3.table(correlations, dropped, ROLES[figure])

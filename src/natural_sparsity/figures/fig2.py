@@ -6,16 +6,18 @@ from matplotlib.figure import Figure
 
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.inputs import frequent
-from natural_sparsity.figures.style import Style, chi
+from natural_sparsity.figures.style import Style, at, mean_of_seeds
 
 SIZE = (3.3, 4.2)
 
 
-def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int) -> pd.DataFrame:
-    """A row a cell: ``rank`` (1 the most frequent), ``id, word, count, epoch, chi`` (the mean over positions).
+def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int, measure: str = "chi") -> pd.DataFrame:
+    """A row a cell: ``rank`` (1 the most frequent), ``id, word, count, epoch``, and the measure by its name.
+
+    The measure is the mean over positions and then over seeds; of several seeds, ``sd`` and ``seeds`` stand beside it.
 
     Args:
-        probes: ``epoch, id, chi_mean`` of ∇h², keyed by target word.
+        probes: ``epoch, id, value`` of ∇h², keyed by target word, and ``sd, seeds`` of several seeds.
         words: ``id, word, count``.
         min_count: words with more training occurrences than this are drawn.
 
@@ -26,17 +28,17 @@ def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int) -> pd.DataF
     chosen.insert(0, "rank", range(1, len(chosen) + 1))
     epochs = pd.DataFrame({"epoch": sorted(probes["epoch"].unique())})
     cells = chosen.merge(epochs, how="cross").merge(probes, how="left", on=["epoch", "id"])
-    if cells["chi_mean"].isna().all():
+    if cells["value"].isna().all():
         raise UserError("the probes have no value for any word drawn; are they of another vocabulary?")
-    return cells.rename(columns={"chi_mean": "chi"})
+    return cells.drop(columns=["low", "high"], errors="ignore").rename(columns={"value": measure})
 
 
-def draw(table: pd.DataFrame, style: Style) -> Figure:
+def draw(table: pd.DataFrame, style: Style, measure: str = "chi") -> Figure:
     """Draw the cells of :func:`table`: an epoch a column, a word a row, the most frequent at the bottom."""
     style = style.sized(*SIZE)
     figure = style.figure()
     ax = figure.add_subplot()
-    cells = table.pivot(index="rank", columns="epoch", values="chi")
+    cells = table.pivot(index="rank", columns="epoch", values=measure)
     words = table.drop_duplicates("rank").set_index("rank")["word"]
     # A few extreme words must not take the contrast from the rest; the colour bar's arrows say that they are there.
     low, high = np.nanpercentile(cells, [1, 99])
@@ -49,7 +51,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     )
     ax.set_facecolor("0.85")  # shows where there is no value
     bar = figure.colorbar(mesh, ax=ax, extend=extend[seen[0] < low, seen[1] > high], pad=0.02, aspect=30)
-    bar.set_label(rf"mean {chi('grad_h_2')}")
+    bar.set_label(f"mean {at(measure, 'grad_h_2')}{mean_of_seeds(table)}")
     bar.outline.set_linewidth(0.6)
 
     room = 0.8 * figure.get_figheight() * 72 / (1.15 * style.font_size)  # in labels

@@ -18,9 +18,12 @@ from natural_sparsity.figures.style import (
     Style,
     band,
     band_handle,
+    band_name,
     epoch_axis,
     mark_drops,
     marked,
+    name_of,
+    seeds_in,
     spread,
 )
 
@@ -30,14 +33,14 @@ MARKERS = ("o", "s", "^", "D")
 
 
 def table(correlations: pd.DataFrame, drops: Sequence[int], role: str) -> pd.DataFrame:
-    """The points, verticals and limits drawn: ``kind, role, tensor, epoch, rho, low, high, n``.
+    """The points, verticals and limits drawn: ``kind, role, tensor, epoch, rho, low, high, sd, seeds, n``.
 
     ``kind`` is ``correlation``; ``learning_rate_drop`` (an epoch alone: the rate dropped after it); or ``y_limit``,
     which spans both roles, so that 3a and 3b drawn from one file have one scale.
 
     Args:
         correlations: ``epoch, role, tensor, words, value, n`` of one measure and statistic; with ``low, high``, these
-            are drawn too.
+            are drawn too; ``sd, seeds`` say that they are the spread over seeds.
         drops: the epochs after which the learning rate dropped.
         role: ``target`` (3a, ρ←) or ``input`` (3b, ρ→).
 
@@ -52,8 +55,8 @@ def table(correlations: pd.DataFrame, drops: Sequence[int], role: str) -> pd.Dat
             f"no correlation over all words for role {role!r} (n is at most {n}; 3 is the least); "
             "lower the vocabulary's min_count or give a larger corpus"
         )
-    ends = [name for name in ("low", "high") if name in correlations]
-    shown = everything[["value", *ends]].to_numpy(float)
+    ends = [name for name in ("low", "high", "sd", "seeds") if name in correlations]
+    shown = everything[["value", *(name for name in ends if name in ("low", "high"))]].to_numpy(float)
     limits = np.array([min(0, np.nanmin(shown)), max(0, np.nanmax(shown))])
     limits += np.array([-0.05, 0.05]) * (limits[1] - limits[0])
     points = mine.assign(kind="correlation", tensor=pd.Categorical(mine["tensor"], TENSORS)).rename(
@@ -106,16 +109,17 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
         ends.append((tensor, color, int(last["epoch"]), float(last["rho"])))
     epoch_axis(ax, points["epoch"].astype(int).tolist())
     ax.set_ylim(limits.min(), limits.max())
-    name = r"$\chi$" if measure == "chi" else measure
-    ax.set_ylabel(f"{ARROWS[role]}: correlation of mean {name}\nwith {role}-word frequency ({STATISTICS[statistic]})")
-    dropped = mark_drops(ax, table.loc[table["kind"] == DROP, "epoch"].astype(int).tolist())
+    ax.set_ylabel(
+        f"{ARROWS[role]}: correlation of mean {name_of(measure)}\nwith {role}-word frequency ({STATISTICS[statistic]})"
+    )
+    dropped = mark_drops(ax, table.loc[table["kind"] == DROP, "epoch"].astype(int).tolist(), seeds_in(points))
 
     handles: list[Artist] = [Line2D([], [], color="0.2"), Line2D([], [], color="0.2", linestyle=DASHED)]
     names = ["activation", "gradient"]
     if dropped is not None:
         handles, names = [*handles, dropped], [*names, "learning rate lowered"]
     if "low" in points:
-        handles, names = [*handles, band_handle()], [*names, "interval"]
+        handles, names = [*handles, band_handle()], [*names, band_name(points, "interval")]
     figure.legend(handles, names, loc="outside upper center", ncols=len(names), columnspacing=1.2)
 
     # Each line's name at its end, moved apart where they would overlap and then tied to the line.

@@ -17,9 +17,12 @@ from natural_sparsity.figures.style import (
     Style,
     band,
     band_handle,
+    band_name,
     epoch_axis,
     mark_drops,
     marked,
+    name_of,
+    seeds_in,
 )
 
 SIZE = (3.3, 3.3)
@@ -39,7 +42,7 @@ def table(correlations: pd.DataFrame, drops: Sequence[int], words: pd.DataFrame 
 
     Args:
         correlations: ``epoch, role, tensor, words, value, n`` of one measure and statistic; with ``low, high``, these
-            are drawn too.
+            are drawn too; ``sd, seeds`` say that they are the spread over seeds.
         drops: the epochs after which the learning rate dropped.
         words: ``id, tagged, share``; with it, the error about an empty figure names a threshold that would do.
 
@@ -47,7 +50,7 @@ def table(correlations: pd.DataFrame, drops: Sequence[int], words: pd.DataFrame 
         UserError: neither class has a correlation.
     """
     of_gradient = (correlations["role"] == "target") & (correlations["tensor"] == "grad_h_2")
-    ends = [name for name in ("low", "high") if name in correlations]
+    ends = [name for name in ("low", "high", "sd", "seeds") if name in correlations]
     mine = correlations.loc[of_gradient & correlations["words"].isin(SETS), ["words", "epoch", "value", *ends, "n"]]
     if mine.loc[mine["words"].isin(["open", "closed"]), "value"].isna().all():
         mend = "lower min_tagged, or tag a larger corpus" if words is None else taggable(words)
@@ -92,11 +95,10 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
             label=f"{label} ({size})",
             gid=name,
         )
-    dropped = mark_drops(ax, table.loc[table["kind"] == DROP, "epoch"].astype(int).tolist())
+    dropped = mark_drops(ax, table.loc[table["kind"] == DROP, "epoch"].astype(int).tolist(), seeds_in(points))
     epoch_axis(ax, points["epoch"].astype(int).tolist())
-    name = r"$\chi$" if measure == "chi" else measure
     gradient = f"{ARROWS['target']}$({SYMBOLS['grad_h_2']})$"
-    ax.set_ylabel(f"{gradient}: correlation of\nmean {name} with frequency\n({STATISTICS[statistic]})")
+    ax.set_ylabel(f"{gradient}: correlation of\nmean {name_of(measure)} with frequency\n({STATISTICS[statistic]})")
     if missing:
         note = {"color": "0.2", "style": "italic", "fontsize": 0.875 * style.font_size}
         figure.suptitle("\n".join(missing), x=0.02, horizontalalignment="left", **note)
@@ -104,7 +106,7 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
     if dropped is not None:
         handles, names = [*handles, dropped], [*names, "learning rate lowered"]
     if "low" in points:
-        handles, names = [*handles, band_handle()], [*names, "bootstrap interval over words"]
+        handles, names = [*handles, band_handle()], [*names, band_name(points, "bootstrap interval over words")]
     columns = 1 if figure.get_figwidth() < 4.5 else 2
     if columns == 2 and len(names) == 5:  # so that the matched samples fill the second column
         handles, names = [handles[i] for i in (0, 1, 4, 2, 3)], [names[i] for i in (0, 1, 4, 2, 3)]

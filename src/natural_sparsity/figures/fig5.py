@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.inputs import frequent, taggable
-from natural_sparsity.figures.style import Style, chi
+from natural_sparsity.figures.style import Style, at, mean_of_seeds
 
 SIZE = (3.3, 2.8)
 CLASSES = ("open", "closed")
@@ -15,14 +15,15 @@ CLASSES = ("open", "closed")
 TREND = 10
 
 
-def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int) -> pd.DataFrame:
-    """The words and trend lines drawn: ``kind, pos_class, id, word, count, epoch, chi``.
+def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int, measure: str = "chi") -> pd.DataFrame:
+    """The words and trend lines drawn: ``kind, pos_class, id, word, count, epoch``, the measure by its name.
 
-    ``kind`` is ``word``, or ``trend``: the two ends of the least-squares line of χ on log₁₀ count over the words drawn
-    of one class. Words of neither class are left out.
+    ``kind`` is ``word``, or ``trend``: the two ends of the least-squares line of the measure on log₁₀ count over the
+    words drawn of one class. Of several seeds, values are means, with ``sd`` and ``seeds``. Words of neither class
+    are left out.
 
     Args:
-        probes: ``epoch, id, chi_mean`` of ∇h², keyed by target word; the last epoch is drawn.
+        probes: ``epoch, id, value`` of ∇h², keyed by target word; the last epoch is drawn.
         words: ``id, word, count, pos_class``.
         min_count: words with more training occurrences than this are drawn.
 
@@ -33,7 +34,7 @@ def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int) -> pd.DataF
     if classed.empty:
         raise UserError(f"no word has an open or closed class; {taggable(words)}")
     last = probes.loc[probes["epoch"] == probes["epoch"].max()]
-    chosen = frequent(classed, min_count).merge(last, on="id").rename(columns={"chi_mean": "chi"}).dropna(subset="chi")
+    chosen = frequent(classed, min_count).merge(last, on="id").rename(columns={"value": measure}).dropna(subset=measure)
     if chosen.empty:
         raise UserError("the probe has no value for any word drawn; is it of another vocabulary?")
     parts = [chosen.assign(kind="word")]
@@ -41,15 +42,16 @@ def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int) -> pd.DataF
         part = chosen.loc[chosen["pos_class"] == name]
         if len(part) >= TREND and part["count"].nunique() > 1:
             x = np.log10(part["count"])
-            slope, intercept = np.polyfit(x, part["chi"], 1)
+            slope, intercept = np.polyfit(x, part[measure], 1)
             ends = part["count"].agg(["min", "max"]).to_numpy()
-            line = {"kind": "trend", "pos_class": name, "count": ends, "chi": intercept + slope * np.log10(ends)}
+            line = {"kind": "trend", "pos_class": name, "count": ends, measure: intercept + slope * np.log10(ends)}
             parts.append(pd.DataFrame(line).assign(epoch=chosen["epoch"].iloc[0]))
     result = pd.concat(parts, ignore_index=True).astype({"id": "Int64"})
-    return result[["kind", "pos_class", "id", "word", "count", "epoch", "chi"]]
+    spread = [name for name in ("sd", "seeds") if name in result]
+    return result[["kind", "pos_class", "id", "word", "count", "epoch", measure, *spread]]
 
 
-def draw(table: pd.DataFrame, style: Style) -> Figure:
+def draw(table: pd.DataFrame, style: Style, measure: str = "chi") -> Figure:
     """Draw the rows of :func:`table`: a colour and marker a class, closed-class words on top, being fewer."""
     style = style.sized(*SIZE)
     figure = style.figure()
@@ -66,7 +68,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
         few = len(part) < 300
         ax.plot(
             part["count"],
-            part["chi"],
+            part[measure],
             linestyle="none",
             marker="os"[index],
             markersize=style.marker_size if few else style.marker_size / crowd**0.3,
@@ -82,10 +84,10 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
         line = trends.loc[trends["pos_class"] == name]
         if len(line):
             dark = tuple(0.6 * channel for channel in style.colors()[index][:3])
-            ax.plot(line["count"], line["chi"], color=dark, linestyle=["-", "--"][index], gid=f"trend {name}")
+            ax.plot(line["count"], line[measure], color=dark, linestyle=["-", "--"][index], gid=f"trend {name}")
     ax.set_xscale("log")
     ax.set_xlabel("training occurrences of the target word")
-    ax.set_ylabel(rf"mean {chi('grad_h_2')} after epoch {table['epoch'].iloc[0]}")
+    ax.set_ylabel(f"mean {at(measure, 'grad_h_2')} after epoch {table['epoch'].iloc[0]}{mean_of_seeds(table)}")
     handles, names = ax.get_legend_handles_labels()
     if len(trends):
         handles, names = [*handles, Line2D([], [], color="0.2")], [*names, "least squares on log count"]

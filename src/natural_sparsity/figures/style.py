@@ -21,6 +21,7 @@ from scipy.optimize import isotonic_regression
 
 from natural_sparsity.errors import UserError
 from natural_sparsity.files import atomic
+from natural_sparsity.probing.measures import MEASURES
 
 TENSORS = ("h_e", "h_1", "h_2", "x", "grad_h_e", "grad_h_1", "grad_h_2", "grad_x")
 SYMBOLS = {"h_e": "h^e", "h_1": "h^1", "h_2": "h^2", "x": r"\hat{x}"} | {
@@ -44,7 +45,8 @@ class Style:
     ``width`` and ``height`` are in inches (``None``: the figure's own default), ``dpi`` is that of the PNG and of the
     rasterised parts of the PDF, ``font_size``, ``line_width`` and ``marker_size`` are in points, ``palette`` is a
     seaborn palette name or a list of colours, ``colormap`` the matplotlib colour map of the heat map, ``intervals``
-    whether figures 3 and 4 show bootstrap intervals (``None``: the figure's own default).
+    whether figures 3 and 4 show bootstrap intervals (``None``: the figure's own default); over several seeds, bands are
+    always the seeds' spread.
     """
 
     width: float | None = None
@@ -151,9 +153,25 @@ def save(figure: Figure, table: pd.DataFrame, stem: Path | str) -> None:
         figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def chi(tensor: str) -> str:
-    """The mathtext of χ of a tensor."""
-    return rf"$\chi({SYMBOLS[tensor]})$"
+def name_of(measure: str) -> str:
+    """The measure's name in a figure."""
+    return {"chi": r"$\chi$", "l1": "ℓ1 norm", "l2": "ℓ2 norm"}.get(measure) or MEASURES[measure].label
+
+
+def at(measure: str, tensor: str) -> str:
+    """The mathtext of a measure of a tensor."""
+    symbol = SYMBOLS[tensor]
+    return rf"$\chi({symbol})$" if measure == "chi" else f"{name_of(measure)} of ${symbol}$"
+
+
+def seeds_in(table: pd.DataFrame) -> int:
+    """How many seeds a figure's table is the mean of."""
+    return int(table["seeds"].max()) if "seeds" in table else 1
+
+
+def mean_of_seeds(table: pd.DataFrame) -> str:
+    """What a label adds where values are means over seeds."""
+    return f"\n(mean of {seeds_in(table)} seeds)" if seeds_in(table) > 1 else ""
 
 
 def epoch_axis(ax: Axes, epochs: Sequence[int]) -> None:
@@ -185,12 +203,21 @@ def band_handle() -> Patch:
     return Patch(facecolor="0.5", alpha=0.25, linewidth=0)
 
 
-def mark_drops(ax: Axes, epochs: Sequence[int]) -> Line2D | None:
-    """Dashed verticals at the end of the epochs after which the learning rate dropped; the handle for a legend."""
-    lines = [ax.axvline(epoch, color=GREY, linewidth=0.6, linestyle=(0, (4, 3)), zorder=0) for epoch in epochs]
-    for line in lines:
-        line.set_gid(DROP)
-    return lines[0] if lines else None
+def band_name(points: pd.DataFrame, interval: str) -> str:
+    """What a band is: over seeds their spread, else the bootstrap's ``interval``."""
+    return f"mean ± 1 s.d. of {seeds_in(points)} seeds" if "sd" in points else interval
+
+
+def mark_drops(ax: Axes, epochs: Sequence[int], seeds: int = 1) -> Line2D | None:
+    """Dashed verticals at the end of the epochs after which the learning rate dropped; the handle for a legend.
+
+    Of several seeds each has its own, fainter: where they agree, they add up.
+    """
+    alpha = 1 if seeds == 1 else max(0.3, 1 / seeds)
+    look: dict[str, Any] = {"color": GREY, "linewidth": 0.6, "linestyle": (0, (4, 3))}
+    for epoch in epochs:
+        ax.axvline(epoch, zorder=0, alpha=alpha, **look).set_gid(DROP)
+    return Line2D([], [], **look) if len(epochs) else None
 
 
 def spread(positions: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
