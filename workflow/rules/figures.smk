@@ -49,7 +49,7 @@ rule draw_fig2:
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
         min_count=block("corpora", "thresholds", "fig2"),
     shell:
-        "natural-sparsity draw fig2 --probes {input.probes} --words {input.words} --min-count {params.min_count}"
+        "natural-sparsity draw fig2 --measure {wildcards.measure} --probes {input.probes} --words {input.words} --min-count {params.min_count}"
         " --style {params.style:q} --output {params.stem} 2> {log}"
 
 
@@ -68,7 +68,7 @@ rule draw_fig3a:
         style=style("fig3a"),
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
     shell:
-        "natural-sparsity draw fig3a --correlations {input.correlations} --checkpoints {input.checkpoints}"
+        "natural-sparsity draw fig3a --measure {wildcards.measure} --correlations {input.correlations} --checkpoints {input.checkpoints}"
         " --style {params.style:q} --output {params.stem} 2> {log}"
 
 
@@ -87,7 +87,7 @@ rule draw_fig3b:
         style=style("fig3b"),
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
     shell:
-        "natural-sparsity draw fig3b --correlations {input.correlations} --checkpoints {input.checkpoints}"
+        "natural-sparsity draw fig3b --measure {wildcards.measure} --correlations {input.correlations} --checkpoints {input.checkpoints}"
         " --style {params.style:q} --output {params.stem} 2> {log}"
 
 
@@ -107,7 +107,7 @@ rule draw_fig4:
         style=style("fig4"),
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
     shell:
-        "natural-sparsity draw fig4 --correlations {input.correlations} --checkpoints {input.checkpoints} --words {input.words}"
+        "natural-sparsity draw fig4 --measure {wildcards.measure} --correlations {input.correlations} --checkpoints {input.checkpoints} --words {input.words}"
         " --style {params.style:q} --output {params.stem} 2> {log}"
 
 
@@ -127,7 +127,7 @@ rule draw_fig5:
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
         min_count=block("corpora", "thresholds", "fig5"),
     shell:
-        "natural-sparsity draw fig5 --probes {input.probes} --words {input.words} --min-count {params.min_count}"
+        "natural-sparsity draw fig5 --measure {wildcards.measure} --probes {input.probes} --words {input.words} --min-count {params.min_count}"
         " --style {params.style:q} --output {params.stem} 2> {log}"
 
 

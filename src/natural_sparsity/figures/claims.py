@@ -93,7 +93,15 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
         bar = Rectangle((0, y - 0.5), 1, 1, color="0.94", linewidth=0, zorder=0, transform=beside["transform"])
         figure.add_artist(bar)
         ax.text(MARGIN, y, str(name), fontweight="bold", **beside)
-        ax.text(1 - MARGIN, y, verdict, color=colors.get(verdict.lstrip("0123456789 "), "0.2"), fontweight="bold", ha="right", **beside)
+        ax.text(
+            1 - MARGIN,
+            y,
+            verdict,
+            color=colors.get(verdict.lstrip("0123456789 "), "0.2"),
+            fontweight="bold",
+            ha="right",
+            **beside,
+        )
         y += 1
         for what, items in rows.dropna(subset="value").groupby("evidence", sort=False):
             start, end = max(items["above"].iloc[0], low), min(items["below"].iloc[0], high)
