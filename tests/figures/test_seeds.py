@@ -104,6 +104,9 @@ def test_the_band_of_fig3_is_named_as_the_seeds_spread(products):
     with Style().applied():
         figure = fig3.draw(fig3.table(inputs.over_seeds(correlations, KEYS), [2], "target"), Style())
     assert "mean ± 1 s.d. of 3 seeds" in [text.get_text() for text in figure.legends[0].get_texts()]
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
     bands = [c for c in figure.axes[0].collections if isinstance(c, PolyCollection) and c.get_gid() == BAND]
     assert len(bands) == len(TENSORS)
 

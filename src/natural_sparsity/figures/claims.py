@@ -53,7 +53,7 @@ def verdict_of(rows: pd.DataFrame) -> str:
     verdicts = rows["verdict"] if "seed" not in rows else rows.drop_duplicates("seed")["verdict"]
     counts = verdicts.value_counts(sort=False)
     if len(verdicts) > 1 and "seed" in rows:
-        return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+        return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts).removesuffix(" here")
     return str(verdicts.iloc[0])
 
 
@@ -97,7 +97,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
             1 - MARGIN,
             y,
             verdict,
-            color=colors.get(verdict.lstrip("0123456789 "), "0.2"),
+            color=colors[rows["verdict"].iloc[0]] if rows["verdict"].nunique() == 1 else "0.2",
             fontweight="bold",
             ha="right",
             **beside,

@@ -120,7 +120,8 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
         handles, names = [*handles, dropped], [*names, "learning rate lowered"]
     if "low" in points:
         handles, names = [*handles, band_handle()], [*names, band_name(points, "interval")]
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names), columnspacing=1.2)
+    columns = 2 if "sd" in points else len(names)
+    figure.legend(handles, names, loc="outside upper center", ncols=columns, columnspacing=1.2)
 
     # Each line's name at its end, moved apart where they would overlap and then tied to the line.
     figure.draw_without_rendering()

@@ -87,7 +87,8 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi") -> Figure:
             ax.plot(line["count"], line[measure], color=dark, linestyle=["-", "--"][index], gid=f"trend {name}")
     ax.set_xscale("log")
     ax.set_xlabel("training occurrences of the target word")
-    ax.set_ylabel(f"mean {at(measure, 'grad_h_2')} after epoch {table['epoch'].iloc[0]}{mean_of_seeds(table)}")
+    turn = " " if measure == "chi" else "\n"  # other names are longer
+    ax.set_ylabel(f"mean {at(measure, 'grad_h_2')}{turn}after epoch {table['epoch'].iloc[0]}{mean_of_seeds(table)}")
     handles, names = ax.get_legend_handles_labels()
     if len(trends):
         handles, names = [*handles, Line2D([], [], color="0.2")], [*names, "least squares on log count"]
