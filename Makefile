@@ -31,6 +31,8 @@ bench: install
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/probe.py --vocabulary 4000
+	$(BIN)/python benchmarks/measures.py
+	$(BIN)/python benchmarks/measures.py --vocabulary 4000
 	$(BIN)/python benchmarks/passes.py
 	$(BIN)/python benchmarks/text.py
 	$(BIN)/snakemake --cores $(CORES)

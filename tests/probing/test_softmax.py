@@ -10,8 +10,9 @@ from torch import nn
 
 from natural_sparsity.model import output_layer
 from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.probing import softmax as softmax_module
 from natural_sparsity.probing.measures import MEASURES, choose, measure
-from natural_sparsity.probing.softmax import SoftmaxMeasures
+from natural_sparsity.probing.softmax import Others, SoftmaxMeasures
 
 POSITIONS, WIDTH, VOCABULARY = 37, 5, 150
 CHOSEN = choose(list(MEASURES), SimpleNamespace(epsilon=0.1))
@@ -27,8 +28,9 @@ def softmax_of(features, layer, targets):
 
 @pytest.fixture(params=[0.0, 0.3, 3.0, 12.0], ids=["uniform", "flat", "peaked", "nearly certain"])
 def problem(request, monkeypatch):
-    """Features and targets, half of them the likeliest word; blocks of 16 rows, the last one shorter."""
+    """Features and targets, half of them the likeliest word; blocks of 16 rows and then 5, measured in threes."""
     monkeypatch.setattr(output_layer, "CPU_BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr(softmax_module, "CPU_ELEMENTS", 3 * VOCABULARY)
     torch.manual_seed(0)
     layer = nn.Linear(WIDTH, VOCABULARY)
     with torch.no_grad():
@@ -82,13 +84,12 @@ def test_a_measure_without_a_joined_form_sees_the_vectors(problem, order):
 
 def test_what_is_not_chosen_costs_nothing(problem, monkeypatch):
     def refuse(*_):
-        raise AssertionError("sorted, though no measure asks for it")
+        raise AssertionError("passed over the vocabulary, though no measure asks for it")
 
-    monkeypatch.setattr("natural_sparsity.probing.softmax.sort_", refuse)
+    monkeypatch.setattr(Others, "over", refuse)
     monkeypatch.setattr("natural_sparsity.probing.measures.sort_", refuse)
     softmax = SoftmaxMeasures(choose(["chi", "hoyer"], None))
     OutputLayer(problem[1]).direct_gradient(problem[0], problem[2], softmax.see)
-    assert softmax.room is None, "room was taken for powers, though no measure asks for them"
 
 
 def test_a_certain_prediction_keeps_its_digits():
