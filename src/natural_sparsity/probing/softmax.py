@@ -9,8 +9,8 @@ from torch import Tensor
 from natural_sparsity.model.output_layer import SoftmaxBlock
 from natural_sparsity.probing.measures import Measure, rank_weights, sort_
 
-# Passes follow each other over so many values, a thread: on a CPU they stay in its cache. A GPU takes more at a time, but
-# no whole block, of whose size its sort takes four times the memory.
+# Passes follow each other over so many values, a thread: on a CPU they stay in its cache. A GPU takes more at a time,
+# but no whole block, since its sort takes four times the memory of what is sorted.
 CPU_ELEMENTS = 1 << 18
 CUDA_ELEMENTS = 1 << 26
 
