@@ -4,12 +4,12 @@ import torch
 from common import arguments, in_turn, report
 from torch import nn
 
-from natural_sparsity.model.device import select_device
+from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.training.settings import Training
-from natural_sparsity.training.train import train_steps
+from natural_sparsity.training.step import EAGER_STEPS, Replayed, Step
 
-WIDTH, BATCH, WINDOW, STEPS = 200, 40, 35, 3
+WIDTH, BATCH, WINDOW = 200, 40, 35
 
 
 class Reference(nn.Module):
@@ -46,21 +46,15 @@ def reference_steps(model, windows, learning_rate=20.0):
     return torch.stack(losses)
 
 
-class Windows:
-    """What train_steps reads: the same windows again and again."""
-
-    batch = BATCH
-
-    def __init__(self, windows):
-        self.list = windows
-
-    def windows(self, device, first):
-        return iter(self.list[first:])
+def our_runner(model, learning_rate=20.0):
+    """What runs our steps: as a graph that is replayed, on CUDA."""
+    step = Step(model.train(), Training(), learning_rate, BATCH)
+    return Replayed(step) if step.total.is_cuda else step
 
 
-def our_steps(model, windows, learning_rate=20.0):
-    model.train()
-    return torch.stack([loss for loss, _ in train_steps(model, Windows(windows), Training(), learning_rate)])
+def our_steps(run, windows):
+    """The losses of the windows."""
+    return torch.stack([run(*window).clone() for window in windows])
 
 
 def models(vocabulary, dropout, device):
@@ -104,21 +98,26 @@ def lstms(device):
 
 
 def main():
-    args = arguments(__doc__, vocabulary=19_500, device="auto")
+    args = arguments(__doc__, vocabulary=19_500, device="auto", precision="highest")
     device = select_device(args.device, args.threads)
-    finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    set_precision(args.precision)
+    cuda = device.type == "cuda"
+    finish = torch.cuda.synchronize if cuda else lambda: None
+    steps, checked = (200, 2 * EAGER_STEPS) if cuda else (3, 3)
     torch.manual_seed(1)
-    tokens = [torch.randint(args.vocabulary, (WINDOW + 1, BATCH), device=device) for _ in range(STEPS)]
+    tokens = [torch.randint(args.vocabulary, (WINDOW + 1, BATCH), device=device) for _ in range(steps)]
     windows = [(t[:-1], t[1:]) for t in tokens]
     ours, reference = models(args.vocabulary, 0.0, device)
-    torch.testing.assert_close(
-        our_steps(ours, windows, 1.0), reference_steps(reference, windows, 1.0), rtol=0, atol=1e-4
-    )
+    losses = our_steps(our_runner(ours, 1.0), windows[:checked])
+    expected = reference_steps(reference, windows[:checked], 1.0)
+    torch.testing.assert_close(losses, expected, rtol=0, atol=1e-4 if args.precision == "highest" else 1e-2)
     ours, reference = models(args.vocabulary, 0.2, device)
     product, lstm = products(args.vocabulary, device), lstms(device)
+    run = our_runner(ours)
+    our_steps(run, windows[: EAGER_STEPS + 1])  # and the capture
     seconds = in_turn(
         args.repeats,
-        ours=lambda: (our_steps(ours, windows), finish()),
+        ours=lambda: (our_steps(run, windows), finish()),
         reference=lambda: (reference_steps(reference, windows), finish()),
         products=lambda: (product(), finish()),
         lstms=lambda: (lstm(), finish()),
@@ -126,14 +125,17 @@ def main():
     rows = BATCH * WINDOW
     flops = 3 * 2 * rows * args.vocabulary * WIDTH
     limit = rows / (seconds["products"] + seconds["lstms"])
-    rate = STEPS * rows / seconds["ours"]
+    rate = steps * rows / seconds["ours"]
+    name = "training" if args.vocabulary == 19_500 else f"training-{args.vocabulary}"
     report(
-        "training" if args.vocabulary == 19_500 else f"training-{args.vocabulary}",
+        name if args.precision == "highest" else f"{name}-{args.precision}",
         ours=rate,
-        reference=STEPS * rows / seconds["reference"],
+        reference=steps * rows / seconds["reference"],
         unit="tokens/s",
         threads=args.threads,
         vocabulary=args.vocabulary,
+        precision=args.precision,
+        step_ms=1000 * seconds["ours"] / steps,
         gemm_gflops=flops / seconds["products"] / 1e9,
         limit=limit,
         fraction_of_limit=rate / limit,

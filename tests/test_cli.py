@@ -91,10 +91,14 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path):
 def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     torch = pytest.importorskip("torch")
     from natural_sparsity.errors import UserError
+    from natural_sparsity.model import device
     from natural_sparsity.model.device import select_device
 
+    prepared = []
+    monkeypatch.setattr(device, "prepare_cuda", prepared.append)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert select_device("cuda:1", 1) == torch.device("cuda", 1)
+    assert prepared == [torch.device("cuda", 1)]
     with pytest.raises(UserError, match=f"^device: '?{name}"):
         select_device(name, 1)

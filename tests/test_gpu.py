@@ -1,5 +1,6 @@
 """On a CUDA device: the same numbers as on the CPU, in every run, and no waiting. Skipped where there is none."""
 
+import signal
 from itertools import islice
 
 import numpy as np
@@ -9,16 +10,17 @@ import torch
 
 from natural_sparsity import files
 from natural_sparsity.corpus.streams import Streams
-from natural_sparsity.model.device import select_device
+from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing.gather import Gathering
 from natural_sparsity.probing.measures import MEASURES, choose
 from natural_sparsity.probing.probe import probe_window
 from natural_sparsity.probing.settings import Probe
+from natural_sparsity.training.saves import Interruption, Saves
 from natural_sparsity.training.settings import Training
 from natural_sparsity.training.step import EAGER_STEPS, Replayed, Step
-from natural_sparsity.training.train import train_steps
+from natural_sparsity.training.train import train_epoch, train_steps
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")]
 VOCABULARY = 500
@@ -35,7 +37,7 @@ def as_the_commands_set_it():
 @pytest.fixture(autouse=True)
 def restored_precision():
     yield
-    torch.set_float32_matmul_precision("highest")
+    set_precision("highest")
 
 
 @pytest.fixture
@@ -96,6 +98,33 @@ def test_a_replayed_graph_equals_the_eager_steps_with_dropout(streams):
 def test_two_runs_are_the_same_bits(streams):
     for first, second in zip(train_all(streams, True), train_all(streams, True), strict=True):
         assert torch.equal(first.cpu(), second.cpu())
+
+
+def test_an_epoch_that_is_interrupted_and_resumed_is_the_same_bits(streams, tmp_path):
+    """Interrupted among the replayed steps; resumed by eager ones."""
+    expected = train_all(streams, True)
+
+    def start(seed, stop_at):
+        """Train until the signal after step ``stop_at``, from what was saved before if there is something."""
+        torch.cuda.manual_seed(seed)
+        step, interruption = Step(new_model("cuda", 0.3), Training(), 1.0, streams.batch), Interruption()
+        saves = Saves(tmp_path / "partial", "epoch 1", {}, step.tensors(), len(streams), 1000, interruption)
+        advance, seen = step.advance, []
+
+        def signalled(*arguments):
+            seen.append(advance(*arguments))  # counted while eager and once in the capture
+            interruption.came = signal.SIGTERM if len(seen) == stop_at else None
+
+        step.advance = signalled
+        train_epoch(step, streams, "epoch 1", saves)
+        return step
+
+    with pytest.raises(SystemExit):
+        start(1, EAGER_STEPS + 1)
+    step = start(2, 0)
+    left = [*step.model.state_dict().values(), *(part for layer in step.state for part in layer), step.total]
+    for resumed, whole in zip([*left, torch.cuda.get_rng_state()], expected[1:], strict=True):
+        assert torch.equal(resumed.cpu(), whole.cpu())
 
 
 def test_an_observer_sees_every_replayed_step_and_changes_none(streams):
@@ -167,7 +196,7 @@ def test_coarser_products_change_losses_and_chi_little(tmp_path, precision):
     streams = Streams(tmp_path / "train.npy", 40, 35, 2000)
     losses, chi = [], []
     for chosen in ("highest", precision):
-        torch.set_float32_matmul_precision(chosen)
+        set_precision(chosen)
         model = new_model("cuda", vocabulary=2000, width=200)
         losses.append(torch.stack([loss for loss, _ in train_steps(model, streams, Training(), 1.0)]).cpu())
         chi.append(probe_first_window(model, streams)[:, :, 2])

@@ -6,6 +6,7 @@ import torch
 
 from natural_sparsity import files
 from natural_sparsity.corpus.streams import Streams
+from natural_sparsity.model.device import set_precision
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing.gather import Gathering
@@ -20,12 +21,12 @@ VOCABULARY = 2000
 @pytest.fixture(autouse=True)
 def restored_precision():
     yield
-    torch.set_float32_matmul_precision("highest")
+    set_precision("highest")
 
 
 def train_and_probe(path, precision):
     """The losses of 12 steps, and mean χ by tensor and target word of one window after them."""
-    torch.set_float32_matmul_precision(precision)
+    set_precision(precision)
     torch.manual_seed(0)
     model = LanguageModel(VOCABULARY, Architecture(200, [200, 200], dropout=0.0))
     streams = Streams(path, 40, 35, VOCABULARY)
@@ -51,3 +52,12 @@ def test_losses_and_chi_stay_close(tmp_path, precision):
         f"{precision}: loss {np.abs(losses / exact_losses - 1).max():.1e}, chi by tensor {difference.mean(1).round(4)}"
     )
     assert difference.mean() < 0.01
+
+
+@pytest.mark.parametrize(("precision", "coarse"), [("highest", False), ("high", True), ("medium", True)])
+def test_cudnn_rounds_only_where_that_was_asked_for(precision, coarse):
+    """torch's default is to round in cuDNN's LSTM and nowhere else. (The flag is there without a GPU as well.)"""
+    torch.backends.cudnn.allow_tf32 = not coarse
+    set_precision(precision)
+    assert torch.backends.cudnn.allow_tf32 == coarse
+    assert torch.get_float32_matmul_precision() == precision

@@ -124,6 +124,16 @@ def test_observations_equal_autograd_through_the_whole_model(streams, cell, hidd
         torch.testing.assert_close(seen, p)
 
 
+def test_all_embeddings_at_once_as_on_a_gpu_equal_those_that_occur(streams, monkeypatch):
+    here = new_step(dtype=torch.float64)
+    expected = [here(*window).item() for window in windows(streams)]
+    there = new_step(dtype=torch.float64)
+    table = there.model.embedding.weight
+    monkeypatch.setattr(there, "used_embedding", lambda inputs: (None, table.detach().requires_grad_(), inputs))
+    assert [there(*window).item() for window in windows(streams)] == pytest.approx(expected, rel=1e-12)
+    torch.testing.assert_close(table, here.model.embedding.weight)
+
+
 def test_the_total_is_the_loss_summed_over_tokens(streams):
     step = new_step()
     expected = sum(step(*window).item() * window[1].numel() for window in windows(streams))

@@ -82,8 +82,9 @@ def test_other_intervals_are_from_the_probes_there_are(finished):
     assert planned == {name: n for name, n in FROM_PROBES.items() if name not in ("draw_fig2", "draw_fig5")}
 
 
-def test_the_device_reruns_nothing(finished):
-    assert finished.planned(changes={"device": "auto"}) == {}
+@pytest.mark.parametrize("change", [{"device": "auto"}, {"save_interval_s": 7}])
+def test_where_and_how_often_it_is_saved_rerun_nothing(finished, change):
+    assert finished.planned(changes=change) == {}
 
 
 def test_a_deleted_probe_is_made_again_with_what_depends_on_it(finished, tmp_path):

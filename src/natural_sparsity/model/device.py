@@ -30,19 +30,30 @@ def select_device(name: str, threads: int) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device: {name} was asked for, but the last one is cuda:{torch.cuda.device_count() - 1}")
     if device.type == "cuda":
-        add_in_a_fixed_order()
+        prepare_cuda(device)
     return device
 
 
-def add_in_a_fixed_order() -> None:
-    """Have CUDA give the same bits in every run; its fastest sums take the order in which threads come.
+def prepare_cuda(device: torch.device) -> None:
+    """Make ``device`` the current one, and have it give the same bits in every run.
 
-    To be called before CUDA computes anything. An operation without such an algorithm warns.
+    CUDA's fastest sums take the order in which threads come. To be called before it computes anything; an operation
+    that has no fixed order warns.
     """
+    torch.cuda.set_device(device)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Nothing here reads memory that it has not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def set_precision(name: str) -> None:
+    """Set the precision of matrix products, torch's ``highest``, ``high`` or ``medium``, in cuDNN's layers too.
+
+    Left to itself, torch has cuDNN round to TF32 whatever is asked of the other products.
+    """
+    torch.set_float32_matmul_precision(name)
+    torch.backends.cudnn.allow_tf32 = name != "highest"
 
 
 def seed_everything(*keys: int | str) -> None:

@@ -12,7 +12,7 @@ from natural_sparsity import files
 from natural_sparsity.corpus.streams import Streams
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
-from natural_sparsity.model.device import seed_everything, select_device
+from natural_sparsity.model.device import seed_everything, select_device, set_precision
 from natural_sparsity.model.language_model import LanguageModel, State
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing.gather import Gathering
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         numbers = ", ".join(f"{len(paths)} {option}" for option, paths in zip(options, given, strict=True))
         raise UserError(f"{numbers}: give one of each for every checkpoint")
     device = select_device(args.device, args.threads)
-    torch.set_float32_matmul_precision((training if moving else settings).matmul_precision)
+    set_precision((training if moving else settings).matmul_precision)
     for parameters, state_path, output, *before in zip(*given, strict=True):
         at = (parameters, state_path)
         if moving:

@@ -23,7 +23,6 @@ from natural_sparsity import files
 from natural_sparsity.errors import UserError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)  # a preemption, a time limit, a cancelled job; Control-C
-RANDOM = "random."
 
 
 class Interruption:
@@ -64,6 +63,7 @@ class Saves:
     ):
         self.path, self.label, self.tensors, self.steps, self.interval = path, label, tensors, steps, interval
         self.origin = json.dumps(origin, sort_keys=True)
+        self.device = next(iter(tensors.values())).device
         self.interruption = interruption
         self.saved, self.before = 0, 0.0
         self.last = self.start = time.monotonic()
@@ -88,7 +88,7 @@ class Saves:
         with torch.no_grad():
             for name, tensor in self.tensors.items():
                 tensor.copy_(stored[name])
-        set_random_state({name: tensor for name, tensor in stored.items() if name.startswith(RANDOM)})
+        set_random_state(stored, self.device)
         self.saved, self.before = int(metadata["steps"]), float(metadata["seconds"])
         print(f"{self.label}: goes on after step {self.saved} of {self.steps}, from {self.path}", file=sys.stderr)
         return self.saved
@@ -121,7 +121,7 @@ class Saves:
         for name, tensor in stored.items():
             if not tensor.isfinite().all():
                 raise UserError(f"{self.label}, step {step}: {name} is not finite any more; lower the learning rate")
-        stored |= random_state(next(iter(self.tensors.values())).device)
+        stored |= random_state(self.device)
         metadata = {"origin": self.origin, "steps": str(step), "seconds": str(self.seconds())}
         with files.atomic(self.path) as temporary:
             try:
@@ -148,12 +148,12 @@ def digest(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str:
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
     """The states of torch's generators, on the CPU and on ``device``, as bytes."""
-    state = {f"{RANDOM}cpu": torch.get_rng_state()}
-    return state | ({f"{RANDOM}cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+    state = {"random.cpu": torch.get_rng_state()}
+    return state | ({"random.cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
-def set_random_state(state: dict[str, Tensor]) -> None:
+def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
     """Set what :func:`random_state` gave."""
-    torch.set_rng_state(state[f"{RANDOM}cpu"])
-    if f"{RANDOM}cuda" in state:
-        torch.cuda.set_rng_state(state[f"{RANDOM}cuda"])
+    torch.set_rng_state(state["random.cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["random.cuda"], device)

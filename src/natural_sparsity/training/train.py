@@ -12,7 +12,7 @@ from torch import Tensor
 from natural_sparsity.corpus.streams import Streams
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
-from natural_sparsity.model.device import seed_everything, select_device
+from natural_sparsity.model.device import seed_everything, select_device, set_precision
 from natural_sparsity.model.language_model import LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.progress import Progress
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--parameters names {len(args.parameters)} files and --state {len(args.state)}; give as many")
     training = read_block(Training, args.training)
     device = select_device(args.device, args.threads)
-    torch.set_float32_matmul_precision(training.matmul_precision)
+    set_precision(training.matmul_precision)
     before = (args.from_parameters, args.from_state)
     with Interruption() as interruption:
         for after in zip(args.parameters, args.state, strict=True):
