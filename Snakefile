@@ -7,6 +7,9 @@ min_version("9.27")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/tagging.smk"
@@ -14,6 +17,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/probing.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/explorer.smk"
 
 
@@ -23,6 +27,8 @@ rule all:
         rules.figures.input,
         # Asked for by name, so that one that is missing is made again although the figures are there.
         everywhere(PROBE),
+        rules.describe.output,
+        everywhere(rules.tabulate_claims.output),
 
 
 onsuccess:

@@ -26,6 +26,8 @@ COMMANDS = {
     "probe": ("natural_sparsity.probing.probe", "measure the sparsity of activations and gradients at a checkpoint"),
     "correlate": ("natural_sparsity.analysis.correlate", "correlate sparsity with word frequency"),
     "claims": ("natural_sparsity.analysis.claims", "judge the paper's statements on one run"),
+    "tabulate": ("natural_sparsity.report.tabulate", "write a table as a page"),
+    "describe": ("natural_sparsity.report.describe", "write down what the results were made with"),
     "pack": ("natural_sparsity.explorer.data", "encode the probes of one run for the explorer"),
     "explore": ("natural_sparsity.explorer.page", "write the page on which to explore every run"),
     "draw": ("natural_sparsity.figures.draw", "draw one figure"),

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -227,6 +228,49 @@ def style(figure):
     """The style of a figure as JSON: its own entry over the one for all."""
     styles = config["figures"]
     return json.dumps({**styles.get("all", {}), **styles.get(figure, {})})
+
+
+# What a figure or table is called where the report lists it.
+TITLES = {
+    "chi": "What χ measures",
+    "training": "Losses and learning rate",
+    "fig2": "2: by epoch and word",
+    "fig3a": "3a: correlations, target words",
+    "fig3b": "3b: correlations, input words",
+    "fig4": "4: open and closed classes",
+    "fig5": "5: against frequency, by class",
+    "claims": "The paper’s statements",
+    "provenance": "Configuration and versions",
+}
+
+
+def in_report(name, path, **labels):
+    """What ``report`` takes for the product at ``path``: caption, place and labels, by the wildcards in the path."""
+    wildcards = set(re.findall(r"{(\w+)}", path))
+    condition = ("Claims, " if name == "claims" else "Figures, ") + "probed {probe}"
+    return dict(
+        caption=f"../report/{name}.rst",
+        category="{corpus}, {model}" if "model" in wildcards else "Definitions and provenance",
+        subcategory=condition if "probe" in wildcards else "Training" if "model" in wildcards else None,
+        labels={"shows": TITLES[name]}
+        | labels
+        | {axis: f"{{{axis}}}" for axis in ("measure", "seed") if axis in wildcards},
+    )
+
+
+def figure(stem):
+    """A figure's files; its picture and its numbers go into the report."""
+    forms = {".png": "picture", ".csv": "numbers (CSV)"}
+    about = {suffix: in_report(Path(stem).name, stem, form=form) for suffix, form in forms.items()}
+    return [f"{stem}.pdf", *[report(f"{stem}{suffix}", **arguments) for suffix, arguments in about.items()]]
+
+
+def commit():
+    """The commit that is checked out, if the workflow lies in a git repository; ``-dirty`` if files differ from it."""
+    command = ["git", "-C", str(workflow.basedir), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    if shutil.which("git") is None:
+        return "unknown"
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def everywhere(pattern):

@@ -3,7 +3,7 @@
 
 rule draw_chi:
     output:
-        multiext("results/figures/chi", ".pdf", ".png", ".csv"),
+        figure("results/figures/chi"),
     log:
         "results/figures/logs/chi.log",
     conda:
@@ -19,7 +19,7 @@ rule draw_training:
     input:
         checkpoints=of_seeds_and_epochs(STATE),
     output:
-        multiext(f"{MODEL}/figures/training", ".pdf", ".png", ".csv"),
+        figure(f"{MODEL}/figures/training"),
     log:
         f"{MODEL}/figures/logs/training.log",
     conda:
@@ -38,7 +38,7 @@ rule draw_fig2:
         probes=of_seeds_and_epochs(PROBE),
         words=rules.words.output[0],
     output:
-        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig2", ".pdf", ".png", ".csv"),
+        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig2"),
     log:
         f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig2.log",
     conda:
@@ -58,7 +58,7 @@ rule draw_fig3a:
         correlations=of_seeds(rules.correlate.output.correlations),
         checkpoints=of_seeds_and_epochs(STATE),
     output:
-        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig3a", ".pdf", ".png", ".csv"),
+        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig3a"),
     log:
         f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig3a.log",
     conda:
@@ -77,7 +77,7 @@ rule draw_fig3b:
         correlations=of_seeds(rules.correlate.output.correlations),
         checkpoints=of_seeds_and_epochs(STATE),
     output:
-        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig3b", ".pdf", ".png", ".csv"),
+        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig3b"),
     log:
         f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig3b.log",
     conda:
@@ -97,7 +97,7 @@ rule draw_fig4:
         checkpoints=of_seeds_and_epochs(STATE),
         words=rules.words.output[0],
     output:
-        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig4", ".pdf", ".png", ".csv"),
+        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig4"),
     log:
         f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig4.log",
     conda:
@@ -116,7 +116,7 @@ rule draw_fig5:
         probes=of_seeds_at_the_end(PROBE),
         words=rules.words.output[0],
     output:
-        multiext(f"{MODEL}/{{probe}}/figures/{{measure}}/fig5", ".pdf", ".png", ".csv"),
+        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig5"),
     log:
         f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig5.log",
     conda:
@@ -135,7 +135,7 @@ rule draw_claims:
     input:
         claims=of_seeds(rules.judge_claims.output.csv),
     output:
-        multiext(f"{MODEL}/{{probe}}/figures/claims", ".pdf", ".png", ".csv"),
+        figure(f"{MODEL}/{{probe}}/figures/claims"),
     log:
         f"{MODEL}/{{probe}}/figures/logs/claims.log",
     conda:

@@ -1,0 +1,1 @@
+"""What the report shows besides figures: tables, and what the results were made with."""
