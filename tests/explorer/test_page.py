@@ -174,8 +174,8 @@ def test_hovering_tells_of_a_word_and_a_click_follows_it(page, words, probes):
     n = int(words["count"][word])
     assert tip[0] == "word100"
     assert tip[1] == f"χ(∇h²) = {chi:.4g} after epoch 5"
-    assert tip[2:4] == [f"mean over {n - 1:,} positions as target".replace(",", " "),
-                        f"{n:,} occurrences in training".replace(",", " ")]  # fmt: skip
+    assert tip[2:4] == [f"mean over {n - 1:,} positions as target".replace(",", "\u202f"),
+                        f"{n:,} occurrences in training".replace(",", "\u202f")]  # fmt: skip
     assert words["pos"][word] in tip[4]
     before = traces(page, "trajectories")
     page.mouse.click(left, top)

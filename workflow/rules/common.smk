@@ -260,7 +260,7 @@ def in_report(name, path, **labels):
 
 def figure(stem):
     """A figure's files; its picture and its numbers go into the report."""
-    forms = {".png": "picture", ".csv": "numbers (CSV)"}
+    forms = {".png": "picture", ".csv": "table (CSV)"}
     about = {suffix: in_report(Path(stem).name, stem, form=form) for suffix, form in forms.items()}
     return [f"{stem}.pdf", *[report(f"{stem}{suffix}", **arguments) for suffix, arguments in about.items()]]
 

@@ -113,7 +113,7 @@ const explorer = (() => {
   const written = (tensor) => manifest.measures[shown.measure][1].replace("{}", manifest.tensors[tensor]);
   const unique = (values) => [...new Set(values)];
   const isReal = (id) => id >= manifest.specials;
-  const number = (value) => value.toLocaleString("en-GB").replaceAll(",", " "); // thin spaces
+  const number = (value) => value.toLocaleString("en-GB").replaceAll(",", "\u202f");
   const short = (value) => Number.isNaN(value) ? "undefined" : Number(value.toPrecision(4)).toString();
   const group = (id) => {
     const of = state.colour === "class" ? words.pos_class[id] : words.pos[id];
