@@ -3,10 +3,14 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: run test lint bench install
+.PHONY: run report test lint bench install
 
 run: install
 	$(BIN)/snakemake --cores $(CORES)
+
+# All of it as one file to look at and to send: results/report.html.
+report: run
+	$(BIN)/snakemake --cores $(CORES) --report results/report.html
 
 test: install
 	$(BIN)/python -m pytest

@@ -302,7 +302,7 @@ def test_every_control_has_a_name_and_is_reached_with_the_tab_key(page):
         if focused in reached and focused:
             break
         reached.append(focused)
-    wanted = ["theme", "seed", "measure", "target", "tensor", "colour", "least", "log", "scatter", "play", "epoch",
+    wanted = ["theme", "seed", "measure", "target", "log", "tensor", "colour", "least", "scatter", "play", "epoch",
               "search", "h_e", "save"]  # fmt: skip
     assert [name for name in reached if name in wanted] == wanted, "in the order of reading"
     nameless = page.evaluate(

@@ -139,7 +139,7 @@ def planes(array: np.ndarray, n: int) -> bytes:
     From epoch to epoch a mean changes little: its upper bytes then are mostly zeros, which deflate well.
     """
     differences = np.diff(array.astype(np.uint32), axis=0, prepend=np.uint32(0))
-    return differences.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :n].T.tobytes()
+    return differences.astype("<u4", order="C").view(np.uint8).reshape(-1, 4)[:, :n].T.tobytes()
 
 
 def script(key: str, values: np.ndarray, counts: np.ndarray) -> str:

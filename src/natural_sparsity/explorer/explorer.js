@@ -97,13 +97,7 @@ const explorer = (() => {
       if (i >= width) n[i] += n[i - width];
     }
     const values = new Float32Array(bits.buffer);
-    let low = Infinity, high = -Infinity, least = Infinity; // over all epochs, so that axes keep still
-    for (const value of values) {
-      if (value < low) low = value;
-      if (value > high) high = value;
-      if (value > 0 && value < least) least = value;
-    }
-    return { values, n, low, high, least };
+    return { values, n, extents: new Map() };
   }
 
   // ---- what is chosen
@@ -176,6 +170,7 @@ const explorer = (() => {
       },
     };
   }
+  const MARGIN = { l: 64, r: 14, t: 8, b: 48 };
   const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset", typesetMath: false };
 
   function at(data, id, epoch = state.epoch) { return data.values[epoch * words.word.length + id]; }
@@ -192,15 +187,50 @@ const explorer = (() => {
     return groups;
   }
 
+  // The vertical range: over all epochs, so that the axis keeps still.
   function range() {
-    if (!(shown.scatter.high >= shown.scatter.low)) return [0, 1];
-    if (state.log) {
-      const [low, high] = [Math.log10(shown.scatter.least), Math.log10(shown.scatter.high)];
-      return [low - 0.04 * (high - low || 1), high + 0.04 * (high - low || 1)];
+    const { values, extents } = shown.scatter, key = `${state.least} ${state.log}`, width = words.word.length;
+    if (!extents.has(key)) {
+      let low = Infinity, high = -Infinity;
+      for (let id = manifest.specials; id < width; id++) {
+        if (words.count[id] < state.least) continue;
+        for (let i = id; i < values.length; i += width) {
+          const value = state.log ? Math.log10(values[i]) : values[i];
+          if (value < low && value > -Infinity) low = value;
+          if (value > high) high = value;
+        }
+      }
+      const room = 0.04 * (high - low || Math.abs(high) || 1);
+      extents.set(key, high >= low ? [low - room, high + room] : [0, 1]);
     }
-    const room = 0.04 * (shown.scatter.high - shown.scatter.low || Math.abs(shown.scatter.high) || 1);
-    return [shown.scatter.low - room, shown.scatter.high + room];
+    return extents.get(key);
   }
+
+  // Where each label goes around its point: the first place that lies on no label or other point followed.
+  function places(followed, xRange, yRange) {
+    const box = $("scatter").getBoundingClientRect();
+    const across = (box.width - MARGIN.l - MARGIN.r) / (xRange[1] - xRange[0]);
+    const down = (box.height - MARGIN.t - MARGIN.b) / (yRange[1] - yRange[0]);
+    const points = followed.map((id) => [
+      (Math.log10(words.count[id]) - xRange[0]) * across,
+      (yRange[1] - (state.log ? Math.log10(at(shown.scatter, id)) : at(shown.scatter, id))) * down,
+    ]);
+    const taken = points.map(([x, y]) => [x - 8, y - 8, x + 8, y + 8]);
+    return points.map(([x, y], i) => {
+      const wide = 7.5 * label(followed[i]).length, own = taken[i];
+      const boxes = {
+        "top center": [x - wide / 2, y - 26, x + wide / 2, y - 9], "middle left": [x - wide - 9, y - 8, x - 9, y + 8],
+        "bottom center": [x - wide / 2, y + 9, x + wide / 2, y + 26], "middle right": [x + 9, y - 8, x + wide + 9, y + 8],
+      };
+      const free = ([left, top, right, bottom]) => left > -MARGIN.l && right < box.width - MARGIN.l && top > -MARGIN.t
+        && taken.every((t) => t === own || left > t[2] || right < t[0] || top > t[3] || bottom < t[1]);
+      const place = Object.keys(boxes).find((name) => free(boxes[name])) || "middle left";
+      taken.push(boxes[place]);
+      return place;
+    });
+  }
+
+  const label = (id) => (words.word[id].length > 16 ? `${words.word[id].slice(0, 15)}…` : words.word[id]);
 
   function drawScatter() {
     drawn = pointsNow();
@@ -217,15 +247,14 @@ const explorer = (() => {
     const followed = state.followed.map((word) => words.ids.get(word)).filter(
       (id) => id !== undefined && words.count[id] >= state.least && !Number.isNaN(at(shown.scatter, id)));
     drawn.push(followed);
+    const [fewest, most] = [Math.max(state.least, words.fewest), words.most].map(Math.log10);
+    const xRange = [fewest - 0.08, most + 0.12], yRange = range();
     traces.push({
       type: "scatter", mode: "markers+text", hoverinfo: "none", cliponaxis: false,
       x: followed.map((id) => words.count[id]), y: followed.map((id) => at(shown.scatter, id)),
-      text: followed.map((id) => escaped(words.word[id].length > 16 ? `${words.word[id].slice(0, 15)}…` : words.word[id])),
-      textposition: followed.map((id) => (words.count[id] > words.most / 8 ? "middle left" : "top center")),
+      text: followed.map((id) => escaped(label(id))), textposition: places(followed, xRange, yRange),
       textfont: { color: colour("ink"), size: 13 },
-      marker: {
-        symbol: "circle-open", size: 12, color: followed.map((id) => lineOf(words.word[id]).color), line: { width: 2 },
-      },
+      marker: { symbol: "circle-open", size: 12, color: colour("ink"), line: { width: 1.5 } },
     });
     const cursor = state.cursor !== null && !Number.isNaN(at(shown.scatter, state.cursor)) ? [state.cursor] : [];
     drawn.push(cursor);
@@ -235,16 +264,16 @@ const explorer = (() => {
       marker: { symbol: "circle-open", size: 18, color: colour("ink"), line: { width: 2 } },
     });
     const { axis, layout } = look();
-    const [fewest, most] = [Math.max(state.least, words.fewest), words.most].map(Math.log10);
+    const decades = Array.from({ length: 10 }, (_, i) => 10 ** i);
     const view = [shown.corpus, shown.role, shown.tensor, shown.measure, state.log, state.least].join();
     Plotly.react($("scatter"), traces, {
-      ...layout, uirevision: view, margin: { l: 64, r: 14, t: 8, b: 48 },
+      ...layout, uirevision: view, margin: MARGIN,
       xaxis: {
-        ...axis, type: "log", range: [fewest - 0.08, most + 0.12], dtick: 1, uirevision: view,
+        ...axis, type: "log", range: xRange, tickvals: decades, ticktext: decades.map(number), uirevision: view,
         title: { text: "occurrences in the training split", standoff: 8 },
       },
       yaxis: {
-        ...axis, type: state.log ? "log" : "linear", range: range(), uirevision: view,
+        ...axis, type: state.log ? "log" : "linear", range: yRange, uirevision: view,
         title: { text: `mean ${written(shown.tensor)}`, standoff: 8 },
       },
     }, CONFIG);
@@ -303,7 +332,7 @@ const explorer = (() => {
         }
       }
       const now = epochs[state.epoch].epoch;
-      shapes.push({ ...axes, type: "line", x0: now, x1: now, name: "now", line: { color: colour("accent"), width: 1.5 } });
+      shapes.push({ ...axes, type: "line", x0: now, x1: now, name: "now", line: { color: colour("soft"), width: 1 } });
       for (const word of state.followed) {
         const id = words.ids.get(word), line = lineOf(word);
         traces.push({
@@ -318,6 +347,14 @@ const explorer = (() => {
     Plotly.react($("trajectories"), traces, {
       ...layout, height, shapes, annotations, margin: { l: 52, r: 14, t: 22, b: 44 },
     }, CONFIG);
+  }
+
+  // Fades all words followed but one.
+  function emphasise(word) {
+    const traces = $("trajectories").data;
+    if (traces?.length) {
+      Plotly.restyle($("trajectories"), { opacity: traces.map((t) => (word === undefined || t.meta.word === word ? 1 : 0.15)) });
+    }
   }
 
   function drawNow() {
@@ -335,7 +372,9 @@ const explorer = (() => {
 
   function drawLegend() {
     const sizes = new Map();
-    for (let id = manifest.specials; id < words.word.length; id++) sizes.set(group(id), (sizes.get(group(id)) || 0) + 1);
+    for (let id = manifest.specials; id < words.word.length; id++) {
+      if (words.count[id] >= state.least) sizes.set(group(id), (sizes.get(group(id)) || 0) + 1);
+    }
     $("legend").replaceChildren(...GROUPS[state.colour].filter(([name]) => sizes.has(name)).map(([name, label, hue, glyph]) => {
       const button = document.createElement("button"), mark = document.createElement("span");
       button.type = "button";
@@ -607,7 +646,7 @@ const explorer = (() => {
     $("colour").value = state.colour;
     $("colour").onchange = () => { state.colour = $("colour").value; state.hidden.clear(); drawLegend(); redraw(); };
     options($("least"), [1, 10, 100, 1000, 10000, 100000].map((n) => [n, number(n)]), state.least);
-    $("least").onchange = () => { state.least = Number($("least").value); redraw(); };
+    $("least").onchange = () => { state.least = Number($("least").value); drawLegend(); redraw(); };
     $("log").checked = state.log;
     $("log").onchange = () => { state.log = $("log").checked; redraw(); };
     $("legend").onclick = (event) => {
@@ -622,6 +661,11 @@ const explorer = (() => {
       const button = event.target.closest("button");
       if (button) follow(button.dataset.word);
     };
+    for (const type of ["pointerover", "focusin", "pointerout", "focusout"]) {
+      $("followed").addEventListener(type, (event) => {
+        emphasise(type.endsWith("out") ? undefined : event.target.closest("button")?.dataset.word);
+      });
+    }
     $("epoch").oninput = () => { play(false); go(Number($("epoch").value)); };
     $("play").onclick = () => play(!playing);
     $("save").onclick = saveCsv;

@@ -1,0 +1,111 @@
+"""The explorer at the paper's size, in headless Chromium: from load until it can be used, and each interaction.
+
+20,000 words, 50 epochs, eight tensors, two roles; the scatter is drawn by the processor where there is no graphics
+card, so that a machine with one is faster. Seconds are medians, until the next frame is on the screen.
+"""
+
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from common import arguments, machine
+from playwright.sync_api import Page, sync_playwright
+
+from natural_sparsity import cli, files
+from natural_sparsity.explorer.data import script
+from natural_sparsity.tagging.words import CLOSED, OPEN
+
+TENSORS = ["h_e", "h_1", "h_2", "x", "grad_h_e", "grad_h_1", "grad_h_2", "grad_x"]
+RESULTS = Path(__file__).parents[1] / "results/benchmarks"
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+# Each is done in the page, for i = 0, 1, …
+INTERACTIONS = {
+    "epoch": "const s = document.getElementById('epoch'); s.value = 10 + i; s.dispatchEvent(new Event('input'))",
+    "colour": "const s = document.getElementById('colour'); s.value = ['pos', 'class'][i % 2]; s.onchange()",
+    "hide a class": "document.querySelector('#legend button').click()",
+    "search": "const s = document.getElementById('search'); s.value = `word${i}`; s.dispatchEvent(new Event('input'))",
+    "follow": "const s = document.getElementById('search'); s.value = `word${90 + i}`;"
+    " s.dispatchEvent(new Event('input')); s.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}))",
+}
+
+
+def write(folder: Path, n_words: int, epochs: int) -> None:
+    """An explorer of random numbers that move little from epoch to epoch, as the real ones do."""
+    random = np.random.default_rng(0)
+    count = (3e6 / np.arange(1, n_words + 1)).astype(np.uint32)
+    classes = random.choice(["open", "closed", None], n_words, p=[0.5, 0.02, 0.48])
+    pos = [None if c is None else random.choice(OPEN if c == "open" else CLOSED) for c in classes]
+    words = pd.DataFrame({"id": np.arange(n_words), "word": [f"word{i}" for i in range(n_words)], "count": count})
+    files.write_parquet(folder / "words.parquet", words.assign(pos=pos, pos_class=classes))
+    data = folder / "big/lstm/seed1/frozen"
+    counts = np.broadcast_to(count, (epochs, n_words))
+    for role in ("target", "input"):
+        for tensor in TENSORS:
+            start = 0.08 + 0.05 * random.random(n_words)
+            chi = start + random.normal(0, 0.001, (epochs, n_words)).cumsum(0)
+            name = f"chi.{role}.{tensor}"
+            with files.atomic(data / f"{name}.js") as path:
+                path.write_text(script(f"big/lstm/seed1/frozen/{name}", chi.astype(np.float32), counts))
+    rates = {"learning_rate_in": 20, "learning_rate_out": 20, "train_loss": 5.0, "dev_loss": 5.0}
+    about = {"run": "big/lstm/seed1", "condition": "frozen", "measures": ["chi"], "tensors": TENSORS, "words": n_words}
+    files.write_json(data / "data.json", about | {"epochs": [{"epoch": e, **rates} for e in range(1, epochs + 1)]})
+    words_of = ["--corpora", "big", "--words", str(folder / "words.parquet")]
+    cli.main(["explore", "--data", str(data), *words_of, "--output", str(folder / "index.html")])
+
+
+def seconds_until_drawn(page: Page, action: str, repeats: int) -> float:
+    """Median seconds from the action until two frames later."""
+    times = page.evaluate(
+        f"""async (repeats) => {{
+          const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+          const times = [];
+          for (let i = 0; i < repeats; i++) {{
+            await frame();
+            const start = performance.now();
+            {{ {action} }}
+            await frame();
+            times.push((performance.now() - start) / 1000);
+          }}
+          return times;
+        }}""",
+        repeats,
+    )
+    return statistics.median(times)
+
+
+def main() -> None:
+    args = arguments(__doc__ or "", words=20_000, epochs=50)
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name)
+        write(folder, args.words, args.epochs)
+        sizes = [path.stat().st_size for path in folder.rglob("chi.*.js")]
+        chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        loads = []
+        for _ in range(args.repeats):
+            page = browser.new_page(viewport={"width": 1400, "height": 900})
+            start = time.perf_counter()
+            page.goto((folder / "index.html").as_uri())
+            page.wait_for_selector("body[data-ready]")
+            loads.append(time.perf_counter() - start)
+        seconds = {"load": statistics.median(loads)}
+        seconds |= {name: seconds_until_drawn(page, action, args.repeats) for name, action in INTERACTIONS.items()}
+        start = time.perf_counter()
+        page.locator("#tensor").select_option("h_1")
+        page.wait_for_selector("body:not([aria-busy])")
+        seconds["another tensor"] = time.perf_counter() - start
+        browser.close()
+    result = {"name": "explorer", "seconds": seconds, "MB a measure": sum(sizes) / 1e6, "machine": machine()}
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "explorer.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(f"explorer: {', '.join(f'{name} {value:.2f} s' for name, value in seconds.items())}")
+    print(f"explorer: {sum(sizes) / 1e6:.1f} MB a measure and condition, {max(sizes) / 1e6:.1f} MB the largest file")
+
+
+if __name__ == "__main__":
+    main()
