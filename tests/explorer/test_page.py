@@ -154,8 +154,8 @@ def test_the_list_of_matches_is_walked_with_arrow_keys(page):
 
 
 def test_hovering_tells_of_a_word_and_a_click_follows_it(page, words, probes):
-    word = WORDS.index("word100")
-    chi = through_training(probes, "word100", "grad_h_2")[-1]
+    word = WORDS.index("word2")
+    chi = through_training(probes, "word2", "grad_h_2")[-1]
     page.evaluate("plot => document.getElementById(plot).scrollIntoView()", "scatter")
     # Where it lies, from the axes' ranges and the plotting area alone.
     left, top = page.evaluate(
@@ -172,14 +172,14 @@ def test_hovering_tells_of_a_word_and_a_click_follows_it(page, words, probes):
     page.wait_for_selector("#tip:not([hidden])")
     tip = page.locator("#tip").inner_text().split("\n")
     n = int(words["count"][word])
-    assert tip[0] == "word100"
+    assert tip[0] == "word2"
     assert tip[1] == f"χ(∇h²) = {chi:.4g} after epoch 5"
     assert tip[2:4] == [f"mean over {n - 1:,} positions as target".replace(",", "\u202f"),
                         f"{n:,} occurrences in training".replace(",", "\u202f")]  # fmt: skip
     assert words["pos"][word] in tip[4]
     before = traces(page, "trajectories")
     page.mouse.click(left, top)
-    assert followed(page)[-1] == "word100"
+    assert followed(page)[-1] == "word2"
     assert traces(page, "trajectories") == before + 1
 
 
