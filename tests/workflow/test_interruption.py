@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from conftest import Workflow
-
 from natural_sparsity.training import train
 
 RUN = Path("results/tiny/small/seed1")
