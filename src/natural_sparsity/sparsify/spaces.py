@@ -1,0 +1,116 @@
+"""Spaces in which hidden units are placed, and how strongly a weight between two units is penalised there.
+
+Mackey et al., arXiv 2406.06290: the units lie at random points of a space; a weight between units at distance d is
+penalised by the inhibitor K = f(d). Distances are in the units of the space: a side of the torus and of the Klein
+bottle is 10, half a great circle of the circle and of the spheres is 5π.
+"""
+
+import math
+import re
+
+import torch
+from torch import Tensor
+
+from natural_sparsity.errors import UserError
+
+SIDE = 10.0
+RADIUS = 5.0
+SPACES = ("circle", "sphere", "torus", "klein")
+
+
+def parse(name: str) -> tuple[str, int]:
+    """The kind of space and its dimension: ``circle``, ``sphere``, ``klein``, ``torus`` (of 2) or ``torusN``.
+
+    Raises:
+        UserError: no such space.
+    """
+    match = re.fullmatch(r"(circle|sphere|klein|torus)(\d{0,3})", name)
+    if match is None or (match[2] and (match[1] != "torus" or int(match[2]) < 1)):
+        raise UserError(f"space: {name!r} is unknown; use circle, sphere, klein, torus or torusN, N dimensions")
+    dimensions = {"circle": 1, "sphere": 2, "klein": 2, "torus": int(match[2] or 2)}
+    return match[1], dimensions[match[1]]
+
+
+def points(space: str, n: int, generator: torch.Generator) -> Tensor:
+    """``n`` points drawn uniformly: (n, dimension) coordinates in [0, 10), or (n, dimension + 1) unit vectors."""
+    kind, dimension = parse(space)
+    if kind in ("torus", "klein"):
+        return SIDE * torch.rand(n, dimension, generator=generator)
+    vectors = torch.randn(n, dimension + 1, generator=generator, dtype=torch.float64)
+    return (vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True)).float()
+
+
+def distances(space: str, a: Tensor, b: Tensor) -> Tensor:
+    """The distances (len(a), len(b)) between two sets of points of the space.
+
+    The Klein bottle is the plane under (x, y) → (x + 10, 10 − y) and (x, y) → (x, y + 10); the nearest of the nine
+    images of the cells around b is the nearest of all.
+    """
+    kind, _ = parse(space)
+    if kind in ("circle", "sphere"):
+        # Not arccos of the inner product, which has few correct digits near its ends and is NaN beyond them.
+        chord, other = (euclidean(a.double(), sign * b.double()) for sign in (1, -1))
+        return (2 * RADIUS * torch.atan2(chord, other)).float()
+    if kind == "torus":
+        apart = (a[:, None] - b[None]).remainder(SIDE)
+        return torch.linalg.vector_norm(torch.minimum(apart, SIDE - apart), dim=-1)
+    a, b = first_cell(a), first_cell(b)
+    images = []
+    for i in (-1, 0, 1):
+        y = b[:, 1] if i == 0 else SIDE - b[:, 1]
+        images += [torch.stack([b[:, 0] + SIDE * i, y + SIDE * j], 1) for j in (-1, 0, 1)]
+    return torch.stack([euclidean(a, image) for image in images]).amin(0)
+
+
+def euclidean(a: Tensor, b: Tensor) -> Tensor:
+    """The distances (len(a), len(b)) in the space that the points are given in, without cancellation."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def first_cell(p: Tensor) -> Tensor:
+    """Points of the Klein bottle's plane as their images in [0, 10)²."""
+    p = p.remainder(p.new_tensor([2 * SIDE, SIDE]))
+    beyond = p[:, 0] >= SIDE
+    y = torch.where(beyond, SIDE - p[:, 1], p[:, 1]).remainder(SIDE)
+    return torch.stack([torch.where(beyond, p[:, 0] - SIDE, p[:, 0]), y], 1)
+
+
+def difference_of_gaussians(d: Tensor) -> Tensor:
+    """100 (exp(−d²/5) − exp(−4d²)): 0 at 0, greatest, 81.142, at 0.8879, and 0 far away."""
+    return 100 * (torch.exp(-d.square() / 5) - torch.exp(-4 * d.square()))
+
+
+def diffusion(d: Tensor) -> Tensor:
+    """d²: the farther, the more."""
+    return d.square()
+
+
+INHIBITORS = {"dog": difference_of_gaussians, "diffusion": diffusion}
+
+
+def inhibition(distance: Tensor, inhibitor: str, inverted: bool) -> Tensor:
+    """K (n, n) of the distances; inverted, max K − K, so that what was penalised most is penalised not at all.
+
+    Raises:
+        UserError: an unknown inhibitor.
+    """
+    if inhibitor not in INHIBITORS:
+        raise UserError(f"inhibitor: {inhibitor!r} is unknown; use {' or '.join(INHIBITORS)}")
+    k = INHIBITORS[inhibitor](distance)
+    return k.max() - k if inverted else k
+
+
+def permuted(k: Tensor, generator: torch.Generator) -> Tensor:
+    """K with its entries in random places: as strong, and without the geometry."""
+    return k.flatten()[torch.randperm(k.numel(), generator=generator)].view_as(k)
+
+
+def matched(k: Tensor) -> Tensor:
+    """The mean of K everywhere: an l1 penalty as strong as K is on average."""
+    return torch.full_like(k, float(k.mean()))
+
+
+def greatest(space: str) -> float:
+    """No distance in the space is greater."""
+    kind, dimension = parse(space)
+    return math.pi * RADIUS if kind in ("circle", "sphere") else SIDE / 2 * math.sqrt(dimension)
