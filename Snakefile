@@ -19,12 +19,14 @@ include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/explorer.smk"
+include: "workflow/rules/sparsify.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.figures.input,
+        rules.lottery.input,
         # Asked for by name, so that one that is missing is made again although the figures are there.
         everywhere(PROBE),
         rules.describe.output,

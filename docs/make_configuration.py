@@ -21,8 +21,7 @@ default of "required" means that there is none.
 
 def rows(schema: dict[str, Any], path: str, definitions: dict[str, Any], required: bool = False) -> Iterator[str]:
     """The table's rows for a schema and everything below it."""
-    if "$ref" in schema:
-        schema = {**definitions[schema["$ref"].removeprefix("#/$defs/")], **schema}
+    schema = resolved(schema, definitions)
     if path and "description" in schema:
         default = "required" if required else json.dumps(schema["default"]) if "default" in schema else ""
         default = "" if default == "{}" else default
@@ -31,19 +30,26 @@ def rows(schema: dict[str, Any], path: str, definitions: dict[str, Any], require
     for key, entry in schema.get("properties", {}).items():
         yield from rows(entry, prefix + key, definitions, key in schema.get("required", []))
     for alternative in schema.get("oneOf", []):
-        yield from rows({"properties": alternative.get("properties", {})}, path, definitions)
+        yield from rows({"properties": resolved(alternative, definitions).get("properties", {})}, path, definitions)
     if isinstance(schema.get("additionalProperties"), dict):
         yield from rows(schema["additionalProperties"], f"{prefix}NAME", definitions)
     if path == "runs":
         yield from rows(schema["items"], "runs[]", definitions)
 
 
+def resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema with what its ``$ref`` names, under what stands beside it."""
+    return {**definitions.get(schema.get("$ref", "").removeprefix("#/$defs/"), {}), **schema}
+
+
 def type_of(schema: dict[str, Any]) -> str:
     """The type, its bounds and choices, in a few words."""
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     if "oneOf" in schema and "type" not in schema:
-        return " or ".join(alternative["type"] for alternative in schema["oneOf"])
+        return " or ".join(dict.fromkeys(alternative.get("type", "object") for alternative in schema["oneOf"]))
     kind = schema.get("type", "")
     words = [" or ".join(kind) if isinstance(kind, list) else kind]
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

@@ -43,6 +43,9 @@ def test_defaults_are_the_papers(tmp_path):
             "evaluation_batch": 10,
             "matmul_precision": "highest",
         },
+        "sparsify": {},
+        "parents": {},
+        "rewind": 0,
     }
     corpus = filled["corpora"]["mine"]
     assert corpus["min_count"] == 100

@@ -23,6 +23,8 @@ COMMANDS = {
     "words": ("natural_sparsity.tagging.words", "majority part of speech and matched samples of the vocabulary"),
     "initialise": ("natural_sparsity.training.initialise", "write the untrained checkpoint"),
     "train": ("natural_sparsity.training.train", "train one epoch, checkpoint in, checkpoint out"),
+    "sparsify": ("natural_sparsity.sparsify.start", "write the checkpoint that a sparsified model starts from"),
+    "evaluate": ("natural_sparsity.sparsify.evaluate", "held-out loss and nonzero weights of a checkpoint"),
     "probe": ("natural_sparsity.probing.probe", "measure the sparsity of activations and gradients at a checkpoint"),
     "correlate": ("natural_sparsity.analysis.correlate", "correlate sparsity with word frequency"),
     "claims": ("natural_sparsity.analysis.claims", "judge the paper's statements on one run"),
@@ -30,6 +32,10 @@ COMMANDS = {
     "describe": ("natural_sparsity.report.describe", "write down what the results were made with"),
     "pack": ("natural_sparsity.explorer.data", "encode the probes of one run for the explorer"),
     "explore": ("natural_sparsity.explorer.page", "write the page on which to explore every run"),
+    "lottery": (
+        "natural_sparsity.sparsify.lottery",
+        "compare pruned models with the dense one and with their controls",
+    ),
     "draw": ("natural_sparsity.figures.draw", "draw one figure"),
 }
 

@@ -15,6 +15,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from natural_sparsity.errors import UserError
 from natural_sparsity.probing.measures import MEASURES
 from natural_sparsity.probing.settings import OF_TRAINING, check_conditions
+from natural_sparsity.sparsify.derive import expand
 from natural_sparsity.tagging.tag import find_model
 
 Config = dict[str, Any]
@@ -36,6 +37,7 @@ def validate(config: Config, schema_path: Path) -> Config:
         UserError: one line with the key, what is wrong with it, and the mend.
     """
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    check_methods(schema, config)
     error = best_match(Validator(schema).iter_errors(config))
     if error is not None:
         raise UserError(explain(error))
@@ -46,12 +48,43 @@ def validate(config: Config, schema_path: Path) -> Config:
     check_styles(config["figures"])
     for name in {run["corpus"] for run in config["runs"]}:
         check_corpus(f"corpora.{name}", config["corpora"][name])
-    return config
+    return expand(config)
 
 
-def explain(error: ValidationError) -> str:
-    """One line for a schema violation."""
-    key = ".".join(str(part) for part in error.absolute_path) or "configuration"
+def check_methods(schema: Config, config: Config) -> None:
+    """The blocks of sparsification methods, each by its method's own schema.
+
+    Raises:
+        UserError: as :func:`validate`.
+    """
+    models = config.get("models")
+    for name, model in models.items() if isinstance(models, dict) else ():
+        block = model.get("sparsify") if isinstance(model, dict) else None
+        if not isinstance(block, dict):
+            continue
+        key, methods = f"models.{name}", methods_of(schema)
+        if block.get("method") not in methods:
+            known = ", ".join(methods)
+            raise UserError(f"{key}.sparsify.method: {block.get('method')!r} is no method; the methods are {known}")
+        own = Validator({**methods[block["method"]], "$defs": schema["$defs"]})
+        error = best_match(own.iter_errors(block))
+        if error is not None:
+            raise UserError(explain(error, f"{key}.sparsify"))
+        for part in ("architecture", "training"):
+            if "of" in block and part in model:
+                raise UserError(f"{key}.{part}: it is that of {block['of']} (sparsify.of); leave it out here")
+
+
+def methods_of(schema: Config) -> dict[str, Config]:
+    """The schema of each sparsification method, by its name."""
+    alternatives = schema["$defs"]["model"]["properties"]["sparsify"]["oneOf"]
+    methods = [resolved(alternative, schema["$defs"]) for alternative in alternatives]
+    return {method["properties"]["method"]["const"]: method for method in methods}
+
+
+def explain(error: ValidationError, under: str = "") -> str:
+    """One line for a schema violation, in a block that lies ``under`` a key."""
+    key = ".".join([*filter(None, [under]), *map(str, error.absolute_path)]) or "configuration"
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
         unknown = sorted(set(error.instance) - set(known))[0]
@@ -74,7 +107,7 @@ def explain(error: ValidationError) -> str:
 
 def with_defaults(schema: Config, value: Any, definitions: Config) -> Any:
     """A copy of ``value`` in which absent keys have the schema's defaults, at every depth."""
-    schema = resolved(schema, definitions)
+    schema = chosen(resolved(schema, definitions), value, definitions)
     if isinstance(value, list):
         return [with_defaults(schema.get("items", {}), item, definitions) for item in value]
     if not isinstance(value, dict):
@@ -93,6 +126,15 @@ def resolved(schema: Config, definitions: Config) -> Config:
     if "$ref" not in schema:
         return schema
     return {**definitions[schema["$ref"].removeprefix("#/$defs/")], **schema}
+
+
+def chosen(schema: Config, value: Any, definitions: Config) -> Config:
+    """Of alternatives that are told apart by their method, the one of ``value``; else the schema itself."""
+    for alternative in schema.get("oneOf", []):
+        properties = resolved(alternative, definitions).get("properties", {})
+        if isinstance(value, dict) and value.get("method") == properties.get("method", {}).get("const", ()):
+            return resolved(alternative, definitions)
+    return schema
 
 
 def check_runs(config: Config) -> None:

@@ -21,7 +21,7 @@ def weights():
 
 def test_every_weight_matrix_is_prunable_and_no_bias(weights):
     assert set(weights) == {"embedding.weight", "output.weight"} | {
-        f"lstms.{layer}.weight_{kind}_l0" for layer in (0, 1) for kind in ("ih", "hh")
+        f"recurrent.{layer}.weight_{kind}_l0" for layer in (0, 1) for kind in ("ih", "hh")
     }
 
 

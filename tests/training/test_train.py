@@ -99,6 +99,7 @@ def arguments(tmp_path, **changes):
         "vocabulary": tmp_path / "vocabulary.parquet",
         "architecture": {"embedding": 12, "hidden": [12, 12], "dropout": 0.2},
         "training": {"batch": BATCH, "window": 35},
+        "sparsify": {},
         "seed": 5,
         "train": tmp_path / "train.npy",
         "dev": tmp_path / "dev.npy",

@@ -71,6 +71,7 @@ class Workflow:
             "fig4",
             "fig5",
             "claims",
+            "lottery",
         )
         return {name: count for name, count in jobs.items() if name not in targets_by_name}
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from natural_sparsity.config import source_paths, validate
 from natural_sparsity.errors import UserError
 from natural_sparsity.provenance import code_digest
+from natural_sparsity.sparsify.methods import METHODS
 
 try:
     config = validate(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
@@ -51,12 +52,18 @@ RUN = f"{MODEL}/seed{{seed}}"
 PARAMETERS = f"{RUN}/epoch{{epoch}}/parameters.safetensors"
 STATE = f"{RUN}/epoch{{epoch}}/state.json"
 PROBE = f"{RUN}/epoch{{epoch}}/{{probe}}.parquet"
+EVALUATION = f"{MODEL}/evaluation/epoch{{epoch}}.json"
+
+
+def one_of(names):
+    """A wildcard's pattern: one of the names; nothing if there are none."""
+    return "|".join(names) or "(?!)"
 
 
 wildcard_constraints:
-    corpus="|".join(config["corpora"]),
-    model="|".join(config["models"]),
-    probe="|".join(config["probes"]),
+    corpus=one_of(config["corpora"]),
+    model=one_of(config["models"]),
+    probe=one_of(config["probes"]),
     measure=r"[a-z]\w*",
     shard=r"\d+-of-\d+",
     seed=r"\d+",
@@ -141,9 +148,14 @@ def entry(wildcards):
     sys.exit(f"configuration: {wildcards.corpus}/{wildcards.model} is not among the runs")
 
 
+def epochs_of(run):
+    """The epochs that an entry of ``runs`` trains: a sparsified model may start at one of its dense model's."""
+    return range(config["models"][run["model"]]["rewind"] + 1, run["epochs"] + 1)
+
+
 def epochs(wildcards):
     """The epochs of the wildcards' run."""
-    return range(1, entry(wildcards)["epochs"] + 1)
+    return epochs_of(entry(wildcards))
 
 
 def of_epochs(pattern):
@@ -180,7 +192,7 @@ def jobs(kind):
         return
     for run in config["runs"]:
         path = f"results/{{corpus,{run['corpus']}}}/{{model,{run['model']}}}/seed{{seed}}"
-        for first in range(1, run["epochs"] + 1, size):
+        for first in epochs_of(run)[::size]:
             last = min(first + size - 1, run["epochs"])
             names = re.sub(r"\W", "_", f"{run['corpus']}_{run['model']}")
             yield f"{kind}_{names}_{first}_to_{last}", path, list(map(str, range(first, last + 1)))
@@ -214,14 +226,38 @@ def device(wildcards):
 
 
 def checkpoint_before(pattern, epoch):
-    """An input function: ``pattern`` for the epoch before; before the first comes the untrained checkpoint."""
+    """An input function: ``pattern`` for the epoch before; before the run's first comes its initial checkpoint."""
 
     def path(wildcards):
         before = int(wildcards.get("epoch", epoch)) - 1
-        at = pattern.replace("epoch{epoch}", f"epoch{before}" if before else "init")
+        at = pattern.replace("epoch{epoch}", f"epoch{before}" if before >= epochs(wildcards)[0] else "init")
         return expand(at, **wildcards)
 
     return path
+
+
+def parent(role, pattern):
+    """An input function: ``pattern`` of the checkpoint that a sparsified model has as its ``role``; [] without one.
+
+    It is of the same corpus and seed, at the epoch that the model names or the last of the wildcards' run.
+    """
+
+    def paths(wildcards):
+        parents = config["models"][wildcards.model]["parents"]
+        if role not in parents:
+            return []
+        model, epoch = parents[role]
+        epoch = entry(wildcards)["epochs"] if epoch == "last" else epoch
+        at = pattern.replace("epoch{epoch}", f"epoch{epoch}" if epoch else "init")
+        return expand(at, **{**wildcards, "model": model})
+
+    return paths
+
+
+def method_digest(wildcards):
+    """A parameter: the digest of the code of a sparsified model's method; nothing for a dense one."""
+    method = config["models"][wildcards.model]["sparsify"].get("method")
+    return code_digest(METHODS[method]) if method else ""
 
 
 def style(figure):
@@ -280,5 +316,49 @@ def everywhere(pattern):
         for probe in run["probes"]:
             axes = dict(corpus=run["corpus"], model=run["model"], seed=run["seeds"], probe=probe)
             measures = config["probes"][probe]["measures"]
-            paths += expand(pattern, **axes, epoch=range(1, run["epochs"] + 1), measure=measures)
+            paths += expand(pattern, **axes, epoch=epochs_of(run), measure=measures)
     return list(dict.fromkeys(paths))
+
+
+def runs_of(corpus, models):
+    """The entries of ``runs`` of a corpus whose model is among ``models``."""
+    return [run for run in config["runs"] if run["corpus"] == corpus and run["model"] in models]
+
+
+def pruned(wildcards):
+    """The models with a density that come from the wildcards' dense model, by name."""
+    models = config["models"].items()
+    return [name for name, model in models if model.get("of") == wildcards.model and "density" in model["sparsify"]]
+
+
+def with_pruned(pattern):
+    """An input function: ``pattern`` of the wildcards' dense model and of what was pruned from it.
+
+    All at the last epoch of the pruned models' runs, so that all have been trained for as many.
+    """
+
+    def paths(wildcards):
+        others = runs_of(wildcards.corpus, pruned(wildcards))
+        if not others:
+            sys.exit(f"configuration: no run on {wildcards.corpus} of a model pruned from {wildcards.model}")
+        epochs = {run["epochs"] for run in others}
+        if len(epochs) > 1:
+            sys.exit(
+                f"configuration: the models pruned from {wildcards.model} run for {sorted(epochs)} epochs on"
+                f" {wildcards.corpus}; give them as many each, or their losses cannot be compared"
+            )
+        runs = [*runs_of(wildcards.corpus, [wildcards.model]), *others]
+        of = dict(corpus=wildcards.corpus, epoch=epochs)
+        return [path for run in runs for path in expand(pattern, model=run["model"], **of)]
+
+    return paths
+
+
+# The dense models, each with its corpus, from which another is pruned in some run.
+PRUNED = sorted(
+    {
+        (run["corpus"], config["models"][run["model"]]["of"])
+        for run in config["runs"]
+        if "density" in config["models"][run["model"]]["sparsify"]
+    }
+)

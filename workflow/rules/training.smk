@@ -9,6 +9,8 @@ rule initialise:
         state=f"{RUN}/init/state.json",
     log:
         f"{RUN}/logs/initialise.log",
+    wildcard_constraints:
+        model=one_of(name for name, model in config["models"].items() if not model["parents"]),
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -51,9 +53,11 @@ for rule_name, run, group in jobs("train_epoch"):
             runtime=minutes(12 * 60),
         params:
             code=code_digest("natural_sparsity.training.train"),
+            method=method_digest,
             training=block("models", "training"),
+            sparsify=block("models", "sparsify"),
         shell:
             "natural-sparsity train --train {input.train} --dev {input.dev} --from-parameters {input.parameters}"
-            " --from-state {input.state} --training {params.training:q} --device {resources.device} --threads {threads}"
-            " --save-interval-s {resources.save_interval_s}"
+            " --from-state {input.state} --training {params.training:q} --sparsify {params.sparsify:q}"
+            " --device {resources.device} --threads {threads} --save-interval-s {resources.save_interval_s}"
             " --parameters {output.parameters} --state {output.state} 2> {log}"

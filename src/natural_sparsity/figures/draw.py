@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from natural_sparsity.figures import chi, claims, fig2, fig3, fig4, fig5, training
+from natural_sparsity.figures import chi, claims, fig2, fig3, fig4, fig5, lottery, training
 from natural_sparsity.figures.inputs import (
     drops,
     over_seeds,
@@ -24,6 +24,7 @@ FIGURES = {
     "fig5": "mean chi(grad_h_2) after the last epoch against frequency, by class",
     "training": "losses, perplexity and learning rate by epoch",
     "claims": "the paper's statements: values, intervals and verdicts",
+    "lottery": "held-out perplexity of pruned models by density, with controls",
 }
 ROLES = {"fig3a": "target", "fig3b": "input"}
 INPUTS = {
@@ -32,6 +33,7 @@ INPUTS = {
     "correlations": ("C", "+", "correlations Parquet, one file a seed"),
     "checkpoints": ("J", "+", "checkpoint JSON, one file a seed and epoch"),
     "claims": ("T", "+", "claims CSV, one file a seed"),
+    "lottery": ("L", None, "CSV of the lottery-ticket table"),
 }
 REQUIRED = {
     "chi": (),
@@ -42,6 +44,7 @@ REQUIRED = {
     "fig5": ("probes", "words"),
     "training": ("checkpoints",),
     "claims": ("claims",),
+    "lottery": ("lottery",),
 }
 OPTIONAL = {"fig4": ("checkpoints", "words")}
 MIN_COUNT = {"fig2": 100_000, "fig5": 1_000}
@@ -94,6 +97,9 @@ def run(args: argparse.Namespace) -> None:
         elif figure == "claims":
             table = claims.table(args.claims)
             drawn = claims.draw(table, style)
+        elif figure == "lottery":
+            table = lottery.table(args.lottery)
+            drawn = lottery.draw(table, style)
         elif figure in MIN_COUNT:
             module = fig2 if figure == "fig2" else fig5
             probes = over_seeds(read_probes(args.probes, "target", "grad_h_2", args.measure), ["epoch", "id"])

@@ -2,15 +2,17 @@
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
@@ -29,6 +31,8 @@ FIELDS = [
     "sha256",
     "digest",
 ]
+# Before the names of tensors that are no parameters.
+BESIDE = "sparsify."
 
 
 def sha256_of(path: Path) -> str:
@@ -37,19 +41,29 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tensors_of(model: LanguageModel) -> dict[str, torch.Tensor]:
-    """What a checkpoint holds."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+def tensors_of(model: LanguageModel, beside: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a checkpoint holds: the parameters and, under names of their own, the tensors ``beside`` them."""
+    tensors = {**model.state_dict(), **{BESIDE + name: tensor for name, tensor in beside.items()}}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def digest(model: LanguageModel) -> str:
+def digest(model: LanguageModel, beside: Mapping[str, Tensor]) -> str:
     """The SHA-256 that the file of its parameters would have."""
-    return hashlib.sha256(safetensors.torch.save(tensors_of(model))).hexdigest()
+    return hashlib.sha256(safetensors.torch.save(tensors_of(model, beside))).hexdigest()
 
 
-def save(model: LanguageModel, parameters: Path, state_path: Path, state: dict[str, Any]) -> None:
-    """Write the parameters and, last, the JSON with their digest, so that a readable JSON means a whole checkpoint."""
-    tensors = tensors_of(model)
+def save(
+    model: LanguageModel,
+    parameters: Path,
+    state_path: Path,
+    state: dict[str, Any],
+    beside: Mapping[str, Tensor] = MappingProxyType({}),
+) -> None:
+    """Write the parameters and, last, the JSON with their digest, so that a readable JSON means a whole checkpoint.
+
+    ``beside`` are tensors of a sparsification method, such as its masks; :func:`load_beside` reads them.
+    """
+    tensors = tensors_of(model, beside)
     with files.atomic(parameters) as temporary:
         try:
             save_file(tensors, temporary)
@@ -79,7 +93,8 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
     try:
         with torch.device("meta"):
             model = LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]))
-        model.load_state_dict(tensors, assign=True)
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(BESIDE)}
+        model.load_state_dict(own, assign=True)
     except (UserError, RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{state_path}: its architecture is not that of {parameters}; delete both") from error
     model.to(device)
@@ -87,3 +102,17 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
         assert isinstance(layer, nn.RNNBase)
         layer.flatten_parameters()  # one block of memory, which cuDNN would otherwise copy together at every call
     return model, state
+
+
+def load_beside(parameters: Path, device: torch.device) -> dict[str, Tensor]:
+    """The tensors that :func:`save` was given ``beside`` the parameters; none for a dense model.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with safetensors.safe_open(parameters, framework="pt", device=str(device)) as file:
+            names = [name for name in file.keys() if name.startswith(BESIDE)]  # noqa: SIM118
+            return {name.removeprefix(BESIDE): file.get_tensor(name) for name in names}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{parameters}: not a readable checkpoint ({error}); delete it and run again") from error

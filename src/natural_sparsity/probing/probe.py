@@ -20,9 +20,10 @@ from natural_sparsity.probing.measures import choose
 from natural_sparsity.probing.settings import Probe, check_conditions
 from natural_sparsity.progress import Progress
 from natural_sparsity.settings import json_object, read_block
+from natural_sparsity.sparsify.method import Place
 from natural_sparsity.training.settings import Training
 from natural_sparsity.training.step import Observation, Observer, Step
-from natural_sparsity.training.train import Checkpoint, train_epoch
+from natural_sparsity.training.train import Checkpoint, load_method, train_epoch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -153,10 +154,11 @@ def gather_in_training(
         )
     streams = Streams(tokens, training.batch, training.window, past["vocabulary"])
     gathering = Gathering(model, choose(settings.measures, settings))
+    method = load_method(state.get("sparsify", {}), model, before[0], Place(state["epoch"], len(streams)))
     seed_everything(past["seed"], state["epoch"])
-    step = Step(model, training, past["learning_rate_out"], streams.batch, gathering)
+    step = Step(model, training, past["learning_rate_out"], streams.batch, gathering, method)
     train_epoch(step, streams, f"training of epoch {state['epoch']}")
-    if checkpoint.digest(model) != state["sha256"]:
+    if checkpoint.digest(model, method.tensors) != state["sha256"]:
         where = f"{state['device']}, threads: {state['threads']}, torch {state['versions']['torch']}"
         raise UserError(
             f"{at[0]}: its epoch, trained again, gave other parameters; it was trained on {where}: do as then, with the"

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from natural_sparsity.model.language_model import LanguageModel, State
 from natural_sparsity.model.output_layer import OutputLayer, SoftmaxBlock
+from natural_sparsity.sparsify.method import Method, Place
 from natural_sparsity.training.settings import Training
 
 EAGER_STEPS = 3  # before the capture: libraries choose their kernels and take their memory in them
@@ -51,6 +52,8 @@ class Step:
 
     ``observer`` sees each step. On CUDA its work is captured with the step: it must be of fixed shapes, on the device
     and in place. It changes no bit of the training; without it nothing is computed.
+
+    ``method`` is what makes the model sparse; what it does within a step is captured likewise.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class Step:
         learning_rate: float,
         batch: int,
         observer: Observer | None = None,
+        method: Method | None = None,
     ):
         self.model, self.learning_rate, self.clip, self.observer = model, learning_rate, training.clip, observer
+        self.method = method or Method({}, model, {}, Place(1, 1))
         self.output = OutputLayer(model.output)
         self.inner = list(model.recurrent.parameters())
         self.state = model.zero_state(batch)
@@ -73,7 +78,8 @@ class Step:
         """All that changes from one step to the next, by name, in its own memory."""
         parameters = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         parts = {f"state.{i}.{j}": part for i, layer in enumerate(self.state) for j, part in enumerate(layer)}
-        return {**parameters, **parts, "total": self.total, "finite": self.finite}
+        beside = {f"method.{name}": value for name, value in self.method.tensors.items()}
+        return {**parameters, **parts, **beside, "total": self.total, "finite": self.finite}
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Train on one window; see the class."""
@@ -88,7 +94,9 @@ class Step:
             of_sum = [gradient * targets.numel() for gradient in by_outputs]  # last.features is of the mean
             outputs = [output.detach() for output in outputs]
             self.observer.see_window(Observation(inputs, targets, outputs, of_sum, last.losses))
+        self.method.adjust(self.named(by_embedding, by_inner, last.joint), words)
         self.update(words, by_embedding, [*by_inner, last.joint])
+        self.method.after_update()
         loss = last.losses.mean()
         self.advance(state, loss, targets.numel())
         return loss
@@ -104,6 +112,18 @@ class Step:
             return None, table.requires_grad_(), inputs
         words, places = inputs.unique(return_inverse=True)
         return words, table[words].requires_grad_(), places
+
+    def named(self, by_embedding: Tensor, by_inner: list[Tensor], joint: Tensor) -> dict[str, Tensor]:
+        """The gradients by the names of their parameters, in the memory that :meth:`update` reads."""
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        inner = {names[parameter]: gradient for parameter, gradient in zip(self.inner, by_inner, strict=True)}
+        width = self.output.width
+        return {
+            "embedding.weight": by_embedding,
+            **inner,
+            "output.weight": joint[:, :width],
+            "output.bias": joint[:, width],
+        }
 
     @torch.no_grad()
     def update(self, words: Tensor | None, by_embedding: Tensor, by_others: list[Tensor]) -> None:

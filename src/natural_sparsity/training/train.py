@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.progress import Progress
 from natural_sparsity.provenance import code_digest
 from natural_sparsity.settings import json_object, read_block
+from natural_sparsity.sparsify.method import Method, Place
+from natural_sparsity.sparsify.methods import module_of
 from natural_sparsity.training.saves import Interruption, Saves
 from natural_sparsity.training.settings import Training
 from natural_sparsity.training.step import Replayed, Step
@@ -32,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from-parameters", type=Path, required=True, help="safetensors of the epoch before")
     parser.add_argument("--from-state", type=Path, required=True, help="JSON of the epoch before")
     parser.add_argument("--training", type=json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--sparsify", type=json_object, default={}, help="JSON, the configuration's block")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument(
@@ -60,7 +64,8 @@ def run_steps(step: Step, streams: Streams, first: int = 0) -> Iterator[tuple[Te
     """
     device = step.total.device
     run = Replayed(step) if device.type == "cuda" else step
-    for inputs, targets in streams.windows(device, first):
+    for number, (inputs, targets) in enumerate(streams.windows(device, first), first):
+        step.method.before_step(number)
         yield run(inputs, targets), targets.numel()
 
 
@@ -80,8 +85,15 @@ def train_epoch(step: Step, streams: Streams, label: str, saves: Saves | None = 
             progress.show(finite_total(step, label) / progress.done)
         if saves:
             saves.after(number)
+    step.method.close()
     progress.close()
     return finite_total(step, label) / streams.tokens
+
+
+def load_method(sparsify: dict[str, Any], model: LanguageModel, parameters: Path, place: Place) -> Method:
+    """The method of a sparsified model (``sparsify`` is empty for a dense one), with its tensors from a checkpoint."""
+    beside = checkpoint.load_beside(parameters, model.output.weight.device)
+    return module_of(sparsify.get("method", "")).make(sparsify, model, beside, place)
 
 
 def finite_total(step: Step, label: str) -> float:
@@ -148,8 +160,9 @@ def run_epoch(
     epoch, learning_rate, best = state["epoch"] + 1, state["learning_rate_out"], state["best_dev_loss"]
     train = Streams(args.train, training.batch, training.window, state["vocabulary"])
     dev = Streams(args.dev, training.evaluation_batch, training.window, state["vocabulary"])
+    method = load_method(args.sparsify, model, before[0], Place(epoch, len(train)))
     seed_everything(state["seed"], epoch)
-    label, step = f"epoch {epoch}", Step(model, training, learning_rate, training.batch)
+    label, step = f"epoch {epoch}", Step(model, training, learning_rate, training.batch, method=method)
     origin = {
         "epoch": epoch,
         "seed": state["seed"],
@@ -157,9 +170,10 @@ def run_epoch(
         "parameters": state["sha256"],
         "tokens": checkpoint.sha256_of(args.train),
         "training": asdict(training),
+        "sparsify": args.sparsify,
         "device": device.type,
         "torch": torch.__version__,
-        "code": code_digest(__name__),
+        "code": [code_digest(name) for name in (__name__, module_of(args.sparsify.get("method", "")).__name__)],
     }
     path = after[0].with_suffix(".partial.safetensors")
     saves = Saves(path, label, origin, step.tensors(), len(train), args.save_interval_s, interruption)
@@ -181,5 +195,7 @@ def run_epoch(
         "threads": torch.get_num_threads(),
         "wall_time_s": round(saves.seconds(), 3),
     }
-    checkpoint.save(model, *after, next_state)
+    if args.sparsify:
+        next_state["sparsify"] = args.sparsify
+    checkpoint.save(model, *after, next_state, method.tensors)
     saves.remove()

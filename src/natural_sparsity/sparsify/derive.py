@@ -1,0 +1,105 @@
+"""From a block ``models.NAME.sparsify`` to the models that it stands for, and the checkpoints that each starts from.
+
+A method with levels gives a model a level, and one more a level for each control: ``NAME-level2``,
+``NAME-level2-random_mask``. Each is a model like any other, with two keys of its own: ``parents``, the checkpoints that
+it starts from, as (model, epoch), and ``rewind``, the epoch that it starts at.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from natural_sparsity.errors import UserError
+
+Config = dict[str, Any]
+Parent = tuple[str, int | str]
+
+INIT, LAST = 0, "last"
+
+
+def expand(config: Config) -> Config:
+    """``config`` with every sparsified model, and every run of one, replaced by those that it stands for.
+
+    Raises:
+        UserError: a block that names no dense model, two models of one name, or a run without its dense model's.
+    """
+    models: Config = {}
+    members: dict[str, list[str]] = {}
+    for name, block in config["models"].items():
+        found = derived(name, block, config["models"]) if block.get("sparsify") else {name: dense(block)}
+        for member in found:
+            if member in models or (member != name and member in config["models"]):
+                raise UserError(f"models.{name}: {member} is also the name of another model; rename one")
+        models.update(found)
+        members[name] = list(found)
+    for i, run in enumerate(config["runs"]):
+        check_run(i, run, config)
+    runs = [{**run, "model": member} for run in config["runs"] for member in members[run["model"]]]
+    return {**config, "models": models, "runs": runs}
+
+
+def dense(block: Config) -> Config:
+    """A model that no method touches."""
+    return {**block, "sparsify": {}, "parents": {}, "rewind": 0}
+
+
+def derived(name: str, block: Config, models: Config) -> dict[str, Config]:
+    """The models that the block stands for, by name."""
+    settings = {key: value for key, value in block["sparsify"].items() if key not in ("of", "levels", "controls")}
+    base = block["sparsify"].get("of")
+    if base is None:
+        return {name: {**dense(block), "sparsify": settings, "family": name}}
+    begin, end = settings.get("begin", 0), settings.get("end", 1)
+    if end <= begin:
+        raise UserError(f"models.{name}.sparsify: begin is {begin} and end is {end}; pruning ends after it begins")
+    if base not in models or models[base].get("sparsify"):
+        known = ", ".join(model for model, other in models.items() if not other.get("sparsify"))
+        raise UserError(f"models.{name}.sparsify.of: {base!r} is no dense model; those are {known}")
+    shared = {key: models[base][key] for key in ("architecture", "training")}
+    shared |= {"of": base, "family": name, "rewind": settings.get("rewind", 0)}
+    return {
+        member: {**shared, "sparsify": {**settings, **own}, "parents": parents}
+        for member, own, parents in levels(name, block["sparsify"])
+    }
+
+
+def levels(name: str, sparsify: Config) -> Iterator[tuple[str, Config, dict[str, Parent]]]:
+    """Name, settings of its own and parents of each level and of its controls.
+
+    The parent ``start`` gives the weights and the state that training starts with; the weights or masks of the
+    parent ``masks`` decide which weights are kept.
+    """
+    base = sparsify["of"]
+    start = {"start": (base, sparsify.get("rewind", INIT))}
+    for level in range(1, sparsify["levels"] + 1):
+        own = {"family": name, "level": level, "density": (1 - sparsify["fraction"]) ** level, "role": "ticket"}
+        member = f"{name}-level{level}"
+        before = base if level == 1 or sparsify["method"] == "one_shot" else f"{name}-level{level - 1}"
+        yield member, own, start if sparsify["method"] == "gradual" else {**start, "masks": (before, LAST)}
+        for control in sparsify.get("controls", []):
+            yield f"{member}-{control}", {**own, "role": control}, {**start, "masks": (member, INIT)}
+
+
+def check_run(i: int, run: Config, config: Config) -> None:
+    """A run of a sparsified model has the run of its dense model to start from, and epochs left to train.
+
+    Raises:
+        UserError: it has not.
+    """
+    sparsify = config["models"][run["model"]].get("sparsify") or {}
+    base, rewind = sparsify.get("of"), sparsify.get("rewind", 0)
+    if rewind >= run["epochs"]:
+        raise UserError(
+            f"runs.{i}: {run['model']} starts from epoch {rewind}, which leaves none of {run['epochs']} epochs to train"
+        )
+    if sparsify.get("end", 0) > run["epochs"]:
+        end = f"is not at its density before epoch {sparsify['end']}"
+        raise UserError(f"runs.{i}: {run['model']} {end}, but its run has {run['epochs']} epochs")
+    if base is None:
+        return
+    dense_runs = [r for r in config["runs"] if (r["corpus"], r["model"]) == (run["corpus"], base)]
+    if any(r["epochs"] >= run["epochs"] and set(run["seeds"]) <= set(r["seeds"]) for r in dense_runs):
+        return
+    raise UserError(
+        f"runs.{i}: {run['model']} starts from {base}: give {base} a run on {run['corpus']} with seeds"
+        f" {', '.join(map(str, run['seeds']))} and {run['epochs']} epochs or more"
+    )

@@ -1,0 +1,68 @@
+"""What a method can do while a model trains. The dense model's does nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from natural_sparsity.model.language_model import LanguageModel
+from natural_sparsity.sparsify import masks
+
+Gradients = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which epoch trains, from 1, and how many steps it has."""
+
+    epoch: int
+    steps: int
+
+
+class Method:
+    """Hooks of the training step, in the order in which it calls them. A method overrides what it needs.
+
+    ``tensors`` are what its checkpoint stores beside the parameters, by name: masks, for one. What is not in them does
+    not survive the epoch. Everything works in place and on the model's device.
+    """
+
+    def __init__(self, settings: dict[str, Any], model: LanguageModel, tensors: dict[str, Tensor], place: Place):
+        self.settings, self.model, self.tensors, self.place = settings, model, tensors, place
+
+    def before_step(self, step: int) -> None:
+        """Before the forward pass of a step; the epoch's first is 0."""
+
+    def adjust(self, gradients: Gradients, words: Tensor | None) -> None:
+        """Change the loss's gradients before they are clipped.
+
+        They are named as the parameters; those of the embedding are the rows ``words`` alone, or all of them (None).
+        """
+
+    def after_update(self) -> None:
+        """After the parameters moved."""
+
+    def close(self) -> None:
+        """After the epoch's last step, before its dev loss is taken."""
+
+
+class Masked(Method):
+    """Weights that masks drop are 0, take no gradient, and stay exactly 0 after every update."""
+
+    def __init__(self, settings: dict[str, Any], model: LanguageModel, tensors: dict[str, Tensor], place: Place):
+        super().__init__(settings, model, tensors, place)
+        masks.apply(model, tensors)
+
+    def adjust(self, gradients: Gradients, words: Tensor | None) -> None:
+        """Drop the gradients of what is pruned, so that they do not count in the norm that is clipped either."""
+        for name, mask in self.tensors.items():
+            rows = mask if words is None or name != "embedding.weight" else mask[words]
+            gradients[name].mul_(rows)
+
+    def after_update(self) -> None:
+        """Write the zeros again, whatever the update did."""
+        masks.apply(self.model, self.tensors)
+
+
+def make(settings: dict[str, Any], model: LanguageModel, tensors: dict[str, Tensor], place: Place) -> Method:
+    """The dense model's method."""
+    return Method(settings, model, tensors, place)

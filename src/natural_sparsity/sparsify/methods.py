@@ -1,0 +1,15 @@
+"""The methods by name, and the module of each. It imports none of them: a step reads the one that it runs."""
+
+import importlib
+from types import ModuleType
+
+METHODS = {
+    "iterative": "natural_sparsity.sparsify.tickets",
+    "one_shot": "natural_sparsity.sparsify.tickets",
+    "gradual": "natural_sparsity.sparsify.gradual",
+}
+
+
+def module_of(method: str) -> ModuleType:
+    """The module of a method of the configuration; ``""`` is the dense model's."""
+    return importlib.import_module(METHODS.get(method, "natural_sparsity.sparsify.method"))

@@ -1,0 +1,113 @@
+"""A block of the configuration becomes models with parents; what contradicts itself is refused in one line."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from natural_sparsity.config import validate
+from natural_sparsity.errors import UserError
+
+SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "text").write_text("x")
+    imp = {"method": "iterative", "of": "lstm", "levels": 2, "fraction": 0.5, "rewind": 1, "controls": ["random_mask"]}
+    return {
+        "corpora": {"mine": {"source": {"path": str(tmp_path / "text")}}},
+        "models": {"lstm": {"training": {"batch": 7}}, "imp": {"sparsify": imp}},
+        "runs": [
+            {"corpus": "mine", "model": "lstm", "seeds": [1, 2], "epochs": 5},
+            {"corpus": "mine", "model": "imp", "seeds": [1, 2], "epochs": 4},
+        ],
+    }
+
+
+def test_a_level_is_a_model_with_parents(config):
+    filled = validate(config, SCHEMA)
+    names = ["imp-level1", "imp-level1-random_mask", "imp-level2", "imp-level2-random_mask"]
+    assert [run["model"] for run in filled["runs"]] == ["lstm", *names]
+    models = filled["models"]
+    assert models["lstm"]["parents"] == {}
+    assert models["imp-level1"]["parents"] == {"start": ("lstm", 1), "masks": ("lstm", "last")}
+    assert models["imp-level2"]["parents"] == {"start": ("lstm", 1), "masks": ("imp-level1", "last")}
+    assert models["imp-level2-random_mask"]["parents"] == {"start": ("lstm", 1), "masks": ("imp-level2", 0)}
+    assert [models[name]["sparsify"]["density"] for name in names] == [0.5, 0.5, 0.25, 0.25]
+    assert models["imp-level2"]["training"] == models["lstm"]["training"]
+    assert models["imp-level2"]["rewind"] == 1
+    assert models["imp-level2"]["sparsify"]["scope"] == "global"
+
+
+def test_one_shot_levels_all_come_from_the_dense_model(config):
+    config["models"]["imp"]["sparsify"]["method"] = "one_shot"
+    assert validate(config, SCHEMA)["models"]["imp-level2"]["parents"]["masks"] == ("lstm", "last")
+
+
+def block(**changes):
+    def change(config):
+        sparsify = config["models"]["imp"]["sparsify"]
+        sparsify.update(changes)
+        for key in [key for key, value in sparsify.items() if value is None]:
+            del sparsify[key]
+
+    return change
+
+
+def model(**changes):
+    return lambda config: config["models"]["imp"].update(changes)
+
+
+def run(i, **changes):
+    return lambda config: config["runs"][i].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            block(method="lottery"),
+            "models.imp.sparsify.method: 'lottery' is no method; the methods are iterative, one_shot",
+        ),
+        (block(method=None), "models.imp.sparsify.method: None is no method"),
+        (block(level=3), "models.imp.sparsify: unknown key 'level'; did you mean 'levels'?"),
+        (block(levels=None), "models.imp.sparsify: 'levels' is a required property"),
+        (block(fraction=1), "models.imp.sparsify.fraction: 1 is greater than or equal to the maximum of 1"),
+        (block(tensors=["bias"]), "models.imp.sparsify.tensors.0: 'bias' is not one of"),
+        (block(method="gradual"), "models.imp.sparsify: unknown key 'controls'"),
+        (block(method="gradual", controls=None, end=2), "models.imp.sparsify: unknown key 'rewind'"),
+        (block(method="gradual", controls=None, rewind=None), "models.imp.sparsify: 'end' is a required property"),
+        (
+            block(method="gradual", controls=None, rewind=None, begin=3, end=2),
+            "models.imp.sparsify: begin is 3 and end is 2; pruning ends after it begins",
+        ),
+        (
+            block(method="gradual", controls=None, rewind=None, end=6),
+            "runs.1: imp is not at its density before epoch 6, but its run has 4 epochs",
+        ),
+        (block(of="gru"), "models.imp.sparsify.of: 'gru' is no dense model; those are lstm"),
+        (block(of="imp"), "models.imp.sparsify.of: 'imp' is no dense model; those are lstm"),
+        (model(training={"batch": 3}), "models.imp.training: it is that of lstm (sparsify.of); leave it out here"),
+        (block(rewind=4), "runs.1: imp starts from epoch 4, which leaves none of 4 epochs to train"),
+        (
+            run(1, seeds=[1, 3]),
+            "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 3 and 4 epochs or more",
+        ),
+        (
+            run(0, epochs=3),
+            "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 4 epochs or more",
+        ),
+        (
+            lambda config: config["models"].update({"imp-level1": {}}),
+            "models.imp: imp-level1 is also the name of another",
+        ),
+    ],
+)
+def test_contradictions_are_refused_in_one_line(config, change, line):
+    changed = copy.deepcopy(config)
+    change(changed)
+    with pytest.raises(UserError) as error:
+        validate(changed, SCHEMA)
+    assert str(error.value).startswith(line)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,62 @@
+"""Levels of pruning as nodes of the graph."""
+
+import pandas as pd
+import pytest
+import torch
+
+from natural_sparsity.model import checkpoint
+
+IMP = {"method": "iterative", "of": "small", "levels": 2, "fraction": 0.5}
+
+
+def changes(seeds=(1,), epochs=2, **sparsify):
+    runs = [{"corpus": "tiny", "model": model, "seeds": list(seeds), "epochs": epochs} for model in ("small", "imp")]
+    return {"models": {"imp": {"sparsify": {**IMP, **sparsify}}}, "runs": runs}
+
+
+def test_every_level_and_control_is_trained_epoch_by_epoch(finished):
+    planned = finished.planned("lottery", changes=changes(controls=["random_mask", "random_init"]))
+    assert planned == {"sparsify": 6, "train_epoch": 12, "evaluate": 7, "compare_pruned": 1, "draw_lottery": 1}
+
+
+def test_rewinding_trains_only_the_epochs_after_it(finished):
+    planned = finished.planned("lottery", changes=changes(rewind=1))
+    assert planned == {"sparsify": 2, "train_epoch": 2, "evaluate": 3, "compare_pruned": 1, "draw_lottery": 1}
+
+
+def test_levels_are_probed_and_drawn_by_the_rules_that_there_are(finished):
+    planned = finished.planned(changes=changes())
+    assert (planned["train_epoch"], planned["probe"], planned["correlate"], planned["draw_fig2"]) == (4, 4, 2, 2)
+
+
+def test_epochs_of_a_level_can_share_a_job(fresh):
+    planned = fresh.planned("lottery", changes={**changes(epochs=5, rewind=2), "epochs_per_job": {"train_epoch": 2}})
+    trained = {name: count for name, count in planned.items() if name.startswith("train_epoch")}
+    assert trained == {f"train_epoch_tiny_small_{first}_to_{min(first + 1, 5)}": 1 for first in (1, 3, 5)} | {
+        f"train_epoch_tiny_imp_level{level}_{span}": 1 for level in (1, 2) for span in ("3_to_4", "5_to_5")
+    }
+
+
+def test_a_run_without_its_dense_model_is_refused(fresh):
+    process = fresh.snakemake("--dry-run", changes={**changes(), "runs": [{"corpus": "tiny", "model": "imp"}]})
+    assert process.returncode != 0
+    assert "configuration: runs.0: imp starts from small: give small a run on tiny with seeds 1" in process.stderr
+
+
+def test_a_level_runs_to_its_table_and_its_probe(finished):
+    """Real jobs, in the finished run's folder, where they add a model."""
+    rewound = changes(rewind=1, levels=1)
+    probe = "results/tiny/imp-level1/seed1/epoch2/frozen.parquet"
+    finished.run("lottery", probe, changes=rewound)
+    folder = finished.folder / "results/tiny"
+    table = pd.read_csv(folder / "small/lottery.csv", keep_default_na=False)
+    assert table["role"].tolist() == ["dense", "ticket"]
+    assert table["density"].tolist() == pytest.approx([1.0, 0.5], abs=1e-4)
+    assert (folder / "small/figures/lottery.png").exists()
+    epoch = folder / "imp-level1/seed1/epoch2"
+    model, state = checkpoint.load(epoch / "parameters.safetensors", epoch / "state.json", torch.device("cpu"))
+    masks = checkpoint.load_beside(epoch / "parameters.safetensors", torch.device("cpu"))
+    assert state["epoch"] == 2
+    for name, mask in masks.items():
+        assert bool((model.get_parameter(name)[~mask] == 0).all())
+    assert finished.planned("lottery", probe, changes=rewound) == {}
