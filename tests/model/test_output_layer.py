@@ -9,14 +9,19 @@ from natural_sparsity.model import output_layer
 from natural_sparsity.model.output_layer import OutputLayer
 
 
-@pytest.fixture(params=[torch.float64, torch.float32], ids=str)
+@pytest.fixture(params=[(torch.float64, 1), (torch.float32, 1), (torch.float64, 8)], ids=["f64", "f32", "f64 aligned"])
 def problem(request, monkeypatch):
-    """Features (21, 5), weight (23, 5), bias (23,), targets (21,); blocks of 16 rows, the last one shorter."""
+    """Features (21, 5), weight (23, 5), bias (23,), targets (21,); blocks of 16 rows, the last one shorter.
+
+    Once with rows that start at multiples of eight elements, as on a GPU.
+    """
+    dtype, alignment = request.param
     monkeypatch.setattr(output_layer, "CPU_BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr(output_layer, "CPU_ALIGNMENT", alignment)
     torch.manual_seed(0)
-    features = torch.randn(21, 5, dtype=request.param, requires_grad=True)
-    weight = torch.randn(23, 5, dtype=request.param, requires_grad=True)
-    bias = torch.randn(23, dtype=request.param, requires_grad=True)
+    features = torch.randn(21, 5, dtype=dtype, requires_grad=True)
+    weight = torch.randn(23, 5, dtype=dtype, requires_grad=True)
+    bias = torch.randn(23, dtype=dtype, requires_grad=True)
     return features, weight, bias, torch.randint(23, (21,))
 
 
@@ -44,8 +49,11 @@ def test_losses_and_gradients_equal_autograd(problem):
     for _ in range(2):  # the second call reuses the buffers of the first
         ours = layer.gradients(features, targets)
         torch.testing.assert_close(ours.losses, plain, **tolerance(features.dtype))
-        for actual, gradient in zip((ours.features, ours.joint[:, :-1], ours.joint[:, -1]), expected, strict=True):
+        for actual, gradient in zip((ours.features, ours.joint[:, :5], ours.joint[:, 5]), expected, strict=True):
             torch.testing.assert_close(actual, gradient, **tolerance(features.dtype))
+        assert not ours.joint[:, 6:].any()
+    assert layer.joint.stride(0) == ours.joint.stride(0) == (8 if layer.alignment == 8 else 6)
+    assert layer.buffer.stride(0) == (24 if layer.alignment == 8 else 23)
 
 
 def test_changed_parameters_are_seen(problem):

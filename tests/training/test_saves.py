@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -142,6 +143,21 @@ def test_killed_again_and_again_it_equals_the_undisturbed(epoch, tmp_path):
     assert f"goes on after step {at} of {STEPS}" in process.stderr
     assert outcome(args) == expected
     assert not list(tmp_path.glob("*partial*")) and not list(tmp_path.glob(".*partial*"))
+
+
+def little_space():
+    """As on a full disk: a file has room for 4 kB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+
+def test_a_disk_too_full_for_a_save_is_one_line_and_spoils_nothing(interrupted):
+    args, expected, content = interrupted
+    process = subprocess.run(command(args), capture_output=True, text=True, preexec_fn=little_space)
+    assert process.returncode == 1
+    assert f"natural-sparsity train: {partial(args)}: cannot be written" in process.stderr.splitlines()[-1]
+    assert partial(args).read_bytes() == content
+    train.run(args)
+    assert outcome(args) == expected
 
 
 @pytest.fixture

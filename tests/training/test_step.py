@@ -8,6 +8,7 @@ from torch.nn import functional
 from natural_sparsity import files
 from natural_sparsity.corpus.streams import Streams
 from natural_sparsity.errors import UserError
+from natural_sparsity.model import output_layer
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.training import train
 from natural_sparsity.training.settings import Training
@@ -132,6 +133,19 @@ def test_all_embeddings_at_once_as_on_a_gpu_equal_those_that_occur(streams, monk
     monkeypatch.setattr(there, "used_embedding", lambda inputs: (None, table.detach().requires_grad_(), inputs))
     assert [there(*window).item() for window in windows(streams)] == pytest.approx(expected, rel=1e-12)
     torch.testing.assert_close(table, here.model.embedding.weight)
+
+
+def test_aligned_rows_as_on_a_gpu_train_the_same_model(streams, monkeypatch):
+    left = []
+    for alignment in (1, 16):
+        monkeypatch.setattr(output_layer, "CPU_ALIGNMENT", alignment)
+        step = new_step(dtype=torch.float64)
+        for window in windows(streams):
+            step(*window)
+        left.append(everything(step))
+    assert step.output.joint.shape == (VOCABULARY, 16)
+    assert not step.output.joint[:, 8:].any()
+    torch.testing.assert_close(left[1], left[0])
 
 
 def test_the_total_is_the_loss_summed_over_tokens(streams):

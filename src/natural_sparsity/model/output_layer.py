@@ -13,6 +13,9 @@ from torch import Tensor, nn
 # A block's buffer: large enough for the matrix products to run at their full rate, small enough for the cache.
 CPU_BLOCK_ELEMENTS = 1 << 22
 CUDA_BLOCK_ELEMENTS = 1 << 28
+# Rows of matrices start at multiples of so many elements: a GPU's fast products ask for 16 bytes at least.
+CPU_ALIGNMENT = 1
+CUDA_ALIGNMENT = 8
 
 
 class Gradients(NamedTuple):
@@ -56,24 +59,38 @@ class OutputLayer:
     """The linear layer ``linear``, of weight (vocabulary, width) and bias (vocabulary,), with its softmax.
 
     Weight and bias become views of one matrix, keys [W, b] for the queries [h, 1], so that the bias costs no pass of
-    its own over the logits; what changes them is seen at the next call. All methods take features (rows, width) and
+    its own over the logits; what changes them is seen at the next call. On a GPU both have columns of zeros after
+    these, which change nothing. All methods take features (rows, width) and
     targets (rows,), word ids, and record nothing for autograd. The gradients are overwritten by the next call.
     """
 
     def __init__(self, linear: nn.Linear):
-        self.width = linear.in_features
-        self.joint = torch.cat([linear.weight.data, linear.bias.data[:, None]], 1)
+        cuda = linear.weight.is_cuda
+        self.width, self.alignment = linear.in_features, CUDA_ALIGNMENT if cuda else CPU_ALIGNMENT
+        self.joint = linear.weight.data.new_zeros(linear.out_features, self.aligned(self.width + 1))
         self.weight, self.bias = self.joint[:, : self.width], self.joint[:, self.width]
+        self.weight.copy_(linear.weight.data)
+        self.bias.copy_(linear.bias.data)
         linear.weight.data, linear.bias.data = self.weight, self.bias
-        elements = CUDA_BLOCK_ELEMENTS if self.joint.is_cuda else CPU_BLOCK_ELEMENTS
-        self.block_rows = max(16, elements // len(self.joint))
+        self.block_rows = max(16, (CUDA_BLOCK_ELEMENTS if cuda else CPU_BLOCK_ELEMENTS) // len(self.joint))
         self.buffer = self.joint_gradient = self.joint.new_empty(0)
+
+    def aligned(self, columns: int) -> int:
+        """The next multiple of the alignment."""
+        return -(-columns // self.alignment) * self.alignment
+
+    def queries(self, features: Tensor) -> Tensor:
+        """[h, 1] (rows, columns of the joint matrix)."""
+        ones = features.new_zeros(len(features), self.joint.shape[1] - self.width)
+        ones[:, 0] = 1
+        return torch.cat([features, ones], 1)
 
     def exponentials(self, features: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Yield, block by block, the rows, e = exp(logits − their maximum) (block, vocabulary), and the maximum."""
         if not len(self.buffer):
-            self.buffer = features.new_empty(self.block_rows, len(self.joint))
-        queries = with_ones(features)
+            words = len(self.joint)
+            self.buffer = features.new_empty(self.block_rows, self.aligned(words))[:, :words]
+        queries = self.queries(features)
         for start in range(0, len(features), self.block_rows):
             rows = slice(start, min(start + self.block_rows, len(features)))
             e = torch.mm(queries[rows], self.joint.T, out=self.buffer[: rows.stop - start])
@@ -102,7 +119,7 @@ class OutputLayer:
         if not len(self.joint_gradient):
             self.joint_gradient = torch.empty_like(self.joint)
         log_sums, gradient = features.new_empty(n), torch.empty_like(features)
-        queries = with_ones(features)
+        queries = self.queries(features)
         for rows, e, maxima in self.exponentials(features):
             sums = e.sum(1)
             log_sums[rows] = sums.log() + maxima
@@ -133,8 +150,3 @@ class OutputLayer:
             show(block)
         gradient -= other_sums[:, None] * self.weight[targets]
         return log_sums - self.target_logits(features, targets), gradient
-
-
-def with_ones(features: Tensor) -> Tensor:
-    """[h, 1] (rows, width + 1)."""
-    return torch.cat([features, features.new_ones(len(features), 1)], 1)
