@@ -52,7 +52,15 @@ def write(folder: Path, n_words: int, epochs: int) -> None:
             with files.atomic(data / f"{name}.js") as path:
                 path.write_text(script(f"big/lstm/seed1/frozen/{name}", chi.astype(np.float32), counts))
     rates = {"learning_rate_in": 20, "learning_rate_out": 20, "train_loss": 5.0, "dev_loss": 5.0}
-    about = {"run": "big/lstm/seed1", "condition": "frozen", "measures": ["chi"], "tensors": TENSORS, "words": n_words}
+    about = {
+        "run": "big/lstm/seed1",
+        "condition": "frozen",
+        "probe": {},
+        "positions": 1,
+        "measures": ["chi"],
+        "tensors": TENSORS,
+        "words": n_words,
+    }
     files.write_json(data / "data.json", about | {"epochs": [{"epoch": e, **rates} for e in range(1, epochs + 1)]})
     words_of = ["--corpora", "big", "--words", str(folder / "words.parquet")]
     cli.main(["explore", "--data", str(data), *words_of, "--output", str(folder / "index.html")])

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from small_run import DROPS, EPOCHS, NEVER, TENSORS, UNDEFINED, WORDS, write_data
+from small_run import DROPS, EPOCHS, NEVER, PROBE, TENSORS, UNDEFINED, WORDS, write_data
 
 from natural_sparsity import cli, files
 
@@ -49,7 +49,9 @@ def inputs(tmp_path_factory, words, probes) -> dict[str, list[str]]:
         after = rate / 4 if epoch in DROPS else rate
         state = {"epoch": epoch, "learning_rate_in": rate, "learning_rate_out": after}
         files.write_json(folder / f"state{epoch}.json", state | {"train_loss": 6 - epoch / 10, "dev_loss": None})
-        files.write_parquet(folder / f"epoch{epoch}.parquet", table, {"epoch": epoch})
+        files.write_parquet(
+            folder / f"epoch{epoch}.parquet", table, {"epoch": epoch, "positions": 12345, "probe": PROBE}
+        )
         rate = after
     return {
         "--probes": [str(folder / f"epoch{epoch}.parquet") for epoch in reversed(EPOCHS)],

@@ -7,6 +7,7 @@ HOSTILE = ["<script>alert(1)</script>", "$x$", "&lt;b&gt;", '"quoted"', "</scrip
 WORDS = ["<unk>", "<eos>", "the", *HOSTILE, *(f"word{i}" for i in range(290))]
 EPOCHS = [1, 2, 3, 4, 5]
 DROPS = [2, 4]
+PROBE = {"weights": "frozen", "dropout": False, "batch": 40, "measures": ["chi"]}
 NEVER, UNDEFINED = WORDS.index("word20"), WORDS.index("word30")
 
 

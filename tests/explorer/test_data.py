@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
-from small_run import DROPS, EPOCHS, NEVER, TENSORS, UNDEFINED, WORDS, write_data
+from small_run import DROPS, EPOCHS, NEVER, PROBE, TENSORS, UNDEFINED, WORDS, write_data
 
 from natural_sparsity import files
 from natural_sparsity.explorer.page import embedded, symbol
@@ -72,7 +72,7 @@ def test_the_same_data_are_written_as_the_same_bytes(explorer, inputs, tmp_path)
     ],
 )
 def test_a_probe_that_does_not_fit_is_refused(inputs, probes, tmp_path, capsys, change, said):
-    files.write_parquet(tmp_path / "odd.parquet", change(probes[5]), {"epoch": 5})
+    files.write_parquet(tmp_path / "odd.parquet", change(probes[5]), {"epoch": 5, "positions": 1, "probe": PROBE})
     odd = inputs | {"--probes": [*inputs["--probes"][1:], str(tmp_path / "odd.parquet")]}
     with pytest.raises(SystemExit, match=said) as stopped:
         write_data(odd, "--run", "small/lstm/seed1", "--condition", "frozen", "--output", str(tmp_path / "out"))
@@ -83,6 +83,9 @@ def test_epochs_and_checkpoints_must_match(inputs, tmp_path):
     arguments = ["--run", "small/lstm/seed1", "--condition", "frozen", "--output", str(tmp_path / "out")]
     with pytest.raises(SystemExit, match="a second probe of epoch 5"):
         write_data(inputs | {"--probes": inputs["--probes"] + inputs["--probes"][:1]}, *arguments)
+    files.write_parquet(tmp_path / "nameless.parquet", pd.DataFrame({"id": [0]}), {"seed": 1})
+    with pytest.raises(SystemExit, match=r"nameless\.parquet: its metadata name no epoch"):
+        write_data(inputs | {"--probes": [str(tmp_path / "nameless.parquet")]}, *arguments)
     with pytest.raises(SystemExit, match="no checkpoint of its epoch 3"):
         write_data(inputs | {"--checkpoints": inputs["--checkpoints"][:2] + inputs["--checkpoints"][3:]}, *arguments)
 

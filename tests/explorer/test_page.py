@@ -99,6 +99,8 @@ def test_it_opens_on_the_last_epoch_with_every_word(page, probes, words):
     assert page.evaluate("document.getElementById('scatter').data[0].type") == "scattergl"
     assert page.evaluate("document.getElementById('scatter').layout.xaxis.type") == "log"
     assert page.evaluate("document.getElementById('scatter').layout.yaxis.title.text") == "mean χ(∇h²)"
+    about = page.locator("#about").inner_text()
+    assert about.startswith("Condition frozen: weights frozen, dropout false, batch 40; 12\u202f345 positions")
 
 
 def test_the_slider_goes_to_another_epoch_and_correlation_follows(page, probes, words):
@@ -321,6 +323,7 @@ def test_a_view_is_kept_in_its_address(open_page):
     page.locator("#search").press("Enter")
     page.locator("#epoch").focus()
     page.keyboard.press("Home")
+    page.wait_for_function("location.hash.includes('epoch=1&')")
     fragment = page.evaluate("location.hash")
     again = open_page(fragment)
     assert again.locator("#tensor").input_value() == "h_1"

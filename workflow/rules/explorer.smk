@@ -50,6 +50,7 @@ rule explore:
 
 
 localrules:
+    explore,
     explorer,
 
 

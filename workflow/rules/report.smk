@@ -20,6 +20,12 @@ rule describe:
         " --commit {params.commit} --json {output.json} --page {output.page} 2> {log}"
 
 
+# Moments each: no job of a cluster's.
+localrules:
+    describe,
+    tabulate_claims,
+
+
 rule tabulate_claims:
     input:
         csv=rules.judge_claims.output.csv,

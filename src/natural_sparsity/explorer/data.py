@@ -49,9 +49,12 @@ def run(args: argparse.Namespace) -> None:
                 name = f"{measure}.{role}.{tensor}"
                 with files.atomic(args.output / f"{name}.js") as path:
                     path.write_text(script(f"{args.run}/{args.condition}/{name}", values[r, t], counts[r, t]))
+    last = files.read_metadata(list(probes.values())[-1])
     about = {
         "run": args.run,
         "condition": args.condition,
+        "probe": {key: value for key, value in last["probe"].items() if key != "measures"},
+        "positions": last["positions"],
         "measures": measures,
         "tensors": tensors,
         "words": vocabulary,
@@ -68,9 +71,11 @@ def by_epoch(paths: Sequence[Path]) -> dict[int, Path]:
     """
     found: dict[int, Path] = {}
     for path in paths:
-        epoch = files.read_metadata(path).get("epoch")
-        if not isinstance(epoch, int):
-            raise UserError(f"{path}: its metadata name no epoch; give a file that 'probe' wrote")
+        metadata = files.read_metadata(path)
+        lacking = [key for key in ("epoch", "probe", "positions") if key not in metadata]
+        if lacking:
+            raise UserError(f"{path}: its metadata name no {lacking[0]}; give a file that 'probe' wrote")
+        epoch = metadata["epoch"]
         if epoch in found:
             raise UserError(f"{path}: a second probe of epoch {epoch}; give one file an epoch")
         found[epoch] = path

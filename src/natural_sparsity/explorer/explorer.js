@@ -10,9 +10,9 @@ const explorer = (() => {
 
   // Shape tells what colour tells: [name in the data, label, colour, glyph of the legend, plotly's symbol], drawn in turn.
   const GROUPS = {
-    class: [["", "neither", "grey", "·", "circle"], ["open", "open", "blue", "●", "circle"], ["closed", "closed", "red", "■", "square"]],
+    class: [["", "neither", "grey", "•", "circle"], ["open", "open", "blue", "●", "circle"], ["closed", "closed", "red", "■", "square"]],
     pos: [
-      ["", "no majority, or other", "grey", "·", "circle"],
+      ["", "no majority, or other", "grey", "•", "circle"],
       ["NOUN", "noun", "blue", "●", "circle"], ["PROPN", "proper noun", "sky", "●", "circle"],
       ["VERB", "verb", "green", "●", "circle"], ["ADJ", "adjective", "purple", "●", "circle"],
       ["ADV", "adverb", "orange", "●", "circle"], ["INTJ", "interjection", "black", "●", "circle"],
@@ -370,6 +370,13 @@ const explorer = (() => {
     $("now").textContent = parts.join(" · ");
   }
 
+  function drawAbout() {
+    const { condition, probe, positions } = shown.entry;
+    const settings = Object.entries(probe).map(([key, value]) => `${key} ${value}`).join(", ");
+    $("about").textContent = `Condition ${condition}: ${settings}; ${number(positions)} positions an epoch. `
+      + `Corpus ${shown.corpus}: ${number(words.word.length - manifest.specials)} words.`;
+  }
+
   function drawLegend() {
     const sizes = new Map();
     for (let id = manifest.specials; id < words.word.length; id++) {
@@ -428,6 +435,7 @@ const explorer = (() => {
       state.followed = state.followed.filter((word) => words.ids.has(word));
       state.cursor = null;
       hideTip();
+      drawAbout();
       drawLegend();
       redraw();
       document.body.dataset.ready = "true";
@@ -582,7 +590,13 @@ const explorer = (() => {
 
   const KEPT_KEYS = ["run", "seed", "condition", "measure", "role", "tensor", "colour", "least"];
 
+  let remembering = null; // browsers allow few changes of the address a second
   function remember() {
+    clearTimeout(remembering);
+    remembering = setTimeout(writeAddress, 300);
+  }
+
+  function writeAddress() {
     const kept = new URLSearchParams(KEPT_KEYS.map((key) => [key, state[key]]));
     kept.set("epoch", shown.entry.epochs[state.epoch].epoch);
     kept.set("panels", state.panels.join(" "));

@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{len(args.corpora)} --corpora, {len(args.words)} --words: give one of each for every corpus")
     data = []
     for path in args.data:
-        entry = files.read_json(path / "data.json", ["run", "condition", "measures", "tensors", "words", "epochs"])
+        entry = files.read_json(
+            path / "data.json", ["run", "condition", "probe", "positions", "measures", "tensors", "words", "epochs"]
+        )
         if not path.is_relative_to(folder):
             raise UserError(f"{path}: does not lie below {folder}; pack into a folder there")
         if entry["run"].split("/")[0] not in args.corpora:
