@@ -13,14 +13,17 @@ from torch.nn import functional
 
 from natural_sparsity import files
 from natural_sparsity.cli import main
+from natural_sparsity.corpus.streams import Streams
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything
 from natural_sparsity.probing import probe
-from natural_sparsity.probing.gather import tensor_names
+from natural_sparsity.probing.gather import Gathering, tensor_names
 from natural_sparsity.probing.measures import MEASURES, choose, measure
 from natural_sparsity.probing.settings import Probe
 from natural_sparsity.training import initialise, train
+from natural_sparsity.training.settings import Training
+from natural_sparsity.training.step import Replayed, Step
 
 VOCABULARY, BATCH, WINDOW, SEED = 31, 4, 7, 3
 TRAINING = {"batch": BATCH, "window": WINDOW, "learning_rate": 5.0, "clip": 0.25}
@@ -34,22 +37,29 @@ def folder(tmp_path):
     for split, size in (("train", 150), ("dev", 100)):
         files.write_array(tmp_path / f"{split}.npy", (generator.zipf(1.3, size) % VOCABULARY).astype(np.uint8))
     files.write_parquet(tmp_path / "vocabulary.parquet", pd.DataFrame({"id": np.arange(VOCABULARY)}))
-    start = {"vocabulary": tmp_path / "vocabulary.parquet", "seed": SEED, "training": TRAINING}
-    start["architecture"] = {"embedding": 8, "hidden": [6, 5], "dropout": 0.3}
-    initialise.run(argparse.Namespace(**start, **paths(tmp_path, 0)))
+    architecture = {"embedding": 8, "hidden": [6, 5], "dropout": 0.3}
+    start = {"vocabulary": tmp_path / "vocabulary.parquet", "architecture": architecture, "training": TRAINING}
+    command(initialise, **start, seed=SEED, **paths(tmp_path, 0))
     after = {key: [paths(tmp_path, k)[key] for k in (1, 2)] for key in ("parameters", "state")}
     before = {f"from_{key}": path for key, path in paths(tmp_path, 0).items()}
     streams = {"train": tmp_path / "train.npy", "dev": tmp_path / "dev.npy"}
-    train.run(
-        argparse.Namespace(
-            **streams, **before, **after, training=TRAINING, device="cpu", threads=1, save_interval_s=600
-        )
-    )
+    command(train, **streams, **before, **after, training=TRAINING, device="cpu")
     return tmp_path
 
 
 def paths(folder, k):
     return {"parameters": folder / f"{k}.safetensors", "state": folder / f"{k}.json"}
+
+
+def command(module, **options):
+    """Run a command's module with these options, and its defaults for the others."""
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    words = []
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [json.dumps(value) if isinstance(value, dict) else value]
+        words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    module.run(parser.parse_args(words))
 
 
 def gather(folder, *epochs, before=None, training=TRAINING, settings=None, threads=1):
@@ -60,7 +70,7 @@ def gather(folder, *epochs, before=None, training=TRAINING, settings=None, threa
     given |= {f"from_{key}": [paths(folder, k)[key] for k in before] for key in ("parameters", "state")}
     block = {"weights": "training", "measures": list(MEASURES), **(settings or {})}
     context = {"tokens": folder / "train.npy", "condition": "during", "device": "cpu", "threads": threads}
-    probe.run(argparse.Namespace(**given, **context, probe=block, training=training, output=outputs))
+    command(probe, **given, **context, probe=block, training=training, output=outputs)
     return [pd.read_parquet(path) for path in outputs]
 
 
@@ -123,6 +133,21 @@ def test_gathered_values_are_those_of_plain_training(folder, epoch):
     assert metadata["positions"] == (150 // BATCH - 1) * BATCH
 
 
+def test_gathered_from_replayed_steps_is_the_same(folder):
+    """Steps on fixed buffers, as CUDA replays them; here what is captured is just called again."""
+    tables = []
+    for wrap in (lambda step: step, lambda step: Replayed(step, lambda function: function)):
+        model, _ = checkpoint.load(*paths(folder, 1).values(), torch.device("cpu"))
+        streams = Streams(folder / "train.npy", BATCH, WINDOW, VOCABULARY)
+        gathering = Gathering(model.train(), CHOSEN)
+        torch.manual_seed(0)
+        run = wrap(Step(model, Training(**TRAINING), 5.0, BATCH, gathering))
+        for window in streams.windows(torch.device("cpu")):
+            run(*window)
+        tables.append(gathering.table())
+    pd.testing.assert_frame_equal(*tables)
+
+
 def test_it_differs_from_the_checkpoint_itself(folder):
     during = gather(folder, 2)[0]
     frozen = gather(folder, 2, settings={"weights": "frozen", "batch": BATCH, "window": WINDOW})[0]
@@ -175,7 +200,7 @@ def test_settings_that_contradict_training_are_refused_in_one_line(setting, line
 
 def test_a_digest_of_a_model_is_that_of_its_file(folder):
     model, state = checkpoint.load(*paths(folder, 2).values(), torch.device("cpu"))
-    assert checkpoint.digest(model) == state["sha256"]
+    assert checkpoint.digest(model, {}) == state["sha256"]
     with torch.no_grad():
         model.output.bias[0] += 1e-7
-    assert checkpoint.digest(model) != state["sha256"]
+    assert checkpoint.digest(model, {}) != state["sha256"]

@@ -23,9 +23,9 @@ from natural_sparsity.probing.settings import Probe
 VOCABULARY, STEPS, BATCH = 31, 7, 4
 
 
-def small_model(dtype, hidden=(6, 5), seed=4):
+def small_model(dtype, hidden=(6, 5), seed=4, cell="lstm"):
     torch.manual_seed(seed)
-    model = LanguageModel(VOCABULARY, Architecture(embedding=8, hidden=list(hidden), dropout=0.2)).to(dtype)
+    model = LanguageModel(VOCABULARY, Architecture(8, list(hidden), 0.2, cell)).to(dtype)
     with torch.no_grad():  # away from the initial values, where p is nearly uniform
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.5)
@@ -37,10 +37,11 @@ def brute_force(model, inputs, targets, state):
     with torch.enable_grad():
         e = model.embedding(inputs)
         tensors, layer_input, states = [e], e, []
-        for lstm, layer_state in zip(model.recurrent, state, strict=True):
-            layer_input, last = lstm(layer_input, layer_state)
+        for layer, layer_state in zip(model.recurrent, state, strict=True):
+            of_lstm = model.architecture.cell == "lstm"
+            layer_input, last = layer(layer_input, layer_state if of_lstm else layer_state[0])
             tensors.append(layer_input)
-            states.append(tuple(part.detach() for part in last))
+            states.append(tuple(part.detach() for part in (last if of_lstm else (last,))))
         logits = model.output(layer_input)
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
         gradients = torch.autograd.grad(loss, [*tensors, logits])
@@ -62,11 +63,11 @@ def by_definition(vectors):
     return measure(torch.as_tensor(vectors, dtype=torch.float64), CHOSEN).numpy()
 
 
-@pytest.mark.parametrize("hidden", [(6, 5), (6,), (6, 5, 4)], ids=["two layers", "one", "three"])
+@pytest.mark.parametrize(("hidden", "cell"), [((6, 5), "lstm"), ((6,), "rnn"), ((6, 5, 4), "gru"), ((5, 6), "rnn")])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)], ids=["f64", "f32"])
-def test_every_tensor_position_by_position(dtype, tolerance, hidden):
-    model = small_model(dtype, hidden)
-    exact = small_model(dtype, hidden).double()
+def test_every_tensor_position_by_position(dtype, tolerance, hidden, cell):
+    model = small_model(dtype, hidden, cell=cell)
+    exact = small_model(dtype, hidden, cell=cell).double()
     output, record = OutputLayer(model.output), Record(model, CHOSEN)
     state, exact_state = model.zero_state(BATCH), exact.zero_state(BATCH)
     torch.manual_seed(2)
