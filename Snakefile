@@ -31,8 +31,14 @@ rule all:
         everywhere(PROBE),
         rules.describe.output,
         everywhere(rules.tabulate_claims.output),
+        rules.tabulate_comparison.output,
 
 
 onsuccess:
-    folders = ["results/figures", *everywhere(f"{MODEL}/figures"), *everywhere(f"{MODEL}/{{probe}}/figures")]
+    folders = [
+        "results/figures",
+        "results/comparison",
+        *everywhere(f"{MODEL}/figures"),
+        *everywhere(f"{MODEL}/{{probe}}/figures"),
+    ]
     print(*[f"Figures are in {folder}" for folder in folders], sep="\n", file=sys.stderr)

@@ -36,6 +36,7 @@ COMMANDS = {
         "natural_sparsity.sparsify.lottery",
         "compare pruned models with the dense one and with their controls",
     ),
+    "compare": ("natural_sparsity.analysis.compare", "put runs, conditions and measures side by side"),
     "draw": ("natural_sparsity.figures.draw", "draw one figure"),
 }
 

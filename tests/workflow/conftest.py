@@ -72,6 +72,7 @@ class Workflow:
             "fig5",
             "claims",
             "lottery",
+            "comparison",
         )
         return {name: count for name, count in jobs.items() if name not in targets_by_name}
 

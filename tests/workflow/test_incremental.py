@@ -9,6 +9,7 @@ from conftest import ROOT
 RUN = "results/tiny/small/seed1"
 FROM_PROBES = {"correlate": 1, "draw_fig2": 1, "draw_fig3a": 1, "draw_fig3b": 1, "draw_fig4": 1, "draw_fig5": 1}
 FROM_PROBES |= {"judge_claims": 1, "tabulate_claims": 1, "draw_claims": 1}
+FROM_PROBES |= {"compare": 1, "tabulate_comparison": 1, "draw_comparison": 1}
 
 
 def corpus(**changes):

@@ -44,3 +44,24 @@ rule judge_claims:
         "natural-sparsity claims --correlations {input.correlations} --differences {input.differences}"
         " --checkpoints {input.checkpoints} --run {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
+
+
+rule compare:
+    input:
+        correlations=for_each_condition(rules.correlate.output.correlations),
+        claims=for_each_condition(rules.judge_claims.output.csv),
+        checkpoints=for_each_condition(STATE),
+        summaries=for_each_condition(rules.encode.output.summary),
+    output:
+        csv="results/comparison/table.csv",
+        markdown="results/comparison/table.md",
+    log:
+        "results/comparison/logs/compare.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.analysis.compare"),
+    shell:
+        "natural-sparsity compare --correlations {input.correlations} --claims {input.claims}"
+        " --checkpoints {input.checkpoints} --summaries {input.summaries}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"

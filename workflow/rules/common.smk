@@ -276,6 +276,7 @@ TITLES = {
     "fig4": "4: open and closed classes",
     "fig5": "5: against frequency, by class",
     "claims": "The paper’s statements",
+    "comparison": "Runs side by side",
     "provenance": "Configuration and versions",
 }
 
@@ -286,7 +287,7 @@ def in_report(name, path, **labels):
     condition = ("Claims, " if name == "claims" else "Figures, ") + "probed {probe}"
     return dict(
         caption=f"../report/{name}.rst",
-        category="{corpus}, {model}" if "model" in wildcards else "Definitions and provenance",
+        category="{corpus}, {model}" if "model" in wildcards else "All runs",
         subcategory=condition if "probe" in wildcards else "Training" if "model" in wildcards else None,
         labels={"shows": TITLES[name]}
         | labels
@@ -307,6 +308,30 @@ def commit():
     if shutil.which("git") is None:
         return "unknown"
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+
+
+def for_each_condition(pattern):
+    """``pattern`` for every run, seed and condition, each after its last epoch; equal paths are kept, to be zipped."""
+    return [
+        path
+        for run in config["runs"]
+        for probe in run["probes"]
+        for seed in run["seeds"]
+        for path in expand(
+            pattern, corpus=run["corpus"], model=run["model"], seed=seed, probe=probe, epoch=run["epochs"]
+        )
+    ]
+
+
+def with_measure(pattern):
+    """An input function: ``pattern`` for every run, seed and condition that has the wildcards' measure."""
+    return lambda wildcards: [
+        path
+        for run in config["runs"]
+        for probe in run["probes"]
+        if wildcards.measure in config["probes"][probe]["measures"]
+        for path in expand(pattern, corpus=run["corpus"], model=run["model"], seed=run["seeds"], probe=probe)
+    ]
 
 
 def everywhere(pattern):

@@ -148,8 +148,26 @@ rule draw_claims:
         "natural-sparsity draw claims --claims {input.claims} --style {params.style:q} --output {params.stem} 2> {log}"
 
 
+rule draw_comparison:
+    input:
+        correlations=with_measure(rules.correlate.output.correlations),
+    output:
+        figure("results/comparison/{measure}/comparison"),
+    log:
+        "results/comparison/{measure}/logs/comparison.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("comparison"),
+    shell:
+        "natural-sparsity draw comparison --measure {wildcards.measure} --correlations {input.correlations}"
+        " --style {params.style:q} --output results/comparison/{wildcards.measure}/comparison 2> {log}"
+
+
 # Targets by name.
 localrules:
+    comparison,
     chi,
     training,
     fig2,
@@ -202,6 +220,12 @@ rule claims:
         everywhere(rules.draw_claims.output),
 
 
+rule comparison:
+    input:
+        rules.compare.output,
+        everywhere(rules.draw_comparison.output),
+
+
 rule figures:
     input:
         rules.chi.input,
@@ -212,3 +236,4 @@ rule figures:
         rules.fig4.input,
         rules.fig5.input,
         rules.claims.input,
+        rules.comparison.input,

@@ -40,3 +40,18 @@ rule tabulate_claims:
     shell:
         "natural-sparsity tabulate --csv {input.csv} --title 'Claims: {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed},"
         " {wildcards.probe}' --output {output.page} 2> {log}"
+
+
+rule tabulate_comparison:
+    input:
+        csv=rules.compare.output.csv,
+    output:
+        page=report("results/comparison/table.html", **in_report("comparison", "", form="table")),
+    log:
+        "results/comparison/logs/tabulate.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.report.tabulate"),
+    shell:
+        "natural-sparsity tabulate --csv {input.csv} --title 'Runs side by side' --output {output.page} 2> {log}"

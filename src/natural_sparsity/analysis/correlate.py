@@ -145,6 +145,7 @@ class Probes:
     tensors: list[str]
     measures: list[str]
     paths: list[Path]
+    condition: str
 
     @classmethod
     def open(cls, paths: list[Path]) -> "Probes":
@@ -167,7 +168,8 @@ class Probes:
             by_epoch[metadata["epoch"]] = path
         epochs = sorted(by_epoch)
         tensors = files.read_parquet(by_epoch[epochs[0]], ["tensor"])["tensor"].unique()
-        return cls(epochs, list(tensors), [*metadata["measures"], *NORMS], [by_epoch[epoch] for epoch in epochs])
+        measures, condition = [*metadata["measures"], *NORMS], metadata["condition"]
+        return cls(epochs, list(tensors), measures, [by_epoch[epoch] for epoch in epochs], condition)
 
     def values(self, vocabulary: int) -> Iterator[np.ndarray]:
         """Each epoch's means, as :func:`by_word` gives them."""
@@ -211,4 +213,4 @@ def run(args: argparse.Namespace) -> None:
         (args.differences, differences, [*order, "kind", "against", *numbers]),
     ):
         frame = pd.concat(tables, ignore_index=True).assign(run=args.run)
-        files.write_parquet(path, frame[columns], {"statistics": asdict(settings)})
+        files.write_parquet(path, frame[columns], {"statistics": asdict(settings), "condition": probes.condition})

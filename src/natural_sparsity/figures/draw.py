@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from natural_sparsity.figures import chi, claims, fig2, fig3, fig4, fig5, lottery, training
+from natural_sparsity.figures import chi, claims, comparison, fig2, fig3, fig4, fig5, lottery, training
 from natural_sparsity.figures.inputs import (
     drops,
     over_seeds,
@@ -25,6 +25,7 @@ FIGURES = {
     "training": "losses, perplexity and learning rate by epoch",
     "claims": "the paper's statements: values, intervals and verdicts",
     "lottery": "held-out perplexity of pruned models by density, with controls",
+    "comparison": "correlation at the top layer with target-word frequency by epoch, a panel a run",
 }
 ROLES = {"fig3a": "target", "fig3b": "input"}
 INPUTS = {
@@ -45,6 +46,7 @@ REQUIRED = {
     "training": ("checkpoints",),
     "claims": ("claims",),
     "lottery": ("lottery",),
+    "comparison": ("correlations",),
 }
 OPTIONAL = {"fig4": ("checkpoints", "words")}
 MIN_COUNT = {"fig2": 100_000, "fig5": 1_000}
@@ -100,6 +102,9 @@ def run(args: argparse.Namespace) -> None:
         elif figure == "lottery":
             table = lottery.table(args.lottery)
             drawn = lottery.draw(table, style)
+        elif figure == "comparison":
+            table = comparison.table(args.correlations, args.measure, args.statistic)
+            drawn = comparison.draw(table, style, args.measure, fig3.STATISTICS[args.statistic])
         elif figure in MIN_COUNT:
             module = fig2 if figure == "fig2" else fig5
             probes = over_seeds(read_probes(args.probes, "target", "grad_h_2", args.measure), ["epoch", "id"])

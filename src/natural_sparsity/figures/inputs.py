@@ -124,9 +124,8 @@ def read_correlations(paths: Sequence[Path | str], measure: str, statistic: str)
         if (frame["run"] != run).any() or chosen.duplicated(keys[1:]).any():
             raise UserError(f"{path}: holds several runs, or a correlation that repeats; give those of one run")
         frames[run] = chosen.assign(seed=int(seed))
-    return pd.concat(frames.values())[[*keys, "value", "low", "high", "n"]].sort_values(
-        ["epoch", "seed"], kind="stable", ignore_index=True
-    )
+    together = pd.concat(frames.values())[[*keys, "value", "low", "high", "n"]]
+    return together.sort_values(["epoch", "seed"], kind="stable", ignore_index=True)
 
 
 def drops(checkpoints: pd.DataFrame, epochs: pd.Series) -> list[int]:

@@ -166,7 +166,7 @@ def at(measure: str, tensor: str) -> str:
 
 def seeds_in(table: pd.DataFrame) -> int:
     """How many seeds a figure's table is the mean of."""
-    return int(table["seeds"].max()) if "seeds" in table else 1
+    return int(table["seeds"].fillna(1).max()) if "seeds" in table else 1
 
 
 def mean_of_seeds(table: pd.DataFrame) -> str:
