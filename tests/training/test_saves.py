@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -143,6 +144,25 @@ def test_killed_again_and_again_it_equals_the_undisturbed(epoch, tmp_path):
     assert f"goes on after step {at} of {STEPS}" in process.stderr
     assert outcome(args) == expected
     assert not list(tmp_path.glob("*partial*")) and not list(tmp_path.glob(".*partial*"))
+
+
+def test_a_signal_to_the_whole_job_as_a_scheduler_sends_it(epoch, tmp_path):
+    """The shell that Snakemake runs the command in dies at once; the command saves all the same."""
+    args, expected = epoch
+    log = tmp_path / "log"
+    line = shlex.join(command(args)).replace("--save-interval-s 0", "--save-interval-s 0.01")
+    process = subprocess.Popen(["bash", "-c", f"set -euo pipefail; {line} 2> {log}"], start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not partial(args).exists():
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait() != 0
+    while "stopped by SIGTERM" not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    assert f"after step {saved_steps(args)} of {STEPS}; run again" in log.read_text()
+    train.run(args)
+    assert outcome(args) == expected
 
 
 def little_space():

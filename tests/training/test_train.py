@@ -39,12 +39,12 @@ def tokens(tmp_path):
 
 
 class PlainRNN(nn.Module):
-    """The word-level recipe's model: one two-layer nn.LSTM between an embedding and a linear layer."""
+    """The word-level recipe's model: a recurrent module of two layers between an embedding and a linear layer."""
 
-    def __init__(self, width):
+    def __init__(self, module, width):
         super().__init__()
         self.encoder = nn.Embedding(VOCABULARY, width)
-        self.rnn = nn.LSTM(width, width, 2)
+        self.rnn = module(width, width, 2)
         self.decoder = nn.Linear(width, VOCABULARY)
 
     def forward(self, x, hidden):
@@ -55,11 +55,12 @@ class PlainRNN(nn.Module):
 def plain_losses(model, data, steps, learning_rate):
     """The loop of the recipe, with its own optimisation by hand."""
     criterion, losses = nn.NLLLoss(), []
-    hidden = tuple(model.decoder.weight.new_zeros(2, BATCH, model.rnn.hidden_size) for _ in range(2))
+    lstm, zeros = isinstance(model.rnn, nn.LSTM), model.decoder.weight.new_zeros(2, BATCH, model.rnn.hidden_size)
+    hidden = (zeros, zeros) if lstm else zeros
     for i in range(0, steps * 35, 35):
         x, y = data[i : i + 35], data[i + 1 : i + 36].reshape(-1)
         model.zero_grad()
-        hidden = tuple(h.detach() for h in hidden)
+        hidden = tuple(h.detach() for h in hidden) if lstm else hidden.detach()
         output, hidden = model(x, hidden)
         loss = criterion(output, y)
         loss.backward()
@@ -73,18 +74,25 @@ def plain_losses(model, data, steps, learning_rate):
 # At the recipe's rate of 20 the first steps are chaotic: any two correct programs part in single precision after some
 # dozens of steps. So the recipe itself is compared in double precision, and single precision at a gentler rate.
 @pytest.mark.parametrize(
-    ("dtype", "learning_rate", "tolerance"), [(torch.float64, 20, 1e-7), (torch.float32, 2, 1e-4)], ids=["f64", "f32"]
+    ("cell", "dtype", "learning_rate", "tolerance"),
+    [
+        ("lstm", torch.float64, 20, 1e-7),
+        ("lstm", torch.float32, 2, 1e-4),
+        ("gru", torch.float32, 2, 1e-4),
+        ("rnn", torch.float32, 2, 1e-4),
+    ],
+    ids=["lstm f64", "lstm f32", "gru f32", "rnn f32"],
 )
-def test_losses_of_100_steps_equal_the_plain_recipe(tokens, dtype, learning_rate, tolerance):
+def test_losses_of_100_steps_equal_the_plain_recipe(tokens, cell, dtype, learning_rate, tolerance):
     width = 50
     torch.manual_seed(0)
-    ours = LanguageModel(VOCABULARY, Architecture(width, [width, width], dropout=0.0)).to(dtype)
-    plain = PlainRNN(width).to(dtype)
+    ours = LanguageModel(VOCABULARY, Architecture(width, [width, width], 0.0, cell)).to(dtype)
+    plain = PlainRNN({"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[cell], width).to(dtype)
     plain.encoder.load_state_dict(ours.embedding.state_dict())
     plain.decoder.load_state_dict(ours.output.state_dict())
-    for layer, lstm in enumerate(ours.recurrent):
-        for name, value in lstm.state_dict().items():
-            getattr(plain.rnn, name.replace("l0", f"l{layer}")).data.copy_(value)
+    for number, layer in enumerate(ours.recurrent):
+        for name, value in layer.state_dict().items():
+            getattr(plain.rnn, name.replace("l0", f"l{number}")).data.copy_(value)
     streams = Streams(tokens, BATCH, 35, VOCABULARY)
     stream = torch.from_numpy(np.load(tokens).astype(np.int64))
     data = stream[: len(stream) // BATCH * BATCH].view(BATCH, -1).t().contiguous()
