@@ -86,6 +86,14 @@ def run(i, **changes):
             block(method="gradual", controls=None, rewind=None, end=6),
             "runs.1: imp is not at its density before epoch 6, but its run has 4 epochs",
         ),
+        (
+            block(method="moduli", levels=None, fraction=None, rewind=None, controls=None, ramp=5),
+            "runs.1: imp is not at its density before epoch 5, but its run has 4 epochs",
+        ),
+        (
+            block(method="moduli", levels=None, fraction=None, rewind=None, controls=None, ramp=2, space="torus0"),
+            "models.imp.sparsify.space: 'torus0' does not match",
+        ),
         (block(of="gru"), "models.imp.sparsify.of: 'gru' is no dense model; those are lstm"),
         (block(of="imp"), "models.imp.sparsify.of: 'imp' is no dense model; those are lstm"),
         (model(training={"batch": 3}), "models.imp.training: it is that of lstm (sparsify.of); leave it out here"),

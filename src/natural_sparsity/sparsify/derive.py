@@ -63,13 +63,16 @@ def derived(name: str, block: Config, models: Config) -> dict[str, Config]:
 
 
 def levels(name: str, sparsify: Config) -> Iterator[tuple[str, Config, dict[str, Parent]]]:
-    """Name, settings of its own and parents of each level and of its controls.
+    """Name, settings of its own and parents of each level and of its controls; without levels, of the model itself.
 
     The parent ``start`` gives the weights and the state that training starts with; the weights or masks of the
     parent ``masks`` decide which weights are kept.
     """
     base = sparsify["of"]
     start = {"start": (base, sparsify.get("rewind", INIT))}
+    if "levels" not in sparsify:
+        yield name, {"family": name}, start
+        return
     for level in range(1, sparsify["levels"] + 1):
         own = {"family": name, "level": level, "density": (1 - sparsify["fraction"]) ** level, "role": "ticket"}
         member = f"{name}-level{level}"
@@ -91,9 +94,10 @@ def check_run(i: int, run: Config, config: Config) -> None:
         raise UserError(
             f"runs.{i}: {run['model']} starts from epoch {rewind}, which leaves none of {run['epochs']} epochs to train"
         )
-    if sparsify.get("end", 0) > run["epochs"]:
-        end = f"is not at its density before epoch {sparsify['end']}"
-        raise UserError(f"runs.{i}: {run['model']} {end}, but its run has {run['epochs']} epochs")
+    end = sparsify.get("end", sparsify.get("ramp", 0))
+    if end > run["epochs"]:
+        late = f"is not at its density before epoch {end}"
+        raise UserError(f"runs.{i}: {run['model']} {late}, but its run has {run['epochs']} epochs")
     if base is None:
         return
     dense_runs = [r for r in config["runs"] if (r["corpus"], r["model"]) == (run["corpus"], base)]

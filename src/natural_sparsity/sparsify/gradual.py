@@ -44,9 +44,9 @@ class Gradual(Masked):
         settings = self.settings
         kept = 1 - sparsity(time, settings["begin"], settings["end"], 1 - settings["density"])
         weights = prunable(self.model, settings["tensors"])
-        for name, mask in by_magnitude(weights, self.tensors, kept, settings["scope"]).items():
-            self.tensors[name].copy_(mask)
-        apply(self.model, self.tensors)
+        for name, mask in by_magnitude(weights, self.masks, kept, settings["scope"]).items():
+            self.masks[name].copy_(mask)
+        apply(self.model, self.masks)
 
     def close(self) -> None:
         """At the end of the epoch: what is due then."""

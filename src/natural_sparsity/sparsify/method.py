@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from natural_sparsity.model.language_model import LanguageModel
@@ -46,21 +47,22 @@ class Method:
 
 
 class Masked(Method):
-    """Weights that masks drop are 0, take no gradient, and stay exactly 0 after every update."""
+    """Weights that masks (the boolean tensors) drop take no gradient and are exactly 0 after every update."""
 
     def __init__(self, settings: dict[str, Any], model: LanguageModel, tensors: dict[str, Tensor], place: Place):
         super().__init__(settings, model, tensors, place)
-        masks.apply(model, tensors)
+        self.masks = {name: tensor for name, tensor in tensors.items() if tensor.dtype == torch.bool}
+        masks.apply(model, self.masks)
 
     def adjust(self, gradients: Gradients, words: Tensor | None) -> None:
         """Drop the gradients of what is pruned, so that they do not count in the norm that is clipped either."""
-        for name, mask in self.tensors.items():
+        for name, mask in self.masks.items():
             rows = mask if words is None or name != "embedding.weight" else mask[words]
             gradients[name].mul_(rows)
 
     def after_update(self) -> None:
         """Write the zeros again, whatever the update did."""
-        masks.apply(self.model, self.tensors)
+        masks.apply(self.model, self.masks)
 
 
 def make(settings: dict[str, Any], model: LanguageModel, tensors: dict[str, Tensor], place: Place) -> Method:

@@ -7,6 +7,7 @@ METHODS = {
     "iterative": "natural_sparsity.sparsify.tickets",
     "one_shot": "natural_sparsity.sparsify.tickets",
     "gradual": "natural_sparsity.sparsify.gradual",
+    "moduli": "natural_sparsity.sparsify.moduli",
 }
 
 
