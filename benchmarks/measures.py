@@ -2,16 +2,16 @@
 
 import torch
 from common import arguments, in_turn, report
-from probe import BATCH, STEPS, WINDOW, our_pass, problem
+from probe import STEPS, WINDOW, our_pass, problem
 
 from natural_sparsity.model.device import select_device
 from natural_sparsity.probing.measures import MEASURES
 
 
 def main():
-    args = arguments(__doc__, vocabulary=19_500, device="auto")
+    args = arguments(__doc__, vocabulary=19_500, batch=40, device="auto")
     device = select_device(args.device, args.threads)
-    model, windows = problem(args.vocabulary, device)
+    model, windows = problem(args.vocabulary, args.batch, device)
     model.requires_grad_(False)
     finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     chosen = {"chi": ["chi"]} | {name: ["chi", name] for name in MEASURES if name != "chi"} | {"all": list(MEASURES)}
@@ -20,7 +20,7 @@ def main():
         for name, measures in chosen.items()
     }
     seconds = in_turn(args.repeats, **passes)
-    tokens = STEPS * BATCH * WINDOW
+    tokens = STEPS * args.batch * WINDOW
     for name in list(chosen)[1:]:
         report(
             f"measures-{args.vocabulary}-{name}",
@@ -29,6 +29,7 @@ def main():
             unit="tokens/s",
             threads=args.threads,
             vocabulary=args.vocabulary,
+            batch=args.batch,
         )
 
 
