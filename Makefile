@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: run report test lint bench install
+.PHONY: run report test test-slurm lint bench install
 
 run: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -14,6 +14,18 @@ report: run
 
 test: install
 	$(BIN)/python -m pytest
+
+# On a real SLURM, which is installed (Debian 12, as root), started on 127.0.0.1 and taken down again. Some eight minutes,
+# therefore not in .ci/run. In an environment of its own on top of .venv: see pyproject.toml.
+test-slurm: .venv-slurm/installed
+	tests/slurm/cluster.sh install
+	.venv-slurm/bin/python -m pytest tests/slurm
+
+.venv-slurm/installed: .venv/installed
+	$(BIN)/python -m venv .venv-slurm
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-slurm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	.venv-slurm/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
+	touch $@
 
 lint: install
 	$(BIN)/ruff format --check .

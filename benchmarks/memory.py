@@ -5,6 +5,7 @@ Each stage runs in a process of its own on the first 1, 2, 4, … of the files. 
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ STAGES = {
 
 
 def measure(arguments: list[str]) -> dict[str, float]:
-    """Run one command in a fresh process; its seconds and its peak of anonymous memory, MiB."""
+    """Run one command in a fresh process; its seconds and its peaks of anonymous and of all resident memory, MiB."""
     process = subprocess.run([sys.executable, __file__, "--child", *arguments], capture_output=True, text=True)
     if process.returncode:
         sys.exit(process.stderr)
@@ -44,7 +45,8 @@ def main() -> None:
         start = time.perf_counter()
         with PeakMemory() as memory:
             command(sys.argv[2:])
-        print(json.dumps({"seconds": time.perf_counter() - start, "mib": memory.peak}))
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"seconds": time.perf_counter() - start, "mib": memory.peak, "resident": resident}))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", help="a corpus in any format")
@@ -59,7 +61,7 @@ def main() -> None:
                 table[stage].append(measure([stage, *options.format(d=folder).split(), *inputs]))
         print(
             size,
-            *(f"{rows[-1]['mib']:.0f} MiB {rows[-1]['seconds']:.0f} s" for rows in table.values()),
+            *(f"{r[-1]['mib']:.0f} ({r[-1]['resident']:.0f}) MiB {r[-1]['seconds']:.0f} s" for r in table.values()),
             sep="\t",
             flush=True,
         )

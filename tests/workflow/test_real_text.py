@@ -9,13 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import zstandard
-from conftest import ROOT
 
+from conftest import ROOT, Workflow
 from natural_sparsity.corpus.split import split_of
 
 TEXT = Path(os.environ.get("NATURAL_SPARSITY_TEXT", ROOT.parent / "shared/corpora/enwiki-extracted")) / "part-00.xz"
 CORPUS = "results/real/corpus"
 MIN_COUNT = 10
+FRACTIONS = {"train": 0.15, "dev": 0.05, "test": 0.8}
+pytestmark = pytest.mark.skipif(
+    not TEXT.exists(), reason=f"no {TEXT.name}: set NATURAL_SPARSITY_TEXT to a folder that has it"
+)
 
 
 def read_lines(path):
@@ -23,15 +27,24 @@ def read_lines(path):
         return file.read().rstrip("\n").split("\n")
 
 
-@pytest.mark.skipif(not TEXT.exists(), reason=f"no {TEXT.name}: set NATURAL_SPARSITY_TEXT to a folder that has it")
-def test_the_text_stages_equal_plain_python(fresh):
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """The text, tagged, and one epoch of the paper's model on it."""
+    workflow = Workflow(tmp_path_factory.mktemp("real"))
     source = {"source": {"path": str(TEXT)}, "format": "wikiextractor", "max_documents": 6000, "shards": 3}
-    changes = {
-        "corpora": {"real": {**source, "min_count": MIN_COUNT}},
-        "runs": [{"corpus": "real", "model": "small", "seeds": [1], "epochs": 1}],
+    workflow.changes = {
+        "corpora": {"real": {**source, "min_count": MIN_COUNT, "split": FRACTIONS}},
+        "models": {"lstm": {}},
+        "runs": [{"corpus": "real", "model": "lstm", "seeds": [1], "epochs": 1}],
     }
-    fresh.run(f"{CORPUS}/tokens/train.npy", f"{CORPUS}/words.parquet", changes=changes)
-    folder = fresh.folder / CORPUS
+    workflow.run(
+        f"{CORPUS}/words.parquet", "results/real/lstm/seed1/frozen/correlations.parquet", changes=workflow.changes
+    )
+    return workflow
+
+
+def test_the_text_stages_equal_plain_python(real):
+    folder = real.folder / CORPUS
     documents = []
     for i in range(3):
         lines, cased = (read_lines(folder / f"sentences/{i}-of-3.{name}.zst") for name in ("txt", "cased.txt"))
@@ -51,10 +64,28 @@ def test_the_text_stages_equal_plain_python(fresh):
     recount = Counter(word for _, words in kept for word in words)
     expected = []
     for id_, words in kept:
-        if split_of(id_, [0.7, 0.1, 0.2], 1) == 1:
+        if split_of(id_, list(FRACTIONS.values()), 1) == 1:
             expected += [word if recount[word] >= MIN_COUNT else "<unk>" for word in words] + ["<eos>"]
 
     table = pd.read_parquet(folder / "words.parquet")
     stream = table["word"].to_numpy()[np.load(folder / "tokens/train.npy")]
     assert stream.tolist() == expected
     assert (table["tagged"][2:] == table["count"][2:]).all()
+
+
+def test_jobs_stay_within_the_memory_that_they_ask_for(real):
+    """The peak of each benchmarked job, MiB, with Snakemake's own part (docs/performance.md), against its mem_mb."""
+    asked = {}
+    # What depends on the inputs' sizes is known only where they are not to be made again.
+    for forced in ("--forceall", "--forcerun=train_epoch", "--forcerun=probe"):
+        process = real.snakemake("--dry-run", forced, changes=real.changes)
+        for rule, resources in re.findall(r"^rule (\w+):\n(?:.*\n)+? +resources: (.*)", process.stdout, re.MULTILINE):
+            if mb := re.search(r"\bmem_mb=(\d+)", resources):
+                asked[rule.removesuffix("_epoch")] = int(mb[1])
+    used = {}
+    for path in (real.folder / "results/real").rglob("benchmarks/**/*.tsv"):
+        rule = path.relative_to(real.folder / "results/real").as_posix().split("benchmarks/")[1].split("/")[0]
+        used.setdefault(rule.removesuffix(".tsv"), []).append(pd.read_csv(path, sep="\t")["max_rss"].item())
+    assert set(used) >= {"documents", "sentences", "index", "filter", "encode", "tag", "train", "probe", "correlate"}
+    for rule, peaks in used.items():
+        assert 0 < (max(peaks) + 360) * 1.05 < asked[rule], (rule, peaks, asked[rule])
