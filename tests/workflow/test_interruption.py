@@ -1,6 +1,6 @@
 """SIGTERM to training under Snakemake: it is tried again, and goes on where it was."""
 
-import argparse
+import json
 import os
 import shutil
 import signal
@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 from conftest import Workflow
-from natural_sparsity.training import train
+from natural_sparsity.cli import main
 
 RUN = Path("results/tiny/small/seed1")
-SETTINGS = {"batch": 1, "window": 2, "learning_rate": 0.5}
+SETTINGS = {"batch": 1, "window": 5, "learning_rate": 0.5}
 
 
 def training_process(folder):
@@ -51,19 +51,9 @@ def test_snakemake_tries_again_and_the_epoch_goes_on(finished, tmp_path):
     assert "epoch 1: goes on after step " in (folder / RUN / "logs/train/epoch1.log").read_text()
     assert not partial.exists()
     corpus, init = folder / "results/tiny/corpus/tokens", folder / RUN / "init"
-    train.run(
-        argparse.Namespace(
-            train=corpus / "train.npy",
-            dev=corpus / "dev.npy",
-            from_parameters=init / "parameters.safetensors",
-            from_state=init / "state.json",
-            training=SETTINGS,
-            device="cpu",
-            threads=1,
-            save_interval_s=600,
-            parameters=[tmp_path / "parameters.safetensors"],
-            state=[tmp_path / "state.json"],
-        )
-    )
+    inputs = ["--train", corpus / "train.npy", "--dev", corpus / "dev.npy", "--training", json.dumps(SETTINGS)]
+    inputs += ["--from-parameters", init / "parameters.safetensors", "--from-state", init / "state.json"]
+    outputs = ["--parameters", tmp_path / "parameters.safetensors", "--state", tmp_path / "state.json"]
+    main([str(word) for word in ["train", *inputs, *outputs, "--device", "cpu"]])
     undisturbed = (tmp_path / "parameters.safetensors").read_bytes()
     assert (folder / RUN / "epoch1/parameters.safetensors").read_bytes() == undisturbed
