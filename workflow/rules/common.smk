@@ -277,6 +277,7 @@ TITLES = {
     "fig5": "5: against frequency, by class",
     "claims": "The paper’s statements",
     "comparison": "Runs side by side",
+    "lottery": "Perplexity against density",
     "provenance": "Configuration and versions",
 }
 
@@ -285,10 +286,11 @@ def in_report(name, path, **labels):
     """What ``report`` takes for the product at ``path``: caption, place and labels, by the wildcards in the path."""
     wildcards = set(re.findall(r"{(\w+)}", path))
     condition = ("Claims, " if name == "claims" else "Figures, ") + "probed {probe}"
+    elsewhere = "Lottery tickets" if name == "lottery" else "Training" if "model" in wildcards else None
     return dict(
         caption=f"../report/{name}.rst",
         category="{corpus}, {model}" if "model" in wildcards else "All runs",
-        subcategory=condition if "probe" in wildcards else "Training" if "model" in wildcards else None,
+        subcategory=condition if "probe" in wildcards else elsewhere,
         labels={"shows": TITLES[name]}
         | labels
         | {axis: f"{{{axis}}}" for axis in ("measure", "seed") if axis in wildcards},

@@ -24,6 +24,7 @@ rule describe:
 localrules:
     describe,
     tabulate_claims,
+    tabulate_comparison,
 
 
 rule tabulate_claims:

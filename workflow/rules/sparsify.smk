@@ -78,7 +78,7 @@ rule draw_lottery:
     input:
         table=rules.compare_pruned.output.csv,
     output:
-        multiext(f"{MODEL}/figures/lottery", ".pdf", ".png", ".csv"),
+        figure(f"{MODEL}/figures/lottery"),
     log:
         f"{MODEL}/figures/logs/lottery.log",
     conda:
@@ -91,7 +91,24 @@ rule draw_lottery:
         "natural-sparsity draw lottery --lottery {input.table} --style {params.style:q} --output {params.stem} 2> {log}"
 
 
+rule tabulate_lottery:
+    input:
+        csv=rules.compare_pruned.output.csv,
+    output:
+        page=report(f"{MODEL}/lottery.html", **in_report("lottery", MODEL, form="table")),
+    log:
+        f"{MODEL}/logs/tabulate_lottery.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.report.tabulate"),
+    shell:
+        "natural-sparsity tabulate --csv {input.csv} --title 'Lottery tickets: {wildcards.corpus}/{wildcards.model}'"
+        " --output {output.page} 2> {log}"
+
+
 localrules:
+    tabulate_lottery,
     lottery,
 
 
@@ -100,5 +117,5 @@ rule lottery:
         [
             expand(path, corpus=corpus, model=model)
             for corpus, model in PRUNED
-            for path in [*rules.compare_pruned.output, *rules.draw_lottery.output]
+            for path in [*rules.compare_pruned.output, *rules.tabulate_lottery.output, *rules.draw_lottery.output]
         ],

@@ -9,7 +9,7 @@ from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.report.html import page, table
 
-CLASSES = {"reproduced": "good", "not reproduced": "bad", "not testable here": "soft"}
+CLASSES = {"reproduced": "good", "not reproduced": "bad", "not testable here": "soft", "yes": "good", "no": "bad"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
