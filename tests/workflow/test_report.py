@@ -47,7 +47,12 @@ def content(entry):
 
 def test_every_figure_and_table_is_in_the_report_as_it_is_on_disk(finished, results):
     run = "results/tiny/small"
-    stems = ["results/figures/chi", "results/comparison/chi/comparison", f"{run}/figures/training", f"{run}/frozen/figures/claims"]
+    stems = [
+        "results/figures/chi",
+        "results/comparison/chi/comparison",
+        f"{run}/figures/training",
+        f"{run}/frozen/figures/claims",
+    ]
     stems += [f"{run}/frozen/figures/chi/{name}" for name in FIGURES if name.startswith("fig")]
     wanted = [f"{stem}.{form}" for stem in stems for form in ("png", "csv")]
     wanted += [f"{run}/seed1/frozen/claims.html", "results/comparison/table.html", "results/provenance.html"]
