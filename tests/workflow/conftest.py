@@ -63,6 +63,7 @@ class Workflow:
             "all",
             "describe",
             "figures",
+            "architecture",
             "chi",
             "training",
             "fig2",

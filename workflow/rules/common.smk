@@ -268,6 +268,7 @@ def style(figure):
 
 # What a figure or table is called where the report lists it.
 TITLES = {
+    "architecture": "1: the model",
     "chi": "What χ measures",
     "training": "Losses and learning rate",
     "fig2": "2: by epoch and word",

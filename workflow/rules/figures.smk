@@ -1,6 +1,20 @@
 # The figures of every run, and a target by name for each: `snakemake --cores 1 fig2`.
 
 
+rule draw_architecture:
+    output:
+        figure("results/figures/architecture"),
+    log:
+        "results/figures/logs/architecture.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("architecture"),
+    shell:
+        "natural-sparsity draw architecture --style {params.style:q} --output results/figures/architecture 2> {log}"
+
+
 rule draw_chi:
     output:
         figure("results/figures/chi"),
@@ -167,6 +181,7 @@ rule draw_comparison:
 
 # Targets by name.
 localrules:
+    architecture,
     comparison,
     chi,
     training,
@@ -177,6 +192,11 @@ localrules:
     fig5,
     claims,
     figures,
+
+
+rule architecture:
+    input:
+        rules.draw_architecture.output,
 
 
 rule chi:
@@ -228,6 +248,7 @@ rule comparison:
 
 rule figures:
     input:
+        rules.architecture.input,
         rules.chi.input,
         rules.training.input,
         rules.fig2.input,

@@ -2,9 +2,14 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import NamedTuple
 
-from natural_sparsity.figures import chi, claims, comparison, fig2, fig3, fig4, fig5, lottery, training
+import pandas as pd
+from matplotlib.figure import Figure
+
+from natural_sparsity.figures import architecture, chi, claims, comparison, fig2, fig3, fig4, fig5, lottery, training
 from natural_sparsity.figures.inputs import (
     drops,
     over_seeds,
@@ -15,19 +20,6 @@ from natural_sparsity.figures.inputs import (
 )
 from natural_sparsity.figures.style import Style, save
 
-FIGURES = {
-    "chi": "what chi measures, in two dimensions (no data)",
-    "fig2": "heat map of mean chi(grad_h_2) by epoch and target word",
-    "fig3a": "correlation of chi with target-word frequency by epoch, all tensors",
-    "fig3b": "correlation of chi with input-word frequency by epoch, all tensors",
-    "fig4": "correlation of chi(grad_h_2) with frequency by epoch, open and closed classes",
-    "fig5": "mean chi(grad_h_2) after the last epoch against frequency, by class",
-    "training": "losses, perplexity and learning rate by epoch",
-    "claims": "the paper's statements: values, intervals and verdicts",
-    "lottery": "held-out perplexity of pruned models by density, with controls",
-    "comparison": "correlation at the top layer with target-word frequency by epoch, a panel a run",
-}
-ROLES = {"fig3a": "target", "fig3b": "input"}
 INPUTS = {
     "probes": ("P", "+", "probe Parquet, one file a seed and epoch"),
     "words": ("W", None, "words Parquet"),
@@ -36,43 +28,135 @@ INPUTS = {
     "claims": ("T", "+", "claims CSV, one file a seed"),
     "lottery": ("L", None, "CSV of the lottery-ticket table"),
 }
-REQUIRED = {
-    "chi": (),
-    "fig2": ("probes", "words"),
-    "fig3a": ("correlations", "checkpoints"),
-    "fig3b": ("correlations", "checkpoints"),
-    "fig4": ("correlations",),
-    "fig5": ("probes", "words"),
-    "training": ("checkpoints",),
-    "claims": ("claims",),
-    "lottery": ("lottery",),
-    "comparison": ("correlations",),
+Drawn = tuple[pd.DataFrame, Figure]
+
+
+def draw_chi(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.chi`."""
+    table = chi.table()
+    return table, chi.draw(table, style)
+
+
+def draw_architecture(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.architecture`."""
+    table = architecture.table()
+    return table, architecture.draw(table, style)
+
+
+def draw_training(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.training`."""
+    table = training.table(read_checkpoints(args.checkpoints))
+    return table, training.draw(table, style)
+
+
+def draw_claims(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.claims`."""
+    table = claims.table(args.claims)
+    return table, claims.draw(table, style)
+
+
+def draw_lottery(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.lottery`."""
+    table = lottery.table(args.lottery)
+    return table, lottery.draw(table, style)
+
+
+def draw_comparison(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.comparison`."""
+    table = comparison.table(args.correlations, args.measure, args.statistic)
+    return table, comparison.draw(table, style, args.measure, fig3.STATISTICS[args.statistic])
+
+
+def draw_fig2(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.fig2`."""
+    probes = over_seeds(read_probes(args.probes, "target", "grad_h_2", args.measure), ["epoch", "id"])
+    table = fig2.table(probes, read_words(args.words), args.min_count, args.measure)
+    return table, fig2.draw(table, style, args.measure)
+
+
+def draw_fig5(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.fig5`."""
+    probes = over_seeds(read_probes(args.probes, "target", "grad_h_2", args.measure), ["epoch", "id"])
+    table = fig5.table(probes, read_words(args.words), args.min_count, args.measure)
+    return table, fig5.draw(table, style, args.measure)
+
+
+def draw_fig3(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.fig3`."""
+    # No intervals unless asked for: eight bands would hide each other.
+    correlations, dropped = correlations_and_drops(args, bool(style.intervals))
+    table = fig3.table(correlations, dropped, {"fig3a": "target", "fig3b": "input"}[args.figure])
+    return table, fig3.draw(table, style, args.measure, args.statistic)
+
+
+def draw_fig4(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.fig4`."""
+    correlations, dropped = correlations_and_drops(args, style.intervals is not False)
+    table = fig4.table(correlations, dropped, read_words(args.words) if args.words else None)
+    return table, fig4.draw(table, style, args.measure, args.statistic)
+
+
+def correlations_and_drops(args: argparse.Namespace, intervals: bool) -> tuple[pd.DataFrame, list[int]]:
+    """The correlations over seeds, with bootstrap ``intervals`` or without, and after which epochs the rate dropped."""
+    correlations = read_correlations(args.correlations, args.measure, args.statistic)
+    dropped = drops(read_checkpoints(args.checkpoints or []), correlations["epoch"])
+    correlations = over_seeds(correlations, ["epoch", "role", "tensor", "words"])
+    if "sd" not in correlations and not intervals:
+        correlations = correlations.drop(columns=["low", "high"])
+    return correlations, dropped
+
+
+class Kind(NamedTuple):
+    """A figure: what it shows, what draws it, the inputs that it needs and may have, its threshold of the paper's."""
+
+    summary: str
+    draw: Callable[[argparse.Namespace, Style], Drawn]
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    min_count: int | None = None
+
+
+BY_EPOCH = ("correlations", "checkpoints")
+BY_WORD = ("probes", "words")
+FIGURES = {
+    "architecture": Kind("the model with its activations and gradients, figure 1 (no data)", draw_architecture),
+    "chi": Kind("what chi measures, in two dimensions (no data)", draw_chi),
+    "training": Kind("losses, perplexity and learning rate by epoch", draw_training, ("checkpoints",)),
+    "fig2": Kind("heat map of mean chi(grad_h_2) by epoch and target word", draw_fig2, BY_WORD, (), 100_000),
+    "fig3a": Kind("correlation of chi with target-word frequency by epoch, all tensors", draw_fig3, BY_EPOCH),
+    "fig3b": Kind("correlation of chi with input-word frequency by epoch, all tensors", draw_fig3, BY_EPOCH),
+    "fig4": Kind(
+        "correlation of chi(grad_h_2) with frequency by epoch, open and closed classes",
+        draw_fig4,
+        ("correlations",),
+        ("checkpoints", "words"),
+    ),
+    "fig5": Kind("mean chi(grad_h_2) after the last epoch against frequency, by class", draw_fig5, BY_WORD, (), 1_000),
+    "claims": Kind("the paper's statements: values, intervals and verdicts", draw_claims, ("claims",)),
+    "comparison": Kind("correlation at the top layer by epoch, a panel a run", draw_comparison, ("correlations",)),
+    "lottery": Kind("held-out perplexity of pruned models by density, with controls", draw_lottery, ("lottery",)),
 }
-OPTIONAL = {"fig4": ("checkpoints", "words")}
-MIN_COUNT = {"fig2": 100_000, "fig5": 1_000}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A subcommand for each figure, with that figure's inputs and parameters."""
     subparsers = parser.add_subparsers(dest="figure", metavar="FIGURE", required=True)
-    for figure, summary in FIGURES.items():
-        sub = subparsers.add_parser(figure, help=summary, description=summary)
+    for figure, kind in FIGURES.items():
+        sub = subparsers.add_parser(figure, help=kind.summary, description=kind.summary)
         for name, (metavar, nargs, text) in INPUTS.items():
-            if name in REQUIRED[figure] + OPTIONAL.get(figure, ()):
-                sub.add_argument(
-                    f"--{name}", metavar=metavar, nargs=nargs, required=name in REQUIRED[figure], help=text
-                )
-        if figure in MIN_COUNT:
+            if name in kind.required + kind.optional:
+                sub.add_argument(f"--{name}", metavar=metavar, nargs=nargs, required=name in kind.required, help=text)
+        if kind.min_count:
             sub.add_argument(
                 "--min-count",
                 type=int,
                 metavar="N",
-                default=MIN_COUNT[figure],
+                default=kind.min_count,
                 help="draw words with more than N training occurrences (default %(default)s, the paper's)",
             )
-        if {"correlations", "probes"} & set(REQUIRED[figure]):
+        if {"correlations", "probes"} & set(kind.required):
             sub.add_argument("--measure", default="chi", help="sparsity measure (default %(default)s)")
-        if "correlations" in REQUIRED[figure]:
+        if "correlations" in kind.required:
             sub.add_argument(
                 "--statistic", choices=list(fig3.STATISTICS), default="pearson", help="default %(default)s"
             )
@@ -88,39 +172,6 @@ def run(args: argparse.Namespace) -> None:
         UserError: an input is not what it should be, or nothing is left to draw.
     """
     style = Style.parse(args.style)
-    figure = args.figure
     with style.applied():
-        if figure == "chi":
-            table = chi.table()
-            drawn = chi.draw(table, style)
-        elif figure == "training":
-            table = training.table(read_checkpoints(args.checkpoints))
-            drawn = training.draw(table, style)
-        elif figure == "claims":
-            table = claims.table(args.claims)
-            drawn = claims.draw(table, style)
-        elif figure == "lottery":
-            table = lottery.table(args.lottery)
-            drawn = lottery.draw(table, style)
-        elif figure == "comparison":
-            table = comparison.table(args.correlations, args.measure, args.statistic)
-            drawn = comparison.draw(table, style, args.measure, fig3.STATISTICS[args.statistic])
-        elif figure in MIN_COUNT:
-            module = fig2 if figure == "fig2" else fig5
-            probes = over_seeds(read_probes(args.probes, "target", "grad_h_2", args.measure), ["epoch", "id"])
-            table = module.table(probes, read_words(args.words), args.min_count, args.measure)
-            drawn = module.draw(table, style, args.measure)
-        else:
-            correlations = read_correlations(args.correlations, args.measure, args.statistic)
-            dropped = drops(read_checkpoints(args.checkpoints or []), correlations["epoch"])
-            correlations = over_seeds(correlations, ["epoch", "role", "tensor", "words"])
-            intervals = figure == "fig4" if style.intervals is None else style.intervals
-            if "sd" not in correlations and not intervals:
-                correlations = correlations.drop(columns=["low", "high"])  # eight bands would hide each other
-            if figure in ROLES:
-                table = fig3.table(correlations, dropped, ROLES[figure])
-                drawn = fig3.draw(table, style, args.measure, args.statistic)
-            else:
-                table = fig4.table(correlations, dropped, read_words(args.words) if args.words else None)
-                drawn = fig4.draw(table, style, args.measure, args.statistic)
-        save(drawn, table, args.output)
+        table, figure = FIGURES[args.figure].draw(args, style)
+        save(figure, table, args.output)
