@@ -127,7 +127,7 @@ CASES = {
     "device=gpu": r"^device: 'gpu' does not match",
     "seeds=[1]": r"^configuration: unknown key 'seeds'; ",
     "figures.fig2.colour=red": r"^figures\.fig2: unknown key 'colour'; ",
-    "figures.fig6={}": r"^figures: unknown key 'fig6'; the keys here are all, chi, ",
+    "figures.fig6={}": r"^figures: unknown key 'fig6'; the keys here are all, architecture, chi, ",
     "models.corpus={}": r"^models: 'corpus' cannot name a block",
     "models.a/b={}": r"^models: 'a/b' cannot name a block",
 }
