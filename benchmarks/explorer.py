@@ -88,11 +88,14 @@ def seconds_until_drawn(page: Page, action: str, repeats: int) -> float:
 
 def main() -> None:
     args = arguments(__doc__ or "", words=20_000, epochs=50)
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        print("explorer: no Chromium is installed, so nothing to measure it in")
+        return
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         write(folder, args.words, args.epochs)
         sizes = [path.stat().st_size for path in folder.rglob("chi.*.js")]
-        chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         loads = []
         for _ in range(args.repeats):
