@@ -15,7 +15,7 @@ report: run
 test: install
 	$(BIN)/python -m pytest
 
-# On a real SLURM, which is installed (Debian 12, as root), started on 127.0.0.1 and taken down again. Some eight minutes,
+# On a real SLURM, which is installed (Debian 12, as root), started on 127.0.0.1 and taken down again. Ten to twenty minutes,
 # therefore not in .ci/run. In an environment of its own on top of .venv: see pyproject.toml.
 test-slurm: .venv-slurm/installed
 	tests/slurm/cluster.sh install
