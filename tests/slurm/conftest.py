@@ -99,10 +99,11 @@ class OnSlurm:
                 subprocess.run(["scancel", job["JobIDRaw"]], check=False)
 
     def products(self) -> dict[str, bytes]:
-        """All results but logs and benchmarks, JSON without what differs from one run to the next."""
+        """All results but logs, benchmarks and provenance, JSON without what differs from one run to the next."""
         found = {}
         for path in sorted((self.folder / "results").rglob("*")):
-            if path.is_file() and not {"logs", "benchmarks"} & set(path.relative_to(self.folder).parts):
+            own = {"logs", "benchmarks"} & set(path.relative_to(self.folder).parts) or path.stem == "provenance"
+            if path.is_file() and not own:
                 content = path.read_bytes()
                 if path.suffix == ".json":
                     value = {key: entry for key, entry in json.loads(content).items() if key not in VOLATILE}
