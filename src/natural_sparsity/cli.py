@@ -32,6 +32,8 @@ COMMANDS = {
     "describe": ("natural_sparsity.report.describe", "write down what the results were made with"),
     "pack": ("natural_sparsity.explorer.data", "encode the probes of one run for the explorer"),
     "explore": ("natural_sparsity.explorer.page", "write the page on which to explore every run"),
+    "compress": ("natural_sparsity.sparsify.compress", "bytes and latency of checkpoints, in float and in eight bits"),
+    "compression": ("natural_sparsity.sparsify.compression", "compare what models cost and what they lose"),
     "lottery": (
         "natural_sparsity.sparsify.lottery",
         "compare pruned models with the dense one and with their controls",

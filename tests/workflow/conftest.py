@@ -73,6 +73,7 @@ class Workflow:
             "fig5",
             "claims",
             "lottery",
+            "compression",
             "comparison",
         )
         return {name: count for name, count in jobs.items() if name not in targets_by_name}

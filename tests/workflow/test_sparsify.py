@@ -20,6 +20,11 @@ def test_every_level_and_control_is_trained_epoch_by_epoch(finished):
     assert planned == {"sparsify": 6, "train_epoch": 12, "evaluate": 7, "compare_pruned": 1, **SHOWN}
 
 
+def test_the_compression_table_needs_no_controls(finished):
+    planned = finished.planned("compression", changes=changes(controls=["random_mask"]))
+    assert planned == {"sparsify": 2, "train_epoch": 4, "compress": 3, "compare_costs": 1}
+
+
 def test_rewinding_trains_only_the_epochs_after_it(finished):
     planned = finished.planned("lottery", changes=changes(rewind=1))
     assert planned == {"sparsify": 2, "train_epoch": 2, "evaluate": 3, "compare_pruned": 1, **SHOWN}

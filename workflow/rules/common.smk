@@ -53,6 +53,7 @@ PARAMETERS = f"{RUN}/epoch{{epoch}}/parameters.safetensors"
 STATE = f"{RUN}/epoch{{epoch}}/state.json"
 PROBE = f"{RUN}/epoch{{epoch}}/{{probe}}.parquet"
 EVALUATION = f"{MODEL}/evaluation/epoch{{epoch}}.json"
+COSTS = f"{MODEL}/evaluation/costs-epoch{{epoch}}.json"
 
 
 def one_of(names):
@@ -279,6 +280,7 @@ TITLES = {
     "claims": "The paper’s statements",
     "comparison": "Runs side by side",
     "lottery": "Perplexity against density",
+    "comparison": "Runs side by side",
     "provenance": "Configuration and versions",
 }
 
@@ -359,8 +361,8 @@ def pruned(wildcards):
     return [name for name, model in models if model.get("of") == wildcards.model and "density" in model["sparsify"]]
 
 
-def with_pruned(pattern):
-    """An input function: ``pattern`` of the wildcards' dense model and of what was pruned from it.
+def with_pruned(pattern, controls=True):
+    """An input function: ``pattern`` of the wildcards' dense model and of what was pruned from it, controls or not.
 
     All at the last epoch of the pruned models' runs, so that all have been trained for as many.
     """
@@ -375,6 +377,8 @@ def with_pruned(pattern):
                 f"configuration: the models pruned from {wildcards.model} run for {sorted(epochs)} epochs on"
                 f" {wildcards.corpus}; give them as many each, or their losses cannot be compared"
             )
+        if not controls:
+            others = [run for run in others if config["models"][run["model"]]["sparsify"]["role"] == "ticket"]
         runs = [*runs_of(wildcards.corpus, [wildcards.model]), *others]
         of = dict(corpus=wildcards.corpus, epoch=epochs)
         return [path for run in runs for path in expand(pattern, model=run["model"], **of)]

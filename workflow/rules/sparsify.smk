@@ -107,9 +107,49 @@ rule tabulate_lottery:
         " --output {output.page} 2> {log}"
 
 
+rule compress:
+    input:
+        tokens=f"{CORPUS}/tokens/test.npy",
+        parameters=of_seeds(PARAMETERS),
+        state=of_seeds(STATE),
+    output:
+        COSTS,
+    log:
+        f"{MODEL}/logs/compress/epoch{{epoch}}.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000, 4),
+        runtime=minutes(4 * 60),
+    params:
+        code=code_digest("natural_sparsity.sparsify.compress"),
+        batch=block("models", "training", "evaluation_batch"),
+    shell:
+        "natural-sparsity compress --tokens {input.tokens} --parameters {input.parameters} --state {input.state}"
+        " --batch {params.batch} --output {output} 2> {log}"
+
+
+rule compare_costs:
+    input:
+        costs=with_pruned(COSTS, controls=False),
+    output:
+        csv=f"{MODEL}/compression.csv",
+        markdown=f"{MODEL}/compression.md",
+    log:
+        f"{MODEL}/logs/compression.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.sparsify.compression"),
+    shell:
+        "natural-sparsity compression --costs {input.costs} --csv {output.csv} --markdown {output.markdown} 2> {log}"
+
+
 localrules:
     tabulate_lottery,
     lottery,
+    compression,
 
 
 rule lottery:
@@ -119,3 +159,8 @@ rule lottery:
             for corpus, model in PRUNED
             for path in [*rules.compare_pruned.output, *rules.tabulate_lottery.output, *rules.draw_lottery.output]
         ],
+
+
+rule compression:
+    input:
+        [expand(path, corpus=corpus, model=model) for corpus, model in PRUNED for path in rules.compare_costs.output],
