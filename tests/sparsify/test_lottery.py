@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 import torch
 from chains import TICKET
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy import stats
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures import draw
+from natural_sparsity.figures import lottery as figures_lottery
+from natural_sparsity.figures.style import Style
 from natural_sparsity.sparsify import evaluate, lottery
 
 DENSE = [5.00, 5.04, 5.02]
@@ -104,6 +107,19 @@ def test_the_figure_has_every_number_and_marks_what_matches(write, tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="not a lottery-ticket table"):
         draw.run(argparse.Namespace(**{**arguments, "lottery": tmp_path / "other.csv"}))
+
+
+def test_the_legend_lies_within_the_figure(write):
+    one = lottery.table(lottery.read_evaluations(write(*levels())))
+    two = pd.concat([one, one[one["family"] == "imp"].assign(family="other")])
+    for table in (one, two):
+        style = Style()
+        with style.applied():
+            figure = figures_lottery.draw(table, style)
+            FigureCanvasAgg(figure).draw()
+            box = figure.legends[0].get_window_extent()
+            assert box.x0 >= 0
+            assert box.x1 <= figure.bbox.x1
 
 
 def test_evaluation_counts_what_a_reload_gives(chain, tmp_path):

@@ -13,7 +13,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.style import GREY, Style
 
-PANEL = (3.0, 2.6)
+PANEL = (3.3, 2.8)
+APART = 1.04  # the factor between roles' densities, so that their intervals do not cover each other
 ROLES: dict[str, tuple[Any, str]] = {"ticket": ("-", "o"), "random_mask": ("--", "s"), "random_init": (":", "^")}
 LABELS = {"ticket": "ticket", "random_mask": "random mask", "random_init": "random weights"}
 COLUMNS = ["family", "role", "level", "density", "seeds", "perplexity", "perplexity_low", "perplexity_high", "matching"]
@@ -46,10 +47,11 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     for ax, family in zip(panels, families, strict=True):
         ax.axhline(dense.perplexity, color=GREY, linewidth=0.8, zorder=0)
         ax.axhspan(dense.perplexity_low, dense.perplexity_high, color=GREY, alpha=0.2, linewidth=0, zorder=0)
-        for role, (line, marker) in ROLES.items():
+        for i, (role, (line, marker)) in enumerate(ROLES.items()):
             rows = table[(table["family"] == family) & (table["role"] == role)].sort_values("density")
             if rows.empty:
                 continue
+            rows = rows.assign(density=rows["density"] * APART**i)
             color = colors[role]
             errors = [rows["perplexity"] - rows["perplexity_low"], rows["perplexity_high"] - rows["perplexity"]]
             look: dict[str, Any] = {"color": color, "linestyle": line, "linewidth": style.line_width}
@@ -71,7 +73,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
         Line2D([], [], color="0.2", linestyle="", marker="o", label="filled: matching"),
         Patch(facecolor=GREY, alpha=0.4, label="dense, 95 %"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 3 * len(families)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=2 if len(families) == 1 else len(handles))
     return figure
 
 
