@@ -36,6 +36,8 @@ def test_a_level_starts_from_the_masked_weights_of_the_rewound_epoch_bit_for_bit
             assert torch.equal(parameter, expected), name
         for key in ("epoch", "learning_rate_out", "steps", "tokens", "seed"):
             assert state[key] == rewound_state[key]
+        # That of the dense weights would lower the rate until the pruned ones had caught up.
+        assert state["best_dev_loss"] is None is not rewound_state["best_dev_loss"]
 
 
 def test_the_smallest_of_the_trained_weights_go(chain):
