@@ -155,6 +155,18 @@ def test_the_list_of_matches_is_walked_with_arrow_keys(page):
     assert not page.locator("#matches").is_visible()
 
 
+def test_a_word_is_let_go_with_the_keyboard_and_the_focus_stays_in_the_list(page):
+    before = followed(page)
+    page.locator("#followed button").nth(1).focus()
+    page.keyboard.press("Enter")
+    assert followed(page) == [before[0], *before[2:]]
+    assert page.evaluate("document.activeElement.dataset.word") == before[2]
+    for _ in before[1:]:
+        page.keyboard.press("Enter")
+    assert followed(page) == []
+    assert page.evaluate("document.activeElement.id") == "search"
+
+
 def test_hovering_tells_of_a_word_and_a_click_follows_it(page, words, probes):
     word = WORDS.index("word2")
     chi = through_training(probes, "word2", "grad_h_2")[-1]

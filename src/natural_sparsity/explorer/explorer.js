@@ -106,7 +106,6 @@ const explorer = (() => {
     (d) => d.run === `${state.run}/seed${state.seed}` && d.condition === state.condition);
   const written = (tensor) => manifest.measures[shown.measure][1].replace("{}", manifest.tensors[tensor]);
   const unique = (values) => [...new Set(values)];
-  const isReal = (id) => id >= manifest.specials;
   const number = (value) => value.toLocaleString("en-GB").replaceAll(",", "\u202f");
   const short = (value) => Number.isNaN(value) ? "undefined" : Number(value.toPrecision(4)).toString();
   const group = (id) => {
@@ -659,7 +658,7 @@ const explorer = (() => {
     };
     $("colour").value = state.colour;
     $("colour").onchange = () => { state.colour = $("colour").value; state.hidden.clear(); drawLegend(); redraw(); };
-    options($("least"), [1, 10, 100, 1000, 10000, 100000].map((n) => [n, number(n)]), state.least);
+    state.least = Number(options($("least"), [1, 10, 100, 1000, 10000, 100000].map((n) => [n, number(n)]), state.least));
     $("least").onchange = () => { state.least = Number($("least").value); drawLegend(); redraw(); };
     $("log").checked = state.log;
     $("log").onchange = () => { state.log = $("log").checked; redraw(); };
@@ -673,7 +672,11 @@ const explorer = (() => {
     };
     $("followed").onclick = (event) => {
       const button = event.target.closest("button");
-      if (button) follow(button.dataset.word);
+      if (!button) return;
+      const index = state.followed.indexOf(button.dataset.word);
+      follow(button.dataset.word);
+      const left = $("followed").querySelectorAll("button"); // the list is new: the focus goes to what took the place
+      (left[Math.min(index, left.length - 1)] || $("search")).focus();
     };
     for (const type of ["pointerover", "focusin", "pointerout", "focusout"]) {
       $("followed").addEventListener(type, (event) => {
