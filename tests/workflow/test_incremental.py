@@ -161,5 +161,5 @@ def test_changed_code_runs_its_step_again_and_a_comment_does_not(finished, fresh
     assert finished.planned(root=copy, environment=environment) == {}
     measures.write_text(measures.read_text() + "\nEPSILON = 0\n")
     # Figures take the measures' names from the same table.
-    drawn = {"draw_chi": 1, "draw_training": 1}
+    drawn = {"draw_architecture": 1, "draw_chi": 1, "draw_training": 1}
     assert finished.planned(root=copy, environment=environment) == {"probe": 2, **FROM_PROBES, **drawn}

@@ -14,7 +14,7 @@ import yaml
 
 from conftest import ROOT, TINY
 
-FIGURES = ["chi", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison"]
+FIGURES = ["architecture", "chi", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison"]
 # Any attempt to reach a network fails at once; where the system lets us, there is no network at all.
 NOWHERE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 NO_NETWORK = ["unshare", "--map-root-user", "--net"]
@@ -48,6 +48,7 @@ def content(entry):
 def test_every_figure_and_table_is_in_the_report_as_it_is_on_disk(finished, results):
     run = "results/tiny/small"
     stems = [
+        "results/figures/architecture",
         "results/figures/chi",
         "results/comparison/chi/comparison",
         f"{run}/figures/training",
