@@ -29,9 +29,18 @@ def atomic(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
+        # Some libraries write files that none but their owner may read; those of a team share a folder.
+        temporary.chmod(0o666 & ~current_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def current_umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def write_array(path: Path | str, array: np.ndarray) -> None:
@@ -61,9 +70,9 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
 
 
 def write_table(path: Path | str, table: pa.Table) -> None:
-    """Write an Arrow table as Parquet."""
+    """Write an Arrow table as Parquet, with a checksum a page."""
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def write_parquet(path: Path | str, frame: pd.DataFrame, metadata: dict[str, Any] | None = None) -> None:
@@ -95,7 +104,7 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pa.Table:
         missing = [column for column in columns if column not in present]
         if missing:
             raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(present)}); was another file given?")
-        return pq.read_table(path, columns=list(columns))
+        return pq.read_table(path, columns=list(columns), page_checksum_verification=True)
 
 
 def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
