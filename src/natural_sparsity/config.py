@@ -66,11 +66,13 @@ def check_methods(schema: Config, config: Config) -> None:
         if block.get("method") not in methods:
             known = ", ".join(methods)
             raise UserError(f"{key}.sparsify.method: {block.get('method')!r} is no method; the methods are {known}")
-        own = Validator({**methods[block["method"]], "$defs": schema["$defs"]})
-        error = best_match(own.iter_errors(block))
+        validator = Validator({**methods[block["method"]], "$defs": schema["$defs"]})
+        error = best_match(validator.iter_errors(block))
         if error is not None:
             raise UserError(explain(error, f"{key}.sparsify"))
         for part in ("architecture", "training"):
+            for own in sorted(set(model.get(part, {})) & set(methods[block["method"]]["properties"])):
+                raise UserError(f"{key}.{part}.{own}: {block['method']} has its own, sparsify.{own}; leave it out here")
             if "of" in block and part in model:
                 raise UserError(f"{key}.{part}: it is that of {block['of']} (sparsify.of); leave it out here")
 

@@ -45,6 +45,19 @@ def test_one_shot_levels_all_come_from_the_dense_model(config):
     assert validate(config, SCHEMA)["models"]["imp-level2"]["parents"]["masks"] == ("lstm", "last")
 
 
+def test_sparse_vd_needs_no_dense_run_beyond_the_epoch_that_it_starts_at(config):
+    alone(of="lstm", rewind=2)(config)
+    run(0, epochs=2)(config)
+    filled = validate(config, SCHEMA)["models"]["imp"]
+    assert (filled["parents"], filled["rewind"]) == ({"start": ("lstm", 2)}, 2)
+    assert filled["training"]["batch"] == 7
+    alone(architecture={"hidden": [3, 4]})(config)
+    config["runs"] = config["runs"][1:]
+    filled = validate(config, SCHEMA)["models"]["imp"]
+    assert (filled["parents"], filled["architecture"]["hidden"]) == ({}, [3, 4])
+    assert filled["sparsify"]["groups"] == ["weights", "gates", "neurons"]
+
+
 def block(**changes):
     def change(config):
         sparsify = config["models"]["imp"]["sparsify"]
@@ -57,6 +70,23 @@ def block(**changes):
 
 def model(**changes):
     return lambda config: config["models"]["imp"].update(changes)
+
+
+def alone(**changes):
+    """A model of sparse variational dropout, without a dense one unless ``of`` is given."""
+    parts = ("training", "architecture")
+
+    def change(config):
+        sparsify = {key: value for key, value in changes.items() if key not in parts}
+        config["models"]["imp"] = {"sparsify": {"method": "sparse_vd", **sparsify}}
+        config["models"]["imp"] |= {key: value for key, value in changes.items() if key in parts}
+
+    return change
+
+
+def gru(config):
+    config["models"]["lstm"]["architecture"] = {"cell": "gru"}
+    alone(of="lstm")(config)
 
 
 def run(i, **changes):
@@ -93,6 +123,24 @@ def run(i, **changes):
         (
             block(method="moduli", levels=None, fraction=None, rewind=None, controls=None, ramp=2, space="torus0"),
             "models.imp.sparsify.space: 'torus0' does not match",
+        ),
+        (gru, "models.imp.sparsify: sparse_vd is for LSTMs, and the model's cell is gru"),
+        (
+            alone(rewind=1),
+            "models.imp.sparsify.rewind: to start from a trained model, name it: of",
+        ),
+        (
+            alone(training={"clip": 1}),
+            "models.imp.training.clip: sparse_vd has its own, sparsify.clip; leave it out here",
+        ),
+        (
+            alone(architecture={"dropout": 0.2}),
+            "models.imp.architecture.dropout: sparse_vd has its own, sparsify.dropout; leave it out here",
+        ),
+        (alone(groups=["rows"]), "models.imp.sparsify.groups.0: 'rows' is not one of ['weights', 'gates', 'neurons',"),
+        (
+            lambda config: (alone(of="lstm", rewind=3)(config), run(0, epochs=2)(config)),
+            "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 3 epochs or more",
         ),
         (block(of="gru"), "models.imp.sparsify.of: 'gru' is no dense model; those are lstm"),
         (block(of="imp"), "models.imp.sparsify.of: 'imp' is no dense model; those are lstm"),

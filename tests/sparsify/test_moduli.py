@@ -18,7 +18,7 @@ def begun(cell="lstm", **changes):
     model = LanguageModel(20, Architecture(4, [6, 5], cell=cell))
     settings = {**SETTINGS, **changes}
     tensors = moduli.start(settings, model, None, {}, 1)
-    return model, tensors, moduli.make(settings, model, tensors, Place(1, 10))
+    return model, tensors, moduli.make(settings, model, tensors, Place(1, 10, 100))
 
 
 def zeros(model):

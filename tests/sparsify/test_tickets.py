@@ -154,7 +154,7 @@ def test_masked_training_is_that_of_torchs_pruning(tmp_path):
         prune.custom_from_mask(plain.get_submodule(path), parameter, mask.double())
     words = np.random.default_rng(0).zipf(1.4, 2000) % VOCABULARY
     files.write_array(tmp_path / "train.npy", words.astype(np.uint8))
-    method = Masked({}, ours, masks, Place(1, 30))
+    method = Masked({}, ours, masks, Place(1, 30, 300))
     step = Step(ours.train(), Training(batch=8, window=7, clip=0.05), 4.0, 8, method=method)
     hidden = [tuple(torch.zeros(1, 8, n).double() for _ in range(2)) for n in (5, 7)]
     for inputs, targets in list(Streams(tmp_path / "train.npy", 8, 7, VOCABULARY).windows(torch.device("cpu")))[:30]:

@@ -154,7 +154,9 @@ def gather_in_training(
         )
     streams = Streams(tokens, training.batch, training.window, past["vocabulary"])
     gathering = Gathering(model, choose(settings.measures, settings))
-    method = load_method(state.get("sparsify", {}), model, before[0], Place(state["epoch"], len(streams)))
+    method = load_method(
+        state.get("sparsify", {}), model, before[0], Place(state["epoch"], len(streams), streams.tokens)
+    )
     seed_everything(past["seed"], state["epoch"])
     step = Step(model, training, past["learning_rate_out"], streams.batch, gathering, method)
     train_epoch(step, streams, f"training of epoch {state['epoch']}")

@@ -14,6 +14,8 @@ Config = dict[str, Any]
 Parent = tuple[str, int | str]
 
 INIT, LAST = 0, "last"
+# The methods that know the gates of an LSTM.
+OF_LSTMS = ("sparse_vd",)
 
 
 def expand(config: Config) -> Config:
@@ -46,7 +48,15 @@ def derived(name: str, block: Config, models: Config) -> dict[str, Config]:
     """The models that the block stands for, by name."""
     settings = {key: value for key, value in block["sparsify"].items() if key not in ("of", "levels", "controls")}
     base = block["sparsify"].get("of")
+    if settings["method"] in OF_LSTMS:
+        cell = models.get(base, block).get("architecture", {}).get("cell", "lstm")
+        if cell != "lstm":
+            raise UserError(
+                f"models.{name}.sparsify: {settings['method']} is for LSTMs, and the model's cell is {cell}"
+            )
     if base is None:
+        if settings.get("rewind"):
+            raise UserError(f"models.{name}.sparsify.rewind: to start from a trained model, name it: of")
         return {name: {**dense(block), "sparsify": settings, "family": name}}
     begin, end = settings.get("begin", 0), settings.get("end", 1)
     if end <= begin:
@@ -100,10 +110,12 @@ def check_run(i: int, run: Config, config: Config) -> None:
         raise UserError(f"runs.{i}: {run['model']} {late}, but its run has {run['epochs']} epochs")
     if base is None:
         return
+    # What prunes the trained weights, or is compared with them, needs as many epochs as it trains for itself.
+    needed = run["epochs"] if "levels" in sparsify else rewind
     dense_runs = [r for r in config["runs"] if (r["corpus"], r["model"]) == (run["corpus"], base)]
-    if any(r["epochs"] >= run["epochs"] and set(run["seeds"]) <= set(r["seeds"]) for r in dense_runs):
+    if any(r["epochs"] >= needed and set(run["seeds"]) <= set(r["seeds"]) for r in dense_runs):
         return
     raise UserError(
         f"runs.{i}: {run['model']} starts from {base}: give {base} a run on {run['corpus']} with seeds"
-        f" {', '.join(map(str, run['seeds']))} and {run['epochs']} epochs or more"
+        f" {', '.join(map(str, run['seeds']))} and {max(needed, 1)} epochs or more"
     )

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from natural_sparsity.model.language_model import LanguageModel
+from natural_sparsity.model.language_model import LanguageModel, State
 from natural_sparsity.sparsify import masks
 
 Gradients = dict[str, Tensor]
@@ -14,10 +14,11 @@ Gradients = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Place:
-    """Which epoch trains, from 1, and how many steps it has."""
+    """Which epoch trains, from 1, how many steps it has, and how many tokens they predict."""
 
     epoch: int
     steps: int
+    tokens: int
 
 
 class Method:
@@ -25,7 +26,11 @@ class Method:
 
     ``tensors`` are what its checkpoint stores beside the parameters, by name: masks, for one. What is not in them does
     not survive the epoch. Everything works in place and on the model's device.
+
+    ``learning_rate`` is that of a method with an optimiser of its own (:meth:`update`), the same in every epoch.
     """
+
+    learning_rate: float | None = None
 
     def __init__(self, settings: dict[str, Any], model: LanguageModel, tensors: dict[str, Tensor], place: Place):
         self.settings, self.model, self.tensors, self.place = settings, model, tensors, place
@@ -33,11 +38,28 @@ class Method:
     def before_step(self, step: int) -> None:
         """Before the forward pass of a step; the epoch's first is 0."""
 
+    def layers(self, embedded: Tensor, inputs: Tensor, state: State) -> tuple[list[Tensor], Tensor, State]:
+        """The forward pass in training, from the embeddings (steps, batch, width) of ``inputs`` (steps, batch).
+
+        Returns:
+            As the model's own.
+        """
+        return self.model.layers([embedded], state)
+
+    def drawn(self) -> Gradients:
+        """What :meth:`layers` has drawn and the loss is differentiated by besides the parameters, by name."""
+        return {}
+
     def adjust(self, gradients: Gradients, words: Tensor | None) -> None:
         """Change the loss's gradients before they are clipped.
 
-        They are named as the parameters; those of the embedding are the rows ``words`` alone, or all of them (None).
+        They are named as the parameters and as what was drawn; those of the embedding are the rows ``words`` alone, or
+        all of them (None).
         """
+
+    def update(self, gradients: Gradients, words: Tensor | None) -> bool:
+        """Move the parameters in place of the step's descent; False leaves that to the step."""
+        return False
 
     def after_update(self) -> None:
         """After the parameters moved."""

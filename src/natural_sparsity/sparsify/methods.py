@@ -8,6 +8,7 @@ METHODS = {
     "one_shot": "natural_sparsity.sparsify.tickets",
     "gradual": "natural_sparsity.sparsify.gradual",
     "moduli": "natural_sparsity.sparsify.moduli",
+    "sparse_vd": "natural_sparsity.sparsify.sparse_vd",
 }
 
 

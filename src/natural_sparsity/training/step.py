@@ -66,7 +66,7 @@ class Step:
         method: Method | None = None,
     ):
         self.model, self.learning_rate, self.clip, self.observer = model, learning_rate, training.clip, observer
-        self.method = method or Method({}, model, {}, Place(1, 1))
+        self.method = method or Method({}, model, {}, Place(1, 1, 1))
         self.output = OutputLayer(model.output)
         self.inner = list(model.recurrent.parameters())
         self.state = model.zero_state(batch)
@@ -84,18 +84,23 @@ class Step:
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Train on one window; see the class."""
         words, embedding, places = self.used_embedding(inputs)
-        outputs, features, state = self.model.layers([functional.embedding(places, embedding)], self.state)
+        outputs, features, state = self.method.layers(functional.embedding(places, embedding), inputs, self.state)
         show = self.observer.see_block if self.observer else None
         last = self.output.gradients(features.detach().flatten(0, 1), targets.flatten(), show)
-        wanted = [embedding, *self.inner, *(outputs if self.observer else [])]
-        by_embedding, *others = torch.autograd.grad(features, wanted, last.features.view_as(features))
-        by_inner, by_outputs = others[: len(self.inner)], others[len(self.inner) :]
+        drawn = self.method.drawn()
+        leaves = [embedding, *self.inner, *drawn.values()]
+        wanted = [*leaves, *(outputs if self.observer else [])]
+        found = list(torch.autograd.grad(features, wanted, last.features.view_as(features)))
+        by_embedding, *by_inner = found[: 1 + len(self.inner)]
+        by_drawn, by_outputs = found[1 + len(self.inner) : len(leaves)], found[len(leaves) :]
         if self.observer:
             of_sum = [gradient * targets.numel() for gradient in by_outputs]  # last.features is of the mean
             outputs = [output.detach() for output in outputs]
             self.observer.see_window(Observation(inputs, targets, outputs, of_sum, last.losses))
-        self.method.adjust(self.named(by_embedding, by_inner, last.joint), words)
-        self.update(words, by_embedding, [*by_inner, last.joint])
+        gradients = self.named(by_embedding, by_inner, last.joint) | dict(zip(drawn, by_drawn, strict=True))
+        self.method.adjust(gradients, words)
+        if not self.method.update(gradients, words):
+            self.update(words, by_embedding, [*by_inner, last.joint])
         self.method.after_update()
         loss = last.losses.mean()
         self.advance(state, loss, targets.numel())

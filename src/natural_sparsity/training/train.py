@@ -160,7 +160,8 @@ def run_epoch(
     epoch, learning_rate, best = state["epoch"] + 1, state["learning_rate_out"], state["best_dev_loss"]
     train = Streams(args.train, training.batch, training.window, state["vocabulary"])
     dev = Streams(args.dev, training.evaluation_batch, training.window, state["vocabulary"])
-    method = load_method(args.sparsify, model, before[0], Place(epoch, len(train)))
+    method = load_method(args.sparsify, model, before[0], Place(epoch, len(train), train.tokens))
+    learning_rate = method.learning_rate or learning_rate
     seed_everything(state["seed"], epoch)
     label, step = f"epoch {epoch}", Step(model, training, learning_rate, training.batch, method=method)
     origin = {
@@ -185,7 +186,7 @@ def run_epoch(
         "epoch": epoch,
         "seed": state["seed"],
         "learning_rate_in": learning_rate,
-        "learning_rate_out": next_learning_rate(learning_rate, dev_loss, best, training.decay),
+        "learning_rate_out": method.learning_rate or next_learning_rate(learning_rate, dev_loss, best, training.decay),
         "train_loss": train_loss,
         "dev_loss": dev_loss,
         "best_dev_loss": dev_loss if best is None else min(best, dev_loss),
