@@ -45,6 +45,21 @@ def test_one_shot_levels_all_come_from_the_dense_model(config):
     assert validate(config, SCHEMA)["models"]["imp-level2"]["parents"]["masks"] == ("lstm", "last")
 
 
+def test_groups_pruned_gradually_have_levels_that_start_at_the_dense_model(config):
+    gradual = {"method": "gradual_groups", "of": "lstm", "levels": 2, "fraction": 0.5, "groups": "gates", "end": 3}
+    config["models"]["imp"]["sparsify"] = gradual
+    models = validate(config, SCHEMA)["models"]
+    assert [models[f"imp-level{n}"]["sparsify"]["density"] for n in (1, 2)] == [0.5, 0.25]
+    assert models["imp-level2"]["parents"] == {"start": ("lstm", 0)}
+
+
+def test_strengths_not_given_are_zero(config):
+    config["models"]["imp"]["sparsify"] = {"method": "group_lasso", "of": "lstm", "strengths": {"gates": 1}}
+    filled = validate(config, SCHEMA)["models"]["imp"]["sparsify"]
+    assert filled["strengths"] == {"weights": 0, "gates": 1, "neurons": 0}
+    assert (filled["threshold"], filled["freeze"]) == (0.0001, False)
+
+
 def test_sparse_vd_needs_no_dense_run_beyond_the_epoch_that_it_starts_at(config):
     alone(of="lstm", rewind=2)(config)
     run(0, epochs=2)(config)

@@ -15,7 +15,7 @@ Parent = tuple[str, int | str]
 
 INIT, LAST = 0, "last"
 # The methods that know the gates of an LSTM.
-OF_LSTMS = ("sparse_vd",)
+OF_LSTMS = ("sparse_vd", "group_lasso", "gradual_groups")
 
 
 def expand(config: Config) -> Config:
@@ -87,7 +87,7 @@ def levels(name: str, sparsify: Config) -> Iterator[tuple[str, Config, dict[str,
         own = {"family": name, "level": level, "density": (1 - sparsify["fraction"]) ** level, "role": "ticket"}
         member = f"{name}-level{level}"
         before = base if level == 1 or sparsify["method"] == "one_shot" else f"{name}-level{level - 1}"
-        yield member, own, start if sparsify["method"] == "gradual" else {**start, "masks": (before, LAST)}
+        yield member, own, start if sparsify["method"].startswith("gradual") else {**start, "masks": (before, LAST)}
         for control in sparsify.get("controls", []):
             yield f"{member}-{control}", {**own, "role": control}, {**start, "masks": (member, INIT)}
 

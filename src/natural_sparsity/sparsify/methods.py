@@ -8,6 +8,8 @@ METHODS = {
     "one_shot": "natural_sparsity.sparsify.tickets",
     "gradual": "natural_sparsity.sparsify.gradual",
     "moduli": "natural_sparsity.sparsify.moduli",
+    "gradual_groups": "natural_sparsity.sparsify.gradual_groups",
+    "group_lasso": "natural_sparsity.sparsify.group_lasso",
     "sparse_vd": "natural_sparsity.sparsify.sparse_vd",
 }
 
