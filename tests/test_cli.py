@@ -8,6 +8,7 @@ import sys
 import pandas as pd
 import pytest
 
+from natural_sparsity import files
 from natural_sparsity.cli import COMMANDS
 
 
@@ -61,7 +62,7 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 def test_a_disk_too_full_for_a_checkpoint_is_one_line(tmp_path):
     pytest.importorskip("torch")
-    pd.DataFrame({"id": range(100)}).to_parquet(tmp_path / "words")
+    files.write_parquet(tmp_path / "words", pd.DataFrame({"id": range(100)}))
     outputs = ["--parameters", tmp_path / "out" / "p.safetensors", "--state", tmp_path / "out" / "s.json"]
     blocks = ["--architecture", "{}", "--training", "{}", "--seed", "1"]
     process = command("initialise", "--vocabulary", tmp_path / "words", *blocks, *outputs, preexec_fn=little_space)

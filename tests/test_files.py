@@ -77,31 +77,20 @@ def test_tables_name_what_is_missing(tmp_path):
 
 
 def test_json_names_what_is_missing(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps({"x": 1}))
+    files.write_json(tmp_path / "a.json", {"x": 1})
+    (tmp_path / "bare.json").write_text(json.dumps({"x": 1}))
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "half.json").write_text('{"x": ')
-    assert files.read_json(tmp_path / "a.json", ["x"]) == {"x": 1}
-    for name, keys in (("a.json", ["y"]), ("list.json", []), ("half.json", []), ("missing.json", [])):
+    assert files.read_json(tmp_path / "a.json", ["x"])["x"] == 1
+    for name, keys in (
+        ("a.json", ["y"]),
+        ("bare.json", ["x"]),
+        ("list.json", []),
+        ("half.json", []),
+        ("missing.json", []),
+    ):
         with pytest.raises(UserError, match=name):
             files.read_json(tmp_path / name, keys)
-
-
-def test_a_flipped_bit_in_a_parquet_page_is_refused(tmp_path):
-    """At every 97th byte of the pages: never another value than the one that was written."""
-    path = tmp_path / "t.parquet"
-    frame = pd.DataFrame({"x": np.random.default_rng(0).random(500)})
-    files.write_parquet(path, frame)
-    whole = path.read_bytes()
-    pages = slice(4, len(whole) - int.from_bytes(whole[-8:-4], "little") - 8)  # between the magic and the footer
-    refused = 0
-    for place in range(pages.start, pages.stop, 97):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-        try:
-            pd.testing.assert_frame_equal(files.read_parquet(path, ["x"]), frame)
-        except UserError as error:
-            assert str(path) in str(error)
-            refused += 1
-    assert refused > 0.9 * len(range(pages.start, pages.stop, 97))
 
 
 def test_what_is_written_is_as_readable_as_the_umask_says(tmp_path):

@@ -8,14 +8,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 
 from natural_sparsity.errors import UserError
+
+DIGEST_BYTES = 32
+# Of an array's file, whose digest takes the sums of so many bytes, at so many bytes at a time.
+BYTES_A_SUM = 1 << 13
+BYTES_A_LOOK = 1 << 26
 
 
 @contextmanager
@@ -43,17 +49,48 @@ def current_umask() -> int:
     return mask
 
 
+def open_zstd(path: Path | str) -> Any:
+    """Open a file for writing bytes, compressed by zstd, with a checksum of the content."""
+    return zstandard.open(path, "wb", cctx=zstandard.ZstdCompressor(write_checksum=True))
+
+
+def array_digest(path: Path | str, n_bytes: int) -> bytes:
+    """The digest of the first ``n_bytes`` of a file: SHA-256 of the sums of its 64-bit words over every 8 KiB.
+
+    As fast as memory: SHA-256 of all bytes would take longer than the passes over the corpus take themselves. One bit
+    or one stretch that is wrong changes a sum; it is no protection against somebody who means it.
+    """
+    digest = hashlib.sha256(n_bytes.to_bytes(8, "little"))
+    for start in range(0, n_bytes, BYTES_A_LOOK):
+        # A map of its own for each stretch, so that memory does not grow with the file.
+        look = np.memmap(path, np.uint8, "r", start, (min(BYTES_A_LOOK, n_bytes - start),))
+        whole = len(look) // BYTES_A_SUM * BYTES_A_SUM
+        digest.update(look[:whole].view("<u8").reshape(-1, BYTES_A_SUM // 8).sum(1).data)
+        digest.update(look[whole:].data)
+    return digest.digest()
+
+
+def append_digest(path: Path | str) -> None:
+    """Append the digest of an ``.npy`` file, which readers of ``.npy`` do not see."""
+    digest = array_digest(path, Path(path).stat().st_size)
+    with Path(path).open("ab") as file:
+        file.write(digest)
+
+
 def write_array(path: Path | str, array: np.ndarray) -> None:
-    """Write ``array`` as ``.npy``."""
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+    """Write ``array`` as ``.npy``, followed by a digest."""
+    with atomic(path) as temporary:
+        with temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        append_digest(temporary)
 
 
 def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
     """Memory-map an ``.npy`` file of integers or booleans with ``ndim`` dimensions, read-only.
 
     Raises:
-        UserError: the file is missing, is no such array, or is shorter than its header says.
+        UserError: the file is missing, is no such array, is not as long as its header says, or has changed since it was
+            written.
     """
     try:
         # Not np.load, which reads zip archives too. An empty array cannot be memory-mapped.
@@ -66,13 +103,53 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
         raise UserError(f"{path}: not a readable array ({error}); delete it and run again") from error
     if array.ndim != ndim or array.dtype.kind not in "uib":
         raise UserError(f"{path}: expected {ndim}-dimensional integers, found {array.dtype} {array.shape}")
+    check_digest(path)
     return array
 
 
+def check_digest(path: Path | str) -> None:
+    """Raise :class:`UserError` unless the file ends with the digest of what is before it."""
+    n_bytes = Path(path).stat().st_size - DIGEST_BYTES
+    with Path(path).open("rb") as file:
+        file.seek(max(n_bytes, 0))
+        stored = file.read()
+    if n_bytes < 0 or array_digest(path, n_bytes) != stored:
+        raise UserError(
+            f"{path}: changed or cut since it was written (its digest does not fit); delete it and run again"
+        )
+
+
 def write_table(path: Path | str, table: pa.Table) -> None:
-    """Write an Arrow table as Parquet, with a checksum a page."""
+    """Write an Arrow table as Parquet: with a checksum a page and, where no reader looks, a digest of the footer."""
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        with temporary.open("rb+") as file:
+            footer = read_footer(file)
+            file.seek(-len(footer), os.SEEK_END)
+            file.write(hashlib.sha256(footer).digest() + footer)
+
+
+def read_footer(file: BinaryIO) -> bytes:
+    """The last bytes of a Parquet file: the description of what is before it, its length in four bytes, the mark."""
+    file.seek(-8, os.SEEK_END)
+    length = int.from_bytes(file.read(4), "little") + 8
+    file.seek(-length, os.SEEK_END)
+    return file.read()
+
+
+def read_schema(path: Path | str) -> pa.Schema:
+    """The schema of a Parquet file that :func:`write_table` wrote.
+
+    Raises:
+        UserError: the file is missing, is none of ours, or its footer has changed.
+    """
+    with naming_parquet(path):
+        with Path(path).open("rb") as file:
+            footer = read_footer(file)
+            file.seek(-len(footer) - DIGEST_BYTES, os.SEEK_END)
+            if file.read(DIGEST_BYTES) != hashlib.sha256(footer).digest():
+                raise pa.ArrowInvalid("changed since it was written, or not by natural-sparsity")
+        return pq.read_schema(path)
 
 
 def write_parquet(path: Path | str, frame: pd.DataFrame, metadata: dict[str, Any] | None = None) -> None:
@@ -90,7 +167,8 @@ def naming_parquet(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a readable Parquet file ({reason}); delete it and run again") from error
 
 
 def read_table(path: Path | str, columns: Sequence[str]) -> pa.Table:
@@ -99,8 +177,8 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pa.Table:
     Raises:
         UserError: the file is missing or damaged, or lacks one of the columns.
     """
+    present = read_schema(path).names
     with naming_parquet(path):
-        present = pq.read_schema(path).names
         missing = [column for column in columns if column not in present]
         if missing:
             raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(present)}); was another file given?")
@@ -109,13 +187,14 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pa.Table:
 
 def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
     """Read ``columns`` of a Parquet file into a data frame; raises as :func:`read_table` does."""
-    return read_table(path, columns).to_pandas()
+    table = read_table(path, columns)
+    with naming_parquet(path):
+        return table.to_pandas()
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:
     """Read what :func:`write_parquet` stored as ``metadata``; raises :class:`UserError` if there is none."""
-    with naming_parquet(path):
-        stored = (pq.read_schema(path).metadata or {}).get(b"natural_sparsity")
+    stored = (read_schema(path).metadata or {}).get(b"natural_sparsity")
     if stored is None:
         raise UserError(f"{path}: carries no metadata; was another file given?")
     return json.loads(stored)
@@ -134,21 +213,30 @@ def content_digest(value: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def read_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a JSON object that must have ``keys``.
+def parse_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a JSON object that must have ``keys``; whoever wrote it.
 
     Raises:
-        UserError: the file is missing, is not a JSON object, lacks one of the keys, or has a digest that is not that of
-            its content.
+        UserError: the file is missing, is not a JSON object or lacks one of the keys.
     """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable JSON ({error}); delete it and run again") from error
     missing = [key for key in keys if key not in value] if isinstance(value, dict) else list(keys) or ["object"]
     if missing:
         raise UserError(f"{path}: no field {missing[0]!r}; was another file given?")
-    if "digest" in value and value["digest"] != content_digest(value):
+    return value
+
+
+def read_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a JSON object that :func:`write_json` wrote and that must have ``keys``.
+
+    Raises:
+        UserError: as :func:`parse_json` does, and if the file has changed since it was written.
+    """
+    value = parse_json(path, keys)
+    if value.get("digest") != content_digest(value):
         raise UserError(f"{path}: changed since it was written (its digest does not fit); delete it and run again")
     return value
 
@@ -162,7 +250,7 @@ class ArrayWriter:
     HEADER_BYTES = 128
 
     def __init__(self, path: Path, dtype: np.dtype | type):
-        self.dtype, self.length = np.dtype(dtype), 0
+        self.path, self.dtype, self.length = path, np.dtype(dtype), 0
         self.file = path.open("wb")
         self.file.write(b"\0" * self.HEADER_BYTES)
 
@@ -172,7 +260,7 @@ class ArrayWriter:
         self.length += len(block)
 
     def close(self) -> None:
-        """Write the header and close the file."""
+        """Write the header, close the file and append its digest."""
         header = io.BytesIO()
         descr = np.lib.format.dtype_to_descr(self.dtype)
         np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": (self.length,)})
@@ -180,3 +268,4 @@ class ArrayWriter:
         self.file.seek(0)
         self.file.write(header.getvalue())
         self.file.close()
+        append_digest(self.path)

@@ -1,7 +1,6 @@
 """The lottery-ticket table and its figure: counts, verdicts and intervals."""
 
 import argparse
-import json
 import math
 
 import numpy as np
@@ -36,7 +35,7 @@ def write(tmp_path):
         paths = []
         for i, group in enumerate(groups):
             paths.append(tmp_path / f"{i}.json")
-            paths[-1].write_text(json.dumps({"evaluations": group}))
+            files.write_json(paths[-1], {"evaluations": group})
         return paths
 
     return write

@@ -60,7 +60,7 @@ def vocabulary(lines: list[str]) -> pd.DataFrame:
 def write_shard(folder: Path, lines: list[str], assignment: list[int], name: str = "0") -> tuple[Path, Path]:
     cased, assigned = folder / f"{name}.cased.txt.zst", folder / f"{name}.assignment.npy"
     cased.write_bytes(zstandard.compress("".join(line + "\n" for line in lines).encode()))
-    np.save(assigned, np.array(assignment, np.uint8))
+    files.write_array(assigned, np.array(assignment, np.uint8))
     return cased, assigned
 
 

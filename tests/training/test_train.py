@@ -157,10 +157,10 @@ def test_epochs_in_one_process_equal_a_process_each(tokens, tmp_path):
     for k, path in enumerate(outputs["state"], 1):
         states = [json.loads(file.read_text()) for file in (path, tmp_path / f"a{k}.json")]
         times = [state.pop("wall_time_s") for state in states]
-        digests = [state.pop("digest") for state in states]
+        for state in states:
+            state.pop("digest")  # of the times too
         assert states[0] == states[1]
         assert times[0] < 10 * times[1]  # of the epoch, not of the process
-        assert digests[0] != digests[1]
 
 
 def test_a_state_for_each_parameters_file_is_demanded(tmp_path):

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import zstandard
 
 from natural_sparsity import files
 from natural_sparsity.corpus.readers import FORMATS, read_documents, text_id
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     with ExitStack() as stack:
         # The writers come last, so that they are closed before any file gets its name.
         paths = [stack.enter_context(files.atomic(path)) for path in args.output]
-        shards = [stack.enter_context(zstandard.open(path, "wb")) for path in paths]
+        shards = [stack.enter_context(files.open_zstd(path)) for path in paths]
         for path in args.input:
             for document in read_documents(path, args.format, skipped):
                 # A hash of the text cannot tell a repeated document from another of the same words: both are kept.

@@ -148,4 +148,5 @@ def run(args: argparse.Namespace) -> None:
             unknown = int((streams[split] == UNK).sum())
             summary[f"{name}_unk_fraction"] = unknown / len(streams[split]) if len(streams[split]) else None
             streams[split].flush()
+            files.append_digest(str(streams[split].filename))
     files.write_json(args.summary, summary)

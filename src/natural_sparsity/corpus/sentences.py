@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import zstandard
 
 from natural_sparsity import files
 from natural_sparsity.corpus.markup import plain_text
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     n_documents = n_tokens = 0
     start = last = time.monotonic()
     with files.atomic(args.text) as text_path, files.atomic(args.cased) as cased_path:
-        with zstandard.open(text_path, "wb") as text, zstandard.open(cased_path, "wb") as cased:
+        with files.open_zstd(text_path) as text, files.open_zstd(cased_path) as cased:
             for batch in read_batches(args.input, nlp.max_length):
                 n_documents += len(batch)
                 counts = [[0, 0] for _ in batch]

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
@@ -97,8 +96,7 @@ def axes(probes: dict[int, Path]) -> tuple[list[str], list[str]]:
     """
     found: list[tuple[list[str], list[str]]] = []
     for path in probes.values():
-        with files.naming_parquet(path):
-            columns = pq.read_schema(path).names
+        columns = files.read_schema(path).names
         tensors = files.read_parquet(path, ["tensor"])["tensor"].unique().tolist()
         found.append(([column.removesuffix(MEAN) for column in columns if column.endswith(MEAN)], tensors))
         if found[-1] != found[0]:

@@ -82,7 +82,7 @@ def model_meta(model: str) -> dict[str, Any]:
     folder = _folder_of(model)
     if folder is None:
         raise UserError(f"spaCy model {model!r}: not found")
-    return files.read_json(folder / "meta.json", ["version", "components"])
+    return files.parse_json(folder / "meta.json", ["version", "components"])
 
 
 def _folder_of(model: str) -> Path | None:

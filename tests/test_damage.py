@@ -1,0 +1,166 @@
+"""Damage to a product, wherever it is: the product is refused by name, or read as it was written."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from natural_sparsity import files
+from natural_sparsity.corpus.index import read_blocks
+from natural_sparsity.corpus.shards import Shard
+from natural_sparsity.errors import UserError
+from natural_sparsity.model import checkpoint
+from natural_sparsity.model.language_model import Architecture, LanguageModel
+
+RNG = np.random.default_rng(0)
+TOKENS = RNG.integers(0, 300, 3000).astype(np.uint16)
+LINES = [" ".join(RNG.choice(["the", "of", "a\u00e9", "7"], 9)) for _ in range(40)]
+TABLE = pd.DataFrame(
+    {
+        "word": pd.Series([f"w{i}" for i in range(60)], dtype="str"),
+        "chi_mean": RNG.random(60),
+        "tensor": pd.Categorical(RNG.choice(["h_e", "h_1"], 60)),
+    }
+)
+METADATA = {"epoch": 3, "measures": ["chi"], "loss": 1.25}
+STATE = {"epoch": 1, "seed": 2, "learning_rate_out": 20.0, "best_dev_loss": None, "steps": 3, "tokens": 4}
+
+
+def write_blocks(path, array):
+    with files.atomic(path) as temporary:
+        writer = files.ArrayWriter(temporary, array.dtype)
+        writer.append(array[:1000])
+        writer.append(array[1000:])
+        writer.close()
+
+
+def write_text(path):
+    with files.open_zstd(path) as file:
+        file.write("".join(line + "\n" for line in LINES).encode())
+
+
+def write_checkpoint(path):
+    torch.manual_seed(0)
+    model = LanguageModel(5, Architecture(2, [2, 2], 0.0))
+    checkpoint.save(model, path, path.with_suffix(".json"), STATE)
+
+
+def read_checkpoint(path):
+    model, _ = checkpoint.load(path, path.with_suffix(".json"), torch.device("cpu"))
+    return {name: tensor.tolist() for name, tensor in model.state_dict().items()}
+
+
+# Name of the file; how it is written, and how it is read.
+PRODUCTS = {
+    "tokens.npy": (lambda path: files.write_array(path, TOKENS), lambda path: files.read_array(path).tolist()),
+    "blocks.npy": (lambda path: write_blocks(path, TOKENS), lambda path: files.read_array(path).tolist()),
+    "empty.npy": (
+        lambda path: files.write_array(path, TOKENS[:0]),
+        lambda path: files.read_array(path).tolist(),
+    ),
+    "table.parquet": (
+        lambda path: files.write_parquet(path, TABLE, METADATA),
+        lambda path: (files.read_parquet(path, list(TABLE)).to_csv(), files.read_metadata(path)),
+    ),
+    "state.json": (
+        lambda path: write_checkpoint(path.with_suffix(".safetensors")),
+        lambda path: files.read_json(path, checkpoint.FIELDS),
+    ),
+    "parameters.safetensors": (write_checkpoint, read_checkpoint),
+    "text.zst": (write_text, lambda path: [line for lines in read_blocks(path) for line in lines]),
+}
+
+
+@pytest.fixture(params=PRODUCTS)
+def product(request, tmp_path):
+    """A product's path, its bytes, what it says, and how that is read."""
+    path = tmp_path / request.param
+    write, read = PRODUCTS[request.param]
+    write(path)
+    return path, path.read_bytes(), read(path), read
+
+
+def refused(path, damaged, said, read):
+    """Whether the file with ``damaged`` bytes is refused by name; if not, it says what was written."""
+    path.write_bytes(damaged)
+    try:
+        found = read(path)
+    except UserError as error:
+        assert str(path) in str(error) or path.with_suffix(".json").name in str(error)
+        assert "\n" not in str(error)
+        return True
+    assert found == said
+    return False
+
+
+def test_a_flipped_bit(product):
+    """One in every byte."""
+    path, whole, said, read = product
+    count = sum(
+        refused(path, whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :], said, read)
+        for place in range(len(whole))
+    )
+    assert count > 0.9 * len(whole)
+
+
+def test_a_cut(product):
+    """At many lengths, and bytes that do not belong to it."""
+    path, whole, said, read = product
+    lengths = {*range(0, len(whole), 97), *range(min(len(whole), 40)), *(len(whole) - n for n in range(1, 40))}
+    assert sum(refused(path, whole[:length], said, read) for length in lengths) >= len(lengths) - 1  # a final newline
+    refused(path, whole + b"\0", said, read)
+
+
+def test_a_stretch_of_zeros_or_of_another_place(product):
+    """As a failing disk leaves them."""
+    path, whole, said, read = product
+    for start in range(0, len(whole) - 64, 61):
+        for stretch in (bytes(64), whole[start + 64 : start + 128].ljust(64, b"\1")):
+            damaged = whole[:start] + stretch + whole[start + 64 :]
+            assert damaged == whole or refused(path, damaged, said, read)
+
+
+def test_arrays_larger_than_what_is_looked_at_in_one_go(tmp_path, monkeypatch):
+    """The digest is the same however it is taken, and it is that of a plain loop."""
+    monkeypatch.setattr(files, "BYTES_A_LOOK", 2 * files.BYTES_A_SUM)
+    array = RNG.integers(0, 1 << 32, 20_001).astype(np.uint32)
+    files.write_array(tmp_path / "a.npy", array)
+    np.testing.assert_array_equal(files.read_array(tmp_path / "a.npy"), array)
+    content = io.BytesIO()
+    np.save(content, array)
+    plain = content.getvalue()
+    digest = files.hashlib.sha256(len(plain).to_bytes(8, "little"))
+    stretch = files.BYTES_A_SUM
+    for start in range(0, len(plain) - stretch + 1, stretch):
+        words = [int.from_bytes(plain[i : i + 8], "little") for i in range(start, start + stretch, 8)]
+        digest.update((sum(words) % (1 << 64)).to_bytes(8, "little"))
+    digest.update(plain[len(plain) // stretch * stretch :])
+    assert (tmp_path / "a.npy").read_bytes() == plain + digest.digest()
+    whole = bytearray((tmp_path / "a.npy").read_bytes())
+    whole[50_000] ^= 1
+    (tmp_path / "a.npy").write_bytes(whole)
+    with pytest.raises(UserError, match=r"a\.npy: changed or cut"):
+        files.read_array(tmp_path / "a.npy")
+
+
+def test_files_of_two_shards_do_not_mix(tmp_path):
+    files.write_array(tmp_path / "tokens.npy", TOKENS)
+    files.write_array(tmp_path / "lengths.npy", np.array([3000 - 1], np.uint32))
+    with pytest.raises(UserError, match=r"lengths\.npy: counts 2999 tokens, but .*tokens\.npy has 3000"):
+        Shard.open(tmp_path / "tokens.npy", tmp_path / "lengths.npy")
+
+
+def test_what_others_wrote_is_no_product(tmp_path):
+    np.save(tmp_path / "a.npy", TOKENS)
+    TABLE.to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "s.json").write_text(json.dumps({"epoch": 1}))
+    for name, read in (
+        ("a.npy", files.read_array),
+        ("t.parquet", lambda path: files.read_parquet(path, ["word"])),
+        ("s.json", files.read_json),
+    ):
+        with pytest.raises(UserError, match=name):
+            read(tmp_path / name)
