@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from natural_sparsity.errors import UserError
 from natural_sparsity.probing.measures import MEASURES
 from natural_sparsity.probing.settings import OF_TRAINING, check_conditions
-from natural_sparsity.sparsify.derive import expand
+from natural_sparsity.sparsify.derive import OWN_ARCHITECTURE, expand
 from natural_sparsity.tagging.tag import find_model
 
 Config = dict[str, Any]
@@ -70,10 +70,16 @@ def check_methods(schema: Config, config: Config) -> None:
         error = best_match(validator.iter_errors(block))
         if error is not None:
             raise UserError(explain(error, f"{key}.sparsify"))
+        own = ["architecture"] if block["method"] in OWN_ARCHITECTURE else []
+        for part in own:
+            if part not in model:
+                raise UserError(f"{key}.{part}: missing; give the student's, in which it differs from {block['of']}")
         for part in ("architecture", "training"):
-            for own in sorted(set(model.get(part, {})) & set(methods[block["method"]]["properties"])):
-                raise UserError(f"{key}.{part}.{own}: {block['method']} has its own, sparsify.{own}; leave it out here")
-            if "of" in block and part in model:
+            for name in sorted(set(model.get(part, {})) & set(methods[block["method"]]["properties"])):
+                raise UserError(
+                    f"{key}.{part}.{name}: {block['method']} has its own, sparsify.{name}; leave it out here"
+                )
+            if "of" in block and part in model and part not in own:
                 raise UserError(f"{key}.{part}: it is that of {block['of']} (sparsify.of); leave it out here")
 
 

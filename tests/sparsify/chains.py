@@ -33,13 +33,15 @@ class Chain:
     def out(self, name: str) -> dict[str, Path]:
         return dict(zip(("parameters", "state"), self.paths(name), strict=True))
 
-    def initialise(self, name: str = "dense0", seed: int = 3) -> None:
-        settings = {"architecture": {"embedding": 6, "hidden": [5, 7], "dropout": 0.3}, "training": {"batch": 8}}
+    def initialise(self, name: str = "dense0", seed: int = 3, **architecture) -> None:
+        architecture = {"embedding": 6, "hidden": [5, 7], "dropout": 0.3, **architecture}
+        settings = {"architecture": architecture, "training": {"batch": 8}}
         vocabulary = self.folder / "vocabulary.parquet"
         initialise.run(argparse.Namespace(**settings, vocabulary=vocabulary, seed=seed, **self.out(name)))
 
-    def train(self, *names: str, **sparsify) -> None:
+    def train(self, *names: str, teacher: str | None = None, **sparsify) -> None:
         """From the first checkpoint to the others, an epoch each, in one process."""
+        taught = self.paths(teacher) if teacher else (None, None)
         parameters, state = zip(*map(self.paths, names), strict=True)
         training = {"batch": 8, "window": 7, "learning_rate": 4.0}
         arguments = {
@@ -47,6 +49,8 @@ class Chain:
             "dev": self.folder / "dev.npy",
             "from_parameters": parameters[0],
             "from_state": state[0],
+            "teacher_parameters": taught[0],
+            "teacher_state": taught[1],
             "parameters": parameters[1:],
             "state": state[1:],
         }

@@ -73,6 +73,23 @@ def test_sparse_vd_needs_no_dense_run_beyond_the_epoch_that_it_starts_at(config)
     assert filled["sparsify"]["groups"] == ["weights", "gates", "neurons"]
 
 
+def test_a_student_has_an_architecture_of_its_own_and_a_teacher_that_is_fully_trained(config):
+    little = {
+        "architecture": {"embedding": 9},
+        "sparsify": {"method": "distil", "of": "lstm", "controls": ["no_teacher"]},
+    }
+    config["models"]["little"] = little
+    config["runs"][1]["model"] = "little"
+    models = validate(config, SCHEMA)["models"]
+    assert models["little"]["parents"] == {"teacher": ("lstm", "last")}
+    assert models["little-no_teacher"]["parents"] == {}
+    for name, role in (("little", "student"), ("little-no_teacher", "no_teacher")):
+        assert models[name]["architecture"] == {"embedding": 9, "hidden": [200, 200], "cell": "lstm", "dropout": 0.2}
+        assert models[name]["training"] == models["lstm"]["training"]
+        settings = {"method": "distil", "weight": 0.5, "temperature": 1, "family": "little", "role": role}
+        assert models[name]["sparsify"] == settings
+
+
 def block(**changes):
     def change(config):
         sparsify = config["models"]["imp"]["sparsify"]
@@ -156,6 +173,22 @@ def run(i, **changes):
         (
             lambda config: (alone(of="lstm", rewind=3)(config), run(0, epochs=2)(config)),
             "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 3 epochs or more",
+        ),
+        (
+            lambda config: config["models"].update(imp={"sparsify": {"method": "distil", "of": "lstm"}}),
+            "models.imp.architecture: missing; give the student's, in which it differs from lstm",
+        ),
+        (
+            lambda config: config["models"].update(
+                imp={"architecture": {}, "training": {}, "sparsify": {"method": "distil", "of": "lstm"}}
+            ),
+            "models.imp.training: it is that of lstm (sparsify.of); leave it out here",
+        ),
+        (
+            lambda config: config["models"].update(
+                imp={"architecture": {}, "sparsify": {"method": "distil", "of": "lstm", "weight": 0}}
+            ),
+            "models.imp.sparsify.weight: 0 is less than or equal to the minimum of 0",
         ),
         (block(of="gru"), "models.imp.sparsify.of: 'gru' is no dense model; those are lstm"),
         (block(of="imp"), "models.imp.sparsify.of: 'imp' is no dense model; those are lstm"),

@@ -41,7 +41,7 @@ def epoch(tmp_path):
     start = {"parameters": tmp_path / "0.safetensors", "state": tmp_path / "0.json"}
     initialise.run(Namespace(**common, **start))
     common |= {"train": tmp_path / "train.npy", "dev": tmp_path / "dev.npy", "device": "cpu", "threads": 1}
-    common["sparsify"] = {}
+    common |= {"sparsify": {}, "teacher_parameters": None, "teacher_state": None}
     common |= {"from_parameters": start["parameters"], "from_state": start["state"], "save_interval_s": 1000.0}
     common |= {"parameters": [tmp_path / "1.safetensors"], "state": [tmp_path / "1.json"]}
     train.run(Namespace(**common))

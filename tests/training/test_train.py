@@ -108,6 +108,8 @@ def arguments(tmp_path, **changes):
         "architecture": {"embedding": 12, "hidden": [12, 12], "dropout": 0.2},
         "training": {"batch": BATCH, "window": 35},
         "sparsify": {},
+        "teacher_parameters": None,
+        "teacher_state": None,
         "seed": 5,
         "train": tmp_path / "train.npy",
         "dev": tmp_path / "dev.npy",

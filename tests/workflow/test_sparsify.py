@@ -43,6 +43,15 @@ def test_epochs_of_a_level_can_share_a_job(fresh):
     }
 
 
+def test_a_student_is_trained_after_the_last_epoch_of_its_teacher(fresh):
+    student = {"architecture": {"embedding": 4, "hidden": [4, 4]}, "sparsify": {"method": "distil", "of": "small"}}
+    runs = [{"corpus": "tiny", "model": model, "epochs": epochs} for model, epochs in (("small", 3), ("student", 2))]
+    options = {"changes": {"models": {"student": student}, "runs": runs}}
+    planned = fresh.planned("results/tiny/student/seed1/epoch2/state.json", **options)
+    assert {rule: planned[rule] for rule in ("initialise", "train_epoch")} == {"initialise": 2, "train_epoch": 5}
+    assert "sparsify" not in planned
+
+
 def test_a_run_without_its_dense_model_is_refused(fresh):
     process = fresh.snakemake("--dry-run", changes={**changes(), "runs": [{"corpus": "tiny", "model": "imp"}]})
     assert process.returncode != 0

@@ -240,7 +240,8 @@ def checkpoint_before(pattern, epoch):
 def parent(role, pattern):
     """An input function: ``pattern`` of the checkpoint that a sparsified model has as its ``role``; [] without one.
 
-    It is of the same corpus and seed, at the epoch that the model names or the last of the wildcards' run.
+    It is of the same corpus and seed, at the epoch that the model names or the last: of a teacher's own run, else of the
+    wildcards'.
     """
 
     def paths(wildcards):
@@ -248,11 +249,19 @@ def parent(role, pattern):
         if role not in parents:
             return []
         model, epoch = parents[role]
-        epoch = entry(wildcards)["epochs"] if epoch == "last" else epoch
+        if epoch == "last":
+            [run] = runs_of(wildcards.corpus, [model if role == "teacher" else wildcards.model])
+            epoch = run["epochs"]
         at = pattern.replace("epoch{epoch}", f"epoch{epoch}" if epoch else "init")
         return expand(at, **{**wildcards, "model": model})
 
     return paths
+
+
+def teacher(wildcards, input):
+    """A parameter: a student's teacher; nothing for others."""
+    paths = input.teacher_parameters, input.teacher_state
+    return "--teacher-parameters {} --teacher-state {}".format(*paths) if input.teacher_state else ""
 
 
 def method_digest(wildcards):

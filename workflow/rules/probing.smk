@@ -11,6 +11,8 @@ for rule_name, run, group in jobs("probe"):
             state=[STATE.replace("{epoch}", epoch) for epoch in group],
             from_parameters=checkpoints_before(PARAMETERS, group),
             from_state=checkpoints_before(STATE, group),
+            teacher_parameters=lambda wildcards: parent("teacher", PARAMETERS)(wildcards) if moving(wildcards) else [],
+            teacher_state=lambda wildcards: parent("teacher", STATE)(wildcards) if moving(wildcards) else [],
         output:
             [f"{run}/epoch{epoch}/{{probe}}.parquet" for epoch in group],
         log:
@@ -28,9 +30,10 @@ for rule_name, run, group in jobs("probe"):
         params:
             code=code_digest("natural_sparsity.probing.probe"),
             probe=probe_block,
+            teacher=teacher,
             training=lambda wildcards: block("models", "training")(wildcards) if moving(wildcards) else "{}",
         shell:
             "natural-sparsity probe --tokens {input.tokens} --parameters {input.parameters} --state {input.state}"
             " --from-parameters {input.from_parameters} --from-state {input.from_state} --training {params.training:q}"
-            " --condition {wildcards.probe} --probe {params.probe:q} --device {resources.device} --threads {threads}"
+            " {params.teacher} --condition {wildcards.probe} --probe {params.probe:q} --device {resources.device} --threads {threads}"
             " --output {output} 2> {log}"

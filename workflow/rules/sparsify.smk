@@ -13,7 +13,7 @@ rule sparsify:
     log:
         f"{RUN}/logs/sparsify.log",
     wildcard_constraints:
-        model=one_of(name for name, model in config["models"].items() if model["parents"]),
+        model=one_of(name for name, model in config["models"].items() if "start" in model["parents"]),
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:

@@ -10,7 +10,7 @@ rule initialise:
     log:
         f"{RUN}/logs/initialise.log",
     wildcard_constraints:
-        model=one_of(name for name, model in config["models"].items() if not model["parents"]),
+        model=one_of(name for name, model in config["models"].items() if "start" not in model["parents"]),
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -33,6 +33,8 @@ for rule_name, run, group in jobs("train_epoch"):
             dev=rules.encode.output.dev,
             parameters=checkpoint_before(PARAMETERS, group[0]),
             state=checkpoint_before(STATE, group[0]),
+            teacher_parameters=parent("teacher", PARAMETERS),
+            teacher_state=parent("teacher", STATE),
         output:
             parameters=[f"{run}/epoch{epoch}/parameters.safetensors" for epoch in group],
             state=[f"{run}/epoch{epoch}/state.json" for epoch in group],
@@ -56,8 +58,9 @@ for rule_name, run, group in jobs("train_epoch"):
             method=method_digest,
             training=block("models", "training"),
             sparsify=block("models", "sparsify"),
+            teacher=teacher,
         shell:
             "natural-sparsity train --train {input.train} --dev {input.dev} --from-parameters {input.parameters}"
-            " --from-state {input.state} --training {params.training:q} --sparsify {params.sparsify:q}"
+            " --from-state {input.state} --training {params.training:q} --sparsify {params.sparsify:q} {params.teacher}"
             " --device {resources.device} --threads {threads} --save-interval-s {resources.save_interval_s}"
             " --parameters {output.parameters} --state {output.state} 2> {log}"

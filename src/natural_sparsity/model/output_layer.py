@@ -43,6 +43,29 @@ class SoftmaxBlock(NamedTuple):
 Show = Callable[[SoftmaxBlock], None]
 
 
+class SoftTargets(NamedTuple):
+    """A teacher's expectation at each row, beside the word that came there.
+
+    The loss becomes (1 − w) · cross-entropy + w · T² · KL(softmax(t/T) ‖ softmax(s/T)), s and t the logits of the model
+    and of the teacher, whose are t = ``queries`` (rows, columns) · ``joint`` (vocabulary, columns)ᵀ.
+    """
+
+    queries: Tensor
+    joint: Tensor
+    weight: float
+    temperature: float
+
+    def mixed(self, rows: slice, e: Tensor, sums: Tensor) -> Tensor:
+        """What stands in place of e (block, vocabulary), in proportion to p, in the gradient; ``sums`` (block,): Σe.
+
+        (1 − w) e + w T Σe (softmax(s/T) − softmax(t/T)); with w = 0, e to the bit.
+        """
+        taught = torch.mm(self.queries[rows], self.joint.T).div_(self.temperature).softmax(1)
+        own = e if self.temperature == 1 else e.pow(1 / self.temperature)
+        own = own / own.sum(1, keepdim=True)
+        return own.sub_(taught).mul_(sums[:, None] * (self.weight * self.temperature)).add_(e, alpha=1 - self.weight)
+
+
 def take_out(rows: slice, e: Tensor, targets: Tensor) -> SoftmaxBlock:
     """The block whose p is in proportion to ``e`` (block, vocabulary), which it leaves with 0 at ``targets`` (block,).
 
@@ -110,9 +133,12 @@ class OutputLayer:
         return log_sums - self.target_logits(features, targets)
 
     @torch.no_grad()
-    def gradients(self, features: Tensor, targets: Tensor, show: Show | None = None) -> Gradients:
+    def gradients(
+        self, features: Tensor, targets: Tensor, show: Show | None = None, soft: SoftTargets | None = None
+    ) -> Gradients:
         """The losses and the gradients of their mean, in one pass; p goes to ``show``, block by block.
 
+        With ``soft`` targets the gradients are those of the loss with them; the losses are still the cross-entropy.
         p = e / Σe is not formed: the division and the mean go to the narrow side of each product.
         """
         n = len(features)
@@ -124,12 +150,14 @@ class OutputLayer:
             sums = e.sum(1)
             log_sums[rows] = sums.log() + maxima
             scale = (1 / (n * sums))[:, None]
-            torch.mm(e, self.weight, out=gradient[rows]).mul_(scale)
-            self.joint_gradient.addmm_(e.T, queries[rows] * scale, beta=1 if rows.start else 0)
+            mixed = soft.mixed(rows, e, sums) if soft else e
+            torch.mm(mixed, self.weight, out=gradient[rows]).mul_(scale)
+            self.joint_gradient.addmm_(mixed.T, queries[rows] * scale, beta=1 if rows.start else 0)
             if show:  # now that the products no longer need e
                 show(take_out(rows, e, targets[rows]))
-        gradient.sub_(self.weight[targets], alpha=1 / n)
-        self.joint_gradient.index_add_(0, targets, queries, alpha=-1 / n)
+        words = (1 - soft.weight if soft else 1) / n
+        gradient.sub_(self.weight[targets], alpha=words)
+        self.joint_gradient.index_add_(0, targets, queries, alpha=-words)
         losses = log_sums - self.target_logits(features, targets)
         return Gradients(losses, gradient, self.joint_gradient)
 

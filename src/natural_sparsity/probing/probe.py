@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     of_training.add_argument(
         "--from-state", type=Path, nargs="*", default=[], help="JSON of the epoch before each checkpoint"
     )
+    of_training.add_argument("--teacher-parameters", type=Path, help="safetensors of a student's teacher")
+    of_training.add_argument("--teacher-state", type=Path, help="JSON of the same")
     of_training.add_argument("--training", type=json_object, default={}, help="JSON, the model's training block")
 
 
@@ -89,7 +91,9 @@ def run(args: argparse.Namespace) -> None:
     for parameters, state_path, output, *before in zip(*given, strict=True):
         at = (parameters, state_path)
         if moving:
-            gathering, state = gather_in_training(args.tokens, settings, training, (before[0], before[1]), at, device)
+            came_from = (before[0], before[1])
+            teacher = (args.teacher_parameters, args.teacher_state) if args.teacher_parameters else None
+            gathering, state = gather_in_training(args.tokens, settings, training, came_from, at, device, teacher)
         else:
             gathering, state = gather_frozen(args.tokens, settings, at, device)
         table, loss = gathering.table(), float(gathering.loss) / gathering.positions
@@ -135,7 +139,13 @@ def gather_frozen(
 
 
 def gather_in_training(
-    tokens: Path, settings: Probe, training: Training, before: Checkpoint, at: Checkpoint, device: torch.device
+    tokens: Path,
+    settings: Probe,
+    training: Training,
+    before: Checkpoint,
+    at: Checkpoint,
+    device: torch.device,
+    teacher: Checkpoint | None = None,
 ) -> tuple[Gathering, dict[str, Any]]:
     """Train the checkpoint's epoch again, from the one before, and watch: parameters move, dropout is the training's.
 
@@ -154,9 +164,8 @@ def gather_in_training(
         )
     streams = Streams(tokens, training.batch, training.window, past["vocabulary"])
     gathering = Gathering(model, choose(settings.measures, settings))
-    method = load_method(
-        state.get("sparsify", {}), model, before[0], Place(state["epoch"], len(streams), streams.tokens)
-    )
+    place = Place(state["epoch"], len(streams), streams.tokens, training.batch, teacher)
+    method = load_method(state.get("sparsify", {}), model, before[0], place)
     seed_everything(past["seed"], state["epoch"])
     step = Step(model, training, past["learning_rate_out"], streams.batch, gathering, method)
     train_epoch(step, streams, f"training of epoch {state['epoch']}")

@@ -2,7 +2,8 @@
 
 A method with levels gives a model a level, and one more a level for each control: ``NAME-level2``,
 ``NAME-level2-random_mask``. Each is a model like any other, with two keys of its own: ``parents``, the checkpoints that
-it starts from, as (model, epoch), and ``rewind``, the epoch that it starts at.
+it starts from, as (model, epoch), and ``rewind``, the epoch that it starts at. A student starts from none of them, but
+from random weights of its own.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ Config = dict[str, Any]
 Parent = tuple[str, int | str]
 
 INIT, LAST = 0, "last"
+# The methods whose models are not of the architecture of the model that they are made of.
+OWN_ARCHITECTURE = {"distil"}
 # The methods that know the gates of an LSTM.
 OF_LSTMS = ("sparse_vd", "group_lasso", "gradual_groups")
 
@@ -65,6 +68,8 @@ def derived(name: str, block: Config, models: Config) -> dict[str, Config]:
         known = ", ".join(model for model, other in models.items() if not other.get("sparsify"))
         raise UserError(f"models.{name}.sparsify.of: {base!r} is no dense model; those are {known}")
     shared = {key: models[base][key] for key in ("architecture", "training")}
+    if settings["method"] in OWN_ARCHITECTURE:
+        shared["architecture"] = block["architecture"]
     shared |= {"of": base, "family": name, "rewind": settings.get("rewind", 0)}
     return {
         member: {**shared, "sparsify": {**settings, **own}, "parents": parents}
@@ -76,9 +81,14 @@ def levels(name: str, sparsify: Config) -> Iterator[tuple[str, Config, dict[str,
     """Name, settings of its own and parents of each level and of its controls; without levels, of the model itself.
 
     The parent ``start`` gives the weights and the state that training starts with; the weights or masks of the
-    parent ``masks`` decide which weights are kept.
+    parent ``masks`` decide which weights are kept; a student learns from its parent ``teacher``, fully trained.
     """
     base = sparsify["of"]
+    if sparsify["method"] == "distil":
+        yield name, {"family": name, "role": "student"}, {"teacher": (base, LAST)}
+        for control in sparsify["controls"]:
+            yield f"{name}-{control}", {"family": name, "role": control}, {}
+        return
     start = {"start": (base, sparsify.get("rewind", INIT))}
     if "levels" not in sparsify:
         yield name, {"family": name}, start

@@ -1,12 +1,14 @@
 """What a method can do while a model trains. The dense model's does nothing."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from natural_sparsity.model.language_model import LanguageModel, State
+from natural_sparsity.model.output_layer import SoftTargets
 from natural_sparsity.sparsify import masks
 
 Gradients = dict[str, Tensor]
@@ -14,18 +16,24 @@ Gradients = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Place:
-    """Which epoch trains, from 1, how many steps it has, and how many tokens they predict."""
+    """Which epoch trains, from 1, how many steps it has, and how many tokens they predict.
+
+    For a student also in how many streams, and the checkpoint of its teacher.
+    """
 
     epoch: int
     steps: int
     tokens: int
+    batch: int = 1
+    teacher: tuple[Path, Path] | None = None
 
 
 class Method:
     """Hooks of the training step, in the order in which it calls them. A method overrides what it needs.
 
     ``tensors`` are what its checkpoint stores beside the parameters, by name: masks, for one. What is not in them does
-    not survive the epoch. Everything works in place and on the model's device.
+    not survive the epoch. ``carried`` are those that the steps change and that begin anew with each epoch: a hidden
+    state, for one. Everything works in place and on the model's device.
 
     ``learning_rate`` is that of a method with an optimiser of its own (:meth:`update`), the same in every epoch.
     """
@@ -34,6 +42,7 @@ class Method:
 
     def __init__(self, settings: dict[str, Any], model: LanguageModel, tensors: dict[str, Tensor], place: Place):
         self.settings, self.model, self.tensors, self.place = settings, model, tensors, place
+        self.carried: dict[str, Tensor] = {}
 
     def before_step(self, step: int) -> None:
         """Before the forward pass of a step; the epoch's first is 0."""
@@ -49,6 +58,10 @@ class Method:
     def drawn(self) -> Gradients:
         """What :meth:`layers` has drawn and the loss is differentiated by besides the parameters, by name."""
         return {}
+
+    def soft_targets(self, inputs: Tensor) -> SoftTargets | None:
+        """What the loss has as targets beside the words, for a window's ``inputs`` (steps, batch)."""
+        return None
 
     def adjust(self, gradients: Gradients, words: Tensor | None) -> None:
         """Change the loss's gradients before they are clipped.

@@ -7,6 +7,7 @@ METHODS = {
     "iterative": "natural_sparsity.sparsify.tickets",
     "one_shot": "natural_sparsity.sparsify.tickets",
     "gradual": "natural_sparsity.sparsify.gradual",
+    "distil": "natural_sparsity.sparsify.distil",
     "moduli": "natural_sparsity.sparsify.moduli",
     "gradual_groups": "natural_sparsity.sparsify.gradual_groups",
     "group_lasso": "natural_sparsity.sparsify.group_lasso",

@@ -78,7 +78,8 @@ class Step:
         """All that changes from one step to the next, by name, in its own memory."""
         parameters = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         parts = {f"state.{i}.{j}": part for i, layer in enumerate(self.state) for j, part in enumerate(layer)}
-        beside = {f"method.{name}": value for name, value in self.method.tensors.items()}
+        of_method = {**self.method.tensors, **self.method.carried}
+        beside = {f"method.{name}": value for name, value in of_method.items()}
         return {**parameters, **parts, **beside, "total": self.total, "finite": self.finite}
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -86,7 +87,8 @@ class Step:
         words, embedding, places = self.used_embedding(inputs)
         outputs, features, state = self.method.layers(functional.embedding(places, embedding), inputs, self.state)
         show = self.observer.see_block if self.observer else None
-        last = self.output.gradients(features.detach().flatten(0, 1), targets.flatten(), show)
+        soft = self.method.soft_targets(inputs)
+        last = self.output.gradients(features.detach().flatten(0, 1), targets.flatten(), show, soft)
         drawn = self.method.drawn()
         leaves = [embedding, *self.inner, *drawn.values()]
         wanted = [*leaves, *(outputs if self.observer else [])]

@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from-state", type=Path, required=True, help="JSON of the epoch before")
     parser.add_argument("--training", type=json_object, required=True, help="JSON, the configuration's block")
     parser.add_argument("--sparsify", type=json_object, default={}, help="JSON, the configuration's block")
+    parser.add_argument("--teacher-parameters", type=Path, help="safetensors of the model that a student learns from")
+    parser.add_argument("--teacher-state", type=Path, help="JSON of the same")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument(
@@ -160,7 +162,9 @@ def run_epoch(
     epoch, learning_rate, best = state["epoch"] + 1, state["learning_rate_out"], state["best_dev_loss"]
     train = Streams(args.train, training.batch, training.window, state["vocabulary"])
     dev = Streams(args.dev, training.evaluation_batch, training.window, state["vocabulary"])
-    method = load_method(args.sparsify, model, before[0], Place(epoch, len(train), train.tokens))
+    teacher = (args.teacher_parameters, args.teacher_state) if args.teacher_parameters else None
+    place = Place(epoch, len(train), train.tokens, training.batch, teacher)
+    method = load_method(args.sparsify, model, before[0], place)
     learning_rate = method.learning_rate or learning_rate
     seed_everything(state["seed"], epoch)
     label, step = f"epoch {epoch}", Step(model, training, learning_rate, training.batch, method=method)
@@ -172,6 +176,7 @@ def run_epoch(
         "tokens": checkpoint.sha256_of(args.train),
         "training": asdict(training),
         "sparsify": args.sparsify,
+        "teacher": checkpoint.sha256_of(teacher[0]) if teacher else None,
         "device": device.type,
         "torch": torch.__version__,
         "code": [code_digest(name) for name in (__name__, module_of(args.sparsify.get("method", "")).__name__)],
