@@ -20,6 +20,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/explorer.smk"
 include: "workflow/rules/sparsify.smk"
+include: "workflow/rules/structure.smk"
 
 
 rule all:
@@ -27,6 +28,7 @@ rule all:
     input:
         rules.figures.input,
         rules.lottery.input,
+        rules.structure.input,
         # Asked for by name, so that one that is missing is made again although the figures are there.
         everywhere(PROBE),
         rules.describe.output,

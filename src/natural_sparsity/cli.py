@@ -34,6 +34,13 @@ COMMANDS = {
     "explore": ("natural_sparsity.explorer.page", "write the page on which to explore every run"),
     "compress": ("natural_sparsity.sparsify.compress", "bytes and latency of checkpoints, in float and in eight bits"),
     "compression": ("natural_sparsity.sparsify.compression", "compare what models cost and what they lose"),
+    "structure": (
+        "natural_sparsity.sparsify.structure",
+        "constant gates, neurons and weights left of sparsified LSTMs",
+    ),
+    "fold": ("natural_sparsity.sparsify.fold", "cut removed units out of a sparsified LSTM, with the same outputs"),
+    "folding": ("natural_sparsity.sparsify.folding", "measure what folded LSTMs gain"),
+    "structures": ("natural_sparsity.sparsify.structures", "compare what runs have left"),
     "lottery": (
         "natural_sparsity.sparsify.lottery",
         "compare pruned models with the dense one and with their controls",

@@ -74,6 +74,7 @@ class Workflow:
             "claims",
             "lottery",
             "compression",
+            "structure",
             "comparison",
         )
         return {name: count for name, count in jobs.items() if name not in targets_by_name}

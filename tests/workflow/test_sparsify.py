@@ -75,3 +75,40 @@ def test_a_level_runs_to_its_table_and_its_probe(finished):
     for name, mask in masks.items():
         assert bool((model.get_parameter(name)[~mask] == 0).all())
     assert finished.planned("lottery", probe, changes=rewound) == {}
+
+
+def by_group(**sparsify):
+    """A model of sparse variational dropout that starts at the dense model's last epoch."""
+    runs = [
+        {"corpus": "tiny", "model": model, "seeds": [1], "epochs": epochs} for model, epochs in (("small", 2), ("g", 4))
+    ]
+    return {
+        "models": {"g": {"sparsify": {"method": "sparse_vd", "of": "small", "rewind": 2, **sparsify}}},
+        "runs": runs,
+    }
+
+
+SHOWN_STRUCTURE = {"compare_structures": 1, "draw_structure": 1, "tabulate_structure": 1}
+
+
+def test_a_run_without_methods_for_groups_has_no_structure(finished):
+    assert finished.planned("structure") == {}
+    assert finished.planned("structure", changes=changes()) == {}
+
+
+def test_structures_to_the_end(finished):
+    """Real jobs, in the finished run's folder: trained on from the dense model, counted, folded, drawn."""
+    planned = {"sparsify": 1, "train_epoch": 2, "structure_of": 2, "fold": 2, "measure_folding": 2, **SHOWN_STRUCTURE}
+    given = by_group(learning_rate=0.03)
+    assert finished.planned("structure", changes=given) == planned
+    probe = "results/tiny/g/seed1/epoch4/frozen.parquet"
+    finished.run("structure", probe, changes=given)
+    folder = finished.folder / "results/comparison/structure"
+    table = pd.read_csv(folder / "table.csv")
+    assert table["run"].tolist() == ["tiny/small"] * 2 + ["tiny/g"] * 2
+    assert table["compression"].iloc[-1] > 1.2
+    assert (folder / "structure.png").exists()
+    assert (folder / "table.html").exists()
+    assert finished.planned("structure", probe, changes=given) == {}
+    other = by_group(learning_rate=0.03, groups=["weights", "neurons"])
+    assert finished.planned("structure", changes=other)["train_epoch"] == 2

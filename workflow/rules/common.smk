@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from natural_sparsity.config import source_paths, validate
 from natural_sparsity.errors import UserError
 from natural_sparsity.provenance import code_digest
+from natural_sparsity.sparsify.derive import OF_LSTMS
 from natural_sparsity.sparsify.methods import METHODS
 
 try:
@@ -53,6 +54,9 @@ PARAMETERS = f"{RUN}/epoch{{epoch}}/parameters.safetensors"
 STATE = f"{RUN}/epoch{{epoch}}/state.json"
 PROBE = f"{RUN}/epoch{{epoch}}/{{probe}}.parquet"
 EVALUATION = f"{MODEL}/evaluation/epoch{{epoch}}.json"
+STRUCTURE = f"{MODEL}/evaluation/structure-epoch{{epoch}}.json"
+FOLDED = f"{RUN}/epoch{{epoch}}/folded"
+FOLDING = f"{MODEL}/evaluation/folding-epoch{{epoch}}.json"
 COSTS = f"{MODEL}/evaluation/costs-epoch{{epoch}}.json"
 
 
@@ -290,6 +294,7 @@ TITLES = {
     "comparison": "Runs side by side",
     "lottery": "Perplexity against density",
     "comparison": "Runs side by side",
+    "structure": "Gates, neurons and weights left",
     "provenance": "Configuration and versions",
 }
 
@@ -393,6 +398,23 @@ def with_pruned(pattern, controls=True):
         return [path for run in runs for path in expand(pattern, model=run["model"], **of)]
 
     return paths
+
+
+def structured():
+    """The runs whose gates are counted: of a method for groups of weights, and of the dense models that they come from."""
+    models = config["models"]
+    by_group = [run for run in config["runs"] if models[run["model"]]["sparsify"].get("method") in OF_LSTMS]
+    dense = {(run["corpus"], models[run["model"]].get("of")) for run in by_group}
+    return [run for run in config["runs"] if run in by_group or (run["corpus"], run["model"]) in dense]
+
+
+def of_structured(pattern):
+    """``pattern`` for each run whose gates are counted, after its last epoch."""
+    return [
+        path
+        for run in structured()
+        for path in expand(pattern, corpus=run["corpus"], model=run["model"], epoch=run["epochs"])
+    ]
 
 
 # The dense models, each with its corpus, from which another is pruned in some run.

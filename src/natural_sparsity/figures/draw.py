@@ -9,7 +9,19 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from natural_sparsity.figures import architecture, chi, claims, comparison, fig2, fig3, fig4, fig5, lottery, training
+from natural_sparsity.figures import (
+    architecture,
+    chi,
+    claims,
+    comparison,
+    fig2,
+    fig3,
+    fig4,
+    fig5,
+    lottery,
+    structure,
+    training,
+)
 from natural_sparsity.figures.inputs import (
     drops,
     over_seeds,
@@ -27,6 +39,8 @@ INPUTS = {
     "checkpoints": ("J", "+", "checkpoint JSON, one file a seed and epoch"),
     "claims": ("T", "+", "claims CSV, one file a seed"),
     "lottery": ("L", None, "CSV of the lottery-ticket table"),
+    "structures": ("J", "+", "structure JSON, one file a run"),
+    "runs": ("R", "+", "the runs' names"),
 }
 Drawn = tuple[pd.DataFrame, Figure]
 
@@ -59,6 +73,12 @@ def draw_lottery(args: argparse.Namespace, style: Style) -> Drawn:
     """:mod:`natural_sparsity.figures.lottery`."""
     table = lottery.table(args.lottery)
     return table, lottery.draw(table, style)
+
+
+def draw_structure(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.structure`."""
+    table = structure.table(args.structures, args.runs)
+    return table, structure.draw(table, style)
 
 
 def draw_comparison(args: argparse.Namespace, style: Style) -> Drawn:
@@ -134,6 +154,7 @@ FIGURES = {
     "fig5": Kind("mean chi(grad_h_2) after the last epoch against frequency, by class", draw_fig5, BY_WORD, (), 1_000),
     "claims": Kind("the paper's statements: values, intervals and verdicts", draw_claims, ("claims",)),
     "comparison": Kind("correlation at the top layer by epoch, a panel a run", draw_comparison, ("correlations",)),
+    "structure": Kind("which gates of which neurons read, a panel a layer", draw_structure, ("structures", "runs")),
     "lottery": Kind("held-out perplexity of pruned models by density, with controls", draw_lottery, ("lottery",)),
 }
 
