@@ -44,6 +44,21 @@ def test_a_tenth_of_the_weights_takes_about_a_tenth_of_the_bytes(model):
     assert sizes[1] / sizes[0] == pytest.approx(4.2 / 32, abs=0.04)
 
 
+@pytest.mark.parametrize("bits", [2, 3, 5, 8])
+@pytest.mark.parametrize("density", [1.0, 0.1])
+def test_numbers_of_few_bits_take_as_many(bits, density):
+    torch.manual_seed(0)
+    largest = 2 ** (bits - 1) - 1
+    numbers = torch.randint(-largest, largest + 1, (300, 170)).to(torch.int8)
+    numbers[0, :2] = torch.tensor([-largest, largest])
+    numbers[torch.rand(numbers.shape) > density] = 0
+    stored = packed({"w": numbers}, bits)
+    assert torch.equal(unpacked(safetensors.torch.load(safetensors.torch.save(stored)))["w"], numbers)
+    kept = int(numbers.count_nonzero())
+    bytes_taken = sum(tensor.numel() * tensor.element_size() for tensor in stored.values())
+    assert bytes_taken <= min(numbers.numel() * bits, numbers.numel() + kept * bits) / 8 + 40
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_eight_bits_keep_zeros_and_change_logits_little(cell):
     torch.manual_seed(0)

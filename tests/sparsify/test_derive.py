@@ -90,6 +90,16 @@ def test_a_student_has_an_architecture_of_its_own_and_a_teacher_that_is_fully_tr
         assert models[name]["sparsify"] == settings
 
 
+def test_what_goes_on_from_a_dense_epoch_has_a_role_of_its_own(config):
+    config["models"]["imp"]["sparsify"] = {"method": "qat", "of": "lstm", "rewind": 2}
+    model = validate(config, SCHEMA)["models"]["imp"]
+    assert (model["parents"], model["rewind"]) == ({"start": ("lstm", 2)}, 2)
+    assert model["sparsify"] == {"method": "qat", "bits": 8, "scope": "channel", "rewind": 2} | {
+        "family": "imp",
+        "role": "qat",
+    }
+
+
 def block(**changes):
     def change(config):
         sparsify = config["models"]["imp"]["sparsify"]
@@ -189,6 +199,10 @@ def run(i, **changes):
                 imp={"architecture": {}, "sparsify": {"method": "distil", "of": "lstm", "weight": 0}}
             ),
             "models.imp.sparsify.weight: 0 is less than or equal to the minimum of 0",
+        ),
+        (
+            block(method="qat", levels=None, fraction=None, controls=None, bits=9),
+            "models.imp.sparsify.bits: 9 is greater than the maximum of 8",
         ),
         (block(of="gru"), "models.imp.sparsify.of: 'gru' is no dense model; those are lstm"),
         (block(of="imp"), "models.imp.sparsify.of: 'imp' is no dense model; those are lstm"),

@@ -2,7 +2,8 @@
 
 On disk a weight matrix is stored as it is or, where that is smaller, as a bit a weight and the weights that are not 0.
 Eight bits: post-training dynamic quantisation by torch, of the recurrent layers and the output layer; embedding and
-biases stay in single precision. Exact zeros stay zeros.
+biases stay in single precision. Exact zeros stay zeros. A model that was trained with quantised weights is measured
+with those alone: its own whole numbers and scales, in torch's layers of eight bits; stored in as many bits as it has.
 """
 
 import argparse
@@ -26,8 +27,11 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.language_model import LanguageModel, State
+from natural_sparsity.sparsify.qat import integers
 
-BITS, VALUES, SHAPE, SCALE = ".bits", ".values", ".shape", ".scale"
+# A stored tensor's parts: which weights are not 0; their values, or all; of how many bits these are; the shape.
+BITS, VALUES, WIDTH, SHAPE = ".bits", ".values", ".width", ".shape"
+SCALE = ".scale"
 REPEATS = 5
 
 
@@ -42,35 +46,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="out: JSON")
 
 
-def packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors as they are stored: each matrix as bits and values where that takes fewer bytes."""
+def packed(tensors: Mapping[str, Tensor], bits: int = 8) -> dict[str, Tensor]:
+    """The tensors as they are stored: each matrix as bits and values where that takes fewer bytes.
+
+    ``bits`` are those that a whole number of eight bits needs; with fewer, matrices of them take fewer.
+    """
     stored: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
+        narrow = tensor.dtype == torch.int8 and bits < 8
+        width = bits if narrow else 8 * tensor.element_size()
         kept = tensor != 0
-        sparse = math.ceil(tensor.numel() / 8) + int(kept.sum()) * tensor.element_size()
-        if tensor.dim() < 2 or sparse >= tensor.numel() * tensor.element_size():
+        sparse = tensor.numel() + int(kept.sum()) * width < tensor.numel() * width
+        if tensor.dim() < 2 or not (sparse or narrow):
             stored[name] = tensor.contiguous()
             continue
-        stored[name + BITS] = torch.from_numpy(np.packbits(kept.numpy()))
-        stored[name + VALUES] = tensor[kept]
+        values = tensor[kept] if sparse else tensor.flatten()
+        if sparse:
+            stored[name + BITS] = torch.from_numpy(np.packbits(kept.numpy()))
+        if narrow:
+            stored[name + WIDTH] = torch.tensor([bits, len(values)])
+        stored[name + VALUES] = narrowed(values, bits) if narrow else values
         stored[name + SHAPE] = torch.tensor(tensor.shape)
     return stored
 
 
 def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What :func:`packed` was given, bit for bit (a zero of either sign as 0)."""
-    tensors = {name: tensor for name, tensor in stored.items() if not name.endswith((BITS, VALUES, SHAPE))}
-    for name in [name.removesuffix(BITS) for name in stored if name.endswith(BITS)]:
-        shape = stored[name + SHAPE].tolist()
-        kept = torch.from_numpy(np.unpackbits(stored[name + BITS].numpy(), count=math.prod(shape)).astype(bool))
-        flat = torch.zeros(math.prod(shape), dtype=stored[name + VALUES].dtype)
-        flat[kept] = stored[name + VALUES]
-        tensors[name] = flat.view(shape)
+    tensors = {name: tensor for name, tensor in stored.items() if not name.endswith((BITS, VALUES, WIDTH, SHAPE))}
+    for name in [name.removesuffix(SHAPE) for name in stored if name.endswith(SHAPE)]:
+        shape, values = stored[name + SHAPE].tolist(), stored[name + VALUES]
+        if name + WIDTH in stored:
+            values = widened(values, *stored[name + WIDTH].tolist())
+        if name + BITS in stored:
+            kept = np.unpackbits(stored[name + BITS].numpy(), count=math.prod(shape)).astype(bool)
+            flat = torch.zeros(math.prod(shape), dtype=values.dtype)
+            flat[torch.from_numpy(kept)] = values
+            values = flat
+        tensors[name] = values.view(shape)
     return tensors
 
 
-def quantised(model: LanguageModel) -> tuple[LanguageModel, dict[str, Tensor]]:
-    """The model with recurrent and output layers in eight bits, and the tensors that it takes to store it.
+def narrowed(values: Tensor, bits: int) -> Tensor:
+    """Whole numbers (n,) of int8 as their lowest ``bits`` bits, one number after the other, in bytes."""
+    places = np.arange(bits - 1, -1, -1, dtype=np.uint8)
+    return torch.from_numpy(np.packbits(values.numpy().view(np.uint8)[:, None] >> places & 1))
+
+
+def widened(packed: Tensor, bits: int, count: int) -> Tensor:
+    """What :func:`narrowed` was given, ``count`` numbers; the highest bit is the sign's."""
+    digits = np.unpackbits(packed.numpy(), count=count * bits).reshape(count, bits).astype(np.int16)
+    numbers = digits @ (1 << np.arange(bits - 1, -1, -1)).astype(np.int16)
+    return torch.from_numpy((numbers - (digits[:, 0] << bits)).astype(np.int8))
+
+
+def in_eight_bits(model: LanguageModel) -> Any:
+    """The model with recurrent and output layers of torch's dynamic quantisation, one scale a matrix.
 
     Raises:
         UserError: a layer that torch has no eight-bit form of: Elman's.
@@ -79,18 +109,59 @@ def quantised(model: LanguageModel) -> tuple[LanguageModel, dict[str, Tensor]]:
         raise UserError("torch quantises no plain recurrent layer (cell: rnn); compress an lstm or a gru")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that torch means to move it elsewhere
-        int8 = torch.ao.quantization.quantize_dynamic(
+        return torch.ao.quantization.quantize_dynamic(
             copy.deepcopy(model).eval(), {nn.LSTM, nn.GRU, nn.Linear}, dtype=torch.qint8
         )
-        tensors = {"embedding.weight": model.embedding.weight.detach()}
-        for name, layer in [*int8.recurrent.named_children(), ("output", int8.output)]:
-            weights = {"weight": layer.weight()} if name == "output" else layer.get_weight()
-            biases = {"bias": layer.bias()} if name == "output" else layer.get_bias()
-            for key, weight in weights.items():
-                tensors[f"{name}.{key}"] = weight.int_repr()
-                tensors[f"{name}.{key}{SCALE}"] = torch.tensor(weight.q_scale())
-            tensors |= {f"{name}.{key}": bias.detach() for key, bias in biases.items()}
+
+
+def quantised(model: LanguageModel) -> tuple[LanguageModel, dict[str, Tensor]]:
+    """The model with recurrent and output layers in eight bits, and the tensors that it takes to store it.
+
+    Raises:
+        UserError: as :func:`in_eight_bits`.
+    """
+    int8 = in_eight_bits(model)
+    tensors = {"embedding.weight": model.embedding.weight.detach()}
+    for name, layer in [*int8.recurrent.named_children(), ("output", int8.output)]:
+        weights = {"weight": layer.weight()} if name == "output" else layer.get_weight()
+        biases = {"bias": layer.bias()} if name == "output" else layer.get_bias()
+        for key, weight in weights.items():
+            tensors[f"{name}.{key}"] = weight.int_repr()
+            tensors[f"{name}.{key}{SCALE}"] = torch.tensor(weight.q_scale())
+        tensors |= {f"{name}.{key}": bias.detach() for key, bias in biases.items()}
     return int8, tensors
+
+
+def with_integers(
+    model: LanguageModel, numbers: Mapping[str, tuple[Tensor, Tensor]]
+) -> tuple[LanguageModel, dict[str, Tensor]]:
+    """The model with the whole numbers and scales that it was trained with, and the tensors that it takes to store it.
+
+    The embedding is a table: its rows, looked up, are the trained ones in single precision.
+
+    Raises:
+        UserError: as :func:`in_eight_bits`.
+    """
+    int8 = in_eight_bits(model)
+    int8.output.set_weight_bias(as_torch_has_it(*numbers["output.weight"]), model.output.bias.detach())
+    layers: Any = zip(int8.recurrent, model.recurrent, strict=True)
+    for i, (layer, floats) in enumerate(layers):
+        biases = [floats.bias_ih_l0.detach(), floats.bias_hh_l0.detach()]
+        matrices = [as_torch_has_it(*numbers[f"recurrent.{i}.weight_{kind}_l0"]) for kind in ("ih", "hh")]
+        prepacked = [torch.ops.quantized.linear_prepack(*pair) for pair in zip(matrices, biases, strict=True)]
+        cell = torch.ops.quantized.make_quantized_cell_params_dynamic(*prepacked, *biases, True)
+        layer._all_weight_values[0].param = cell
+    tensors = {name: p.detach() for name, p in model.named_parameters() if name not in numbers}
+    for name, (q, scale) in numbers.items():
+        tensors |= {name: q, name + SCALE: scale}
+    return int8, tensors
+
+
+def as_torch_has_it(q: Tensor, scale: Tensor) -> Tensor:
+    """A quantised matrix of torch's from whole numbers and scales, (rows,) or (1,)."""
+    if len(scale) == 1:
+        return torch._make_per_tensor_quantized_tensor(q, float(scale), 0)
+    return torch._make_per_channel_quantized_tensor(q, scale.double(), torch.zeros(len(scale), dtype=torch.long), 0)
 
 
 @torch.no_grad()
@@ -131,22 +202,34 @@ def run(args: argparse.Namespace) -> None:
     for parameters, state_path in zip(args.parameters, args.state, strict=True):
         model, state = checkpoint.load(parameters, state_path, cpu)
         streams = Streams(args.tokens, args.batch, args.window, state["vocabulary"])
-        rows += costs(model.eval(), state, streams, args.timed_tokens)
+        beside = checkpoint.load_beside(parameters, cpu)
+        rows += costs(model.eval(), beside, state, streams, args.timed_tokens)
     files.write_json(args.output, {"costs": rows})
 
 
-def costs(model: LanguageModel, state: dict[str, Any], streams: Streams, timed: int) -> list[dict[str, Any]]:
-    """Loss (nats per token), weights that are not 0, bytes and seconds per token, in single precision and in int8."""
-    int8, in_int8 = quantised(model)
-    models = {"float32": (model, {name: p.detach() for name, p in model.named_parameters()}), "int8": (int8, in_int8)}
+def costs(
+    model: LanguageModel, beside: Mapping[str, Tensor], state: dict[str, Any], streams: Streams, timed: int
+) -> list[dict[str, Any]]:
+    """Loss (nats per token), weights that are not 0, bytes and seconds per token, a row a precision.
+
+    That is single precision and int8; or, of a model that was trained with quantised weights, these alone.
+    """
+    sparsify, bits = state.get("sparsify", {}), 8
+    numbers = integers(model, beside)
+    if numbers:
+        bits = sparsify["bits"]
+        models = {f"int{bits}, trained": with_integers(model, numbers)}
+    else:
+        floats = {name: p.detach() for name, p in model.named_parameters()}
+        models = {"float32": (model, floats), "int8": quantised(model)}
     one, many = model.zero_state(1), model.zero_state(streams.batch)
     words = torch.from_numpy(streams.columns[0, :timed].astype(np.int64))
     times = seconds_per_token([each for each, _ in models.values()], words, one)
-    of = {key: state[key] for key in ("epoch", "seed")} | {"sparsify": state.get("sparsify", {})}
+    of = {key: state[key] for key in ("epoch", "seed")} | {"sparsify": sparsify}
     return [
         of
         | {"precision": precision, "loss": held_out_loss(each, streams, many), "seconds_per_token": seconds}
         | {"nonzero": sum(int(t.count_nonzero()) for t in tensors.values() if t.dim() > 1)}
-        | {"bytes": len(safetensors.torch.save(packed(tensors)))}
+        | {"bytes": len(safetensors.torch.save(packed(tensors, bits)))}
         for seconds, (precision, (each, tensors)) in zip(times, models.items(), strict=True)
     ]

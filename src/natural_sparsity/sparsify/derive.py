@@ -91,7 +91,7 @@ def levels(name: str, sparsify: Config) -> Iterator[tuple[str, Config, dict[str,
         return
     start = {"start": (base, sparsify.get("rewind", INIT))}
     if "levels" not in sparsify:
-        yield name, {"family": name}, start
+        yield name, {"family": name, "role": sparsify["method"]}, start
         return
     for level in range(1, sparsify["levels"] + 1):
         own = {"family": name, "level": level, "density": (1 - sparsify["fraction"]) ** level, "role": "ticket"}

@@ -8,6 +8,7 @@ METHODS = {
     "one_shot": "natural_sparsity.sparsify.tickets",
     "gradual": "natural_sparsity.sparsify.gradual",
     "distil": "natural_sparsity.sparsify.distil",
+    "qat": "natural_sparsity.sparsify.qat",
     "moduli": "natural_sparsity.sparsify.moduli",
     "gradual_groups": "natural_sparsity.sparsify.gradual_groups",
     "group_lasso": "natural_sparsity.sparsify.group_lasso",
