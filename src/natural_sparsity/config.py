@@ -41,6 +41,7 @@ def validate(config: Config, schema_path: Path) -> Config:
     error = best_match(Validator(schema).iter_errors(config))
     if error is not None:
         raise UserError(explain(error))
+    check_units(config["corpora"])
     given = config.get("probes", {})
     config = with_defaults(schema, config, schema["$defs"])
     check_runs(config)
@@ -187,6 +188,15 @@ def check_styles(styles: Config) -> None:
             raise UserError(f"figures.{name}: {str(error).removeprefix('--style: ')}") from error
 
 
+def check_units(corpora: Config) -> None:
+    """Corpora of characters say nothing of parts of speech, which characters do not have."""
+    for name, corpus in corpora.items():
+        if corpus.get("unit") == "character" and "tagging" in corpus:
+            raise UserError(
+                f"corpora.{name}.tagging: the corpus is of characters, which have no part of speech; leave it out"
+            )
+
+
 def check_corpus(key: str, corpus: Config) -> None:
     """The source is there, the fractions sum to 1, the spaCy model is installed."""
     fractions = [corpus["split"][name] for name in ("train", "dev", "test")]
@@ -195,6 +205,8 @@ def check_corpus(key: str, corpus: Config) -> None:
     for path in source_paths(key, corpus["source"]):
         if not path.exists():
             raise UserError(f"{key}.source: {path} does not exist")
+    if corpus["unit"] == "character":
+        return
     try:
         find_model(corpus["tagging"]["model"])
     except UserError as error:

@@ -14,7 +14,9 @@ from natural_sparsity.corpus import sentences
 DOCUMENT = {"index": 0, "id": "1", "title": ""}
 
 
-def run(folder: Path, *documents: tuple[str, str]) -> tuple[list[str], list[str], pd.DataFrame]:
+def run(
+    folder: Path, *documents: tuple[str, str], options: tuple[str, ...] = ()
+) -> tuple[list[str], list[str], pd.DataFrame]:
     """Run the command on (text, markup) documents; the lines of text and of cased, and the documents."""
     rows = [
         {"index": 3 * i + 1, "id": f"id{i}", "title": f"T{i}", "text": text, "markup": markup}
@@ -22,15 +24,35 @@ def run(folder: Path, *documents: tuple[str, str]) -> tuple[list[str], list[str]
     ]
     shard = folder / "shard.jsonl.zst"
     shard.write_bytes(zstandard.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
-    return run_shard(shard, folder)
+    return run_shard(shard, folder, *options)
 
 
-def run_shard(shard: Path, folder: Path) -> tuple[list[str], list[str], pd.DataFrame]:
+def run_shard(shard: Path, folder: Path, *options: str) -> tuple[list[str], list[str], pd.DataFrame]:
     paths = {name: folder / name for name in ("text", "cased", "documents")}
-    main(["sentences", "--input", str(shard), *(word for name in paths for word in (f"--{name}", str(paths[name])))])
+    outputs = [word for name in paths for word in (f"--{name}", str(paths[name]))]
+    main(["sentences", "--input", str(shard), *outputs, *options])
     text, cased = (zstandard.open(paths[name], "rb").read().decode("utf-8") for name in ("text", "cased"))
     assert text == "" or text.endswith("\n")
     return text.split("\n")[:-1], cased.split("\n")[:-1], pd.read_parquet(paths["documents"])
+
+
+def test_characters_are_tokens_of_the_same_sentences(tmp_path: Path) -> None:
+    """Joined, they are the text again, spaces and all."""
+    documents = [("He didn't go (alas).  Why? She asked.\n\nIt's 5\u00a0km away!", "none"), ("Ça va\u00ad?", "none")]
+    words, _, _ = run(tmp_path, *documents)
+    text, cased, counts = run(tmp_path, *documents, options=("--unit", "character"))
+    assert [line.replace(" ", "").replace("␣", " ") for line in cased] == [
+        "He didn't go (alas).",
+        "Why?",
+        "She asked.",
+        "It's 5 km away!",
+        "Ça va?",
+    ]
+    assert text[0] == "h e ␣ d i d n ' t ␣ g o ␣ ( a l a s ) ."
+    assert text == [line.lower() for line in cased]
+    assert len(text) == len(words)
+    assert counts["tokens"].tolist() == [20 + 4 + 10 + 15, 6]
+    assert sum(len(line.split(" ")) for line in text) == counts["tokens"].sum()
 
 
 def test_sentences_in_both_cases(tmp_path: Path) -> None:

@@ -32,6 +32,17 @@ def run_words(folder: Path, vocabulary: pd.DataFrame, shards: list[pd.DataFrame]
     return pd.read_parquet(folder / "words.parquet")
 
 
+def test_without_tags_no_word_has_a_class(tmp_path: Path, capsys) -> None:
+    """As of characters; nothing warns of samples that there cannot be."""
+    frame = run_words(tmp_path, vocabulary_of({"␣": 50, "e": 40}), [], "--min-tagged", "1", "--matched-size", "3")
+    assert frame["count"].tolist() == [7, 9, 50, 40]
+    assert not frame["tagged"].any()
+    assert not frame["matched"].any()
+    assert frame[["pos", "pos_class", "share"]].isna().all(axis=None)
+    assert [str(frame[name].dtype) for name in ("pos", "pos_class")] == ["str", "str"]
+    assert "WARNING" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("counts", "pos"),
     [

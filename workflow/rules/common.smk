@@ -163,6 +163,11 @@ def epochs(wildcards):
     return epochs_of(entry(wildcards))
 
 
+def of_characters(corpus):
+    """Whether a corpus's tokens are characters, which have no part of speech."""
+    return config["corpora"][corpus]["unit"] == "character"
+
+
 def of_epochs(pattern):
     """An input function: ``pattern`` for every epoch of the run."""
     return lambda wildcards: expand(pattern, **wildcards, epoch=epochs(wildcards))
@@ -353,10 +358,15 @@ def with_measure(pattern):
     ]
 
 
-def everywhere(pattern):
-    """``pattern`` for every run: every corpus with its model, seeds, epochs, probes and their measures that it names."""
+def everywhere(pattern, classes=False):
+    """``pattern`` for every run: every corpus with its model, seeds, epochs, probes and their measures that it names.
+
+    What needs word ``classes`` leaves out the corpora that have none.
+    """
     paths = []
     for run in config["runs"]:
+        if classes and of_characters(run["corpus"]):
+            continue
         for probe in run["probes"]:
             axes = dict(corpus=run["corpus"], model=run["model"], seed=run["seeds"], probe=probe)
             measures = config["probes"][probe]["measures"]

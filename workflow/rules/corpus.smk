@@ -63,8 +63,9 @@ rule sentences:
         mem_mb=memory(1500),
     params:
         code=code_digest("natural_sparsity.corpus.sentences"),
+        unit=block("corpora", "unit"),
     shell:
-        "natural-sparsity sentences --input {input.documents}/{wildcards.shard}.jsonl.zst"
+        "natural-sparsity sentences --input {input.documents}/{wildcards.shard}.jsonl.zst --unit {params.unit}"
         " --text {output.text} --cased {output.cased} --documents {output.documents} 2> {log}"
 
 

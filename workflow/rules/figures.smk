@@ -226,12 +226,12 @@ rule fig3b:
 
 rule fig4:
     input:
-        everywhere(rules.draw_fig4.output),
+        everywhere(rules.draw_fig4.output, classes=True),
 
 
 rule fig5:
     input:
-        everywhere(rules.draw_fig5.output),
+        everywhere(rules.draw_fig5.output, classes=True),
 
 
 rule claims:

@@ -29,7 +29,7 @@ rule tag:
 rule words:
     input:
         vocabulary=rules.vocabulary.output,
-        tags=of_shards(rules.tag.output[0]),
+        tags=lambda wildcards: [] if of_characters(wildcards.corpus) else of_shards(rules.tag.output[0])(wildcards),
     output:
         f"{CORPUS}/words.parquet",
     log:

@@ -22,6 +22,9 @@ MAX_TYPES = 300_000  # kept in memory for their own sake; about 100 MB
 SECONDS_BETWEEN_LINES = 30.0
 # Control characters, and the invisible ones that make two types of one word: soft hyphen, zero-width space, direction.
 INVISIBLE = re.compile("[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+# The token that a space is where characters are tokens, since spaces separate tokens; U+2423.
+SPACE = "␣"
+UNITS = ("word", "character")
 ALPHANUMERIC = re.compile(r"[^\W_]")
 
 
@@ -29,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--input", type=Path, required=True, help="a shard that the command documents wrote")
     parser.add_argument("--text", type=Path, required=True, help="out: sentences, lowercased, one a line; zstd")
+    parser.add_argument("--unit", choices=UNITS, default="word", help="what a token is; a space between words is ␣")
     help_text = "out: the same in the original case, with a tab where the text had no space between two tokens; zstd"
     parser.add_argument("--cased", type=Path, required=True, help=help_text)
     help_text = "out: Parquet index, id, title, sentences, tokens; documents without a sentence left out"
@@ -58,6 +62,8 @@ def run(args: argparse.Namespace) -> None:
                 with nlp.memory_zone() if len(nlp.vocab) > MAX_TYPES else nullcontext():
                     for doc, number in nlp.pipe(tagged, as_tuples=True):
                         for line, length in sentences_of(doc):
+                            if args.unit == "character":
+                                line, length = spelled(line)
                             lines.append(line)
                             counts[number][0] += 1
                             counts[number][1] += length
@@ -139,3 +145,12 @@ def sentences_of(doc: Any) -> Iterator[tuple[str, int]]:
         line = "".join(parts[first:end])
         if ALPHANUMERIC.search(line):
             yield line[:-1] + "\n", end - first
+
+
+def spelled(line: str) -> tuple[str, int]:
+    """A line of :func:`sentences_of` with its characters as tokens, and their number.
+
+    Spaces of the text are ``SPACE``; one that the text itself has cannot be told from them.
+    """
+    characters = line.rstrip("\n").replace("\t", "").replace(" ", SPACE)
+    return " ".join(characters) + "\n", len(characters)

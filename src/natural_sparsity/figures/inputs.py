@@ -158,6 +158,8 @@ def frequent(words: pd.DataFrame, min_count: int) -> pd.DataFrame:
 
 def taggable(words: pd.DataFrame) -> str:
     """What to do where too few words have a part of speech: the largest ``min_tagged`` that leaves ``ENOUGH``."""
+    if not words["tagged"].any():
+        return "nothing was tagged: characters have no part of speech"
     decided = words.loc[(words["id"] >= len(SPECIALS)) & (words["share"] > 0.5)]
     majority = (decided["share"] * decided["tagged"]).round().astype(int).sort_values(ascending=False).to_numpy()
     if not len(majority):

@@ -19,7 +19,9 @@ CLASS_OF = {**dict.fromkeys(OPEN, "open"), **dict.fromkeys(CLOSED, "closed")}  #
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--vocabulary", type=Path, required=True)
-    parser.add_argument("--tags", type=Path, nargs="+", required=True, help="each shard's tag counts")
+    parser.add_argument(
+        "--tags", type=Path, nargs="*", default=[], help="each shard's tag counts; none: no word has a class"
+    )
     parser.add_argument("--min-tagged", type=int, required=True, help="occurrences as a POS that the POS needs")
     parser.add_argument("--matched-size", type=int, required=True, help="words in each frequency-matched sample")
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet, a row a vocabulary word")
@@ -28,8 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Sum the shards' tag counts and write the words table."""
     vocabulary = files.read_parquet(args.vocabulary, ["id", "word", "count"])
-    tags = pd.concat([files.read_parquet(path, ["id", "pos", "count"]) for path in args.tags], ignore_index=True)
-    metadata = files.read_metadata(args.tags[0])
+    none = pd.DataFrame(
+        {"id": pd.Series(dtype="int32"), "pos": pd.Series(dtype="str"), "count": pd.Series(dtype="int64")}
+    )
+    counts = [files.read_parquet(path, ["id", "pos", "count"]) for path in args.tags]
+    tags = pd.concat(counts, ignore_index=True) if counts else none
+    metadata = files.read_metadata(args.tags[0]) if args.tags else {}
     for path in args.tags[1:]:
         if files.read_metadata(path) != metadata:
             raise UserError(f"{path}: tagged otherwise than {args.tags[0]}; delete the older one and run again")
@@ -49,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     classes = frame["pos_class"].value_counts()
     sizes = ", ".join(f"{classes.get(name, 0)} {name}" for name in ("open", "closed"))
     print(f"words: {len(frame)} words, {sizes}", file=sys.stderr)
-    if not frame["matched"].any():
+    if args.tags and not frame["matched"].any():
         print(
             f"words: WARNING: no frequency-matched samples, because a class has fewer than {args.matched_size} words; "
             "on a small corpus, lower the sample's size or the occurrences that a POS needs",
