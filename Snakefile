@@ -28,6 +28,7 @@ rule all:
     input:
         rules.figures.input,
         rules.lottery.input,
+        rules.compression.input if CHEAP_TO_COMPRESS else [],
         rules.structure.input,
         # Asked for by name, so that one that is missing is made again although the figures are there.
         everywhere(PROBE),

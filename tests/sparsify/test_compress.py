@@ -97,6 +97,14 @@ def test_a_plain_recurrent_layer_is_refused():
         quantised(LanguageModel(30, Architecture(4, [5, 5], cell="rnn")))
 
 
+def test_an_elman_network_has_costs_in_single_precision_alone(chain, tmp_path):
+    chain.initialise("elman0", cell="rnn")
+    parameters, state = ([path] for path in chain.paths("elman0"))
+    arguments = {"tokens": chain.folder / "dev.npy", "parameters": parameters, "state": state, "batch": 5, "window": 9}
+    compress.run(argparse.Namespace(**arguments, timed_tokens=3, output=tmp_path / "c.json"))
+    assert [cost["precision"] for cost in files.read_json(tmp_path / "c.json")["costs"]] == ["float32"]
+
+
 def test_costs_agree_with_the_evaluation(chain, tmp_path):
     parameters, state = zip(*(chain.paths(name) for name in ("dense3", "level2-3")), strict=True)
     arguments = {"tokens": chain.folder / "dev.npy", "parameters": parameters, "state": state, "batch": 5, "window": 9}
@@ -116,9 +124,15 @@ def test_costs_agree_with_the_evaluation(chain, tmp_path):
 
 
 def cost(seed, loss, precision="float32", **of):
-    return {"seed": seed, "sparsify": of, "precision": precision, "loss": loss, "nonzero": 100, "bytes": 400} | {
-        "seconds_per_token": 0.002
-    }
+    return {
+        "seed": seed,
+        "epoch": 4,
+        "sparsify": of,
+        "precision": precision,
+        "loss": loss,
+        "nonzero": 100,
+        "bytes": 400,
+    } | {"seconds_per_token": 0.002}
 
 
 def test_the_table_compares_with_the_dense_model_in_float(tmp_path):
@@ -127,6 +141,9 @@ def test_the_table_compares_with_the_dense_model_in_float(tmp_path):
     ticket = [cost(seed, loss, family="imp", role="ticket", level=1) for seed, loss in ((1, 5.2), (2, 5.3))]
     for name, rows in (("dense", dense), ("ticket", ticket)):
         files.write_json(tmp_path / f"{name}.json", {"costs": rows})
+    student = [cost(seed, 5.0, family="little", role=role) for seed in (1, 2) for role in ("student", "no_teacher")]
+    long = [{**cost(seed, 5.0, family="long", role="qat"), "epoch": 9} for seed in (1, 2)]
+    files.write_json(tmp_path / "student.json", {"costs": student + long})
     paths = [tmp_path / "dense.json", tmp_path / "ticket.json"]
     rows = compression.table(compression.read_costs(paths)).set_index(["role", "precision"])
     assert rows["matching"].to_dict() == {
@@ -139,7 +156,11 @@ def test_the_table_compares_with_the_dense_model_in_float(tmp_path):
     assert rows.loc[("dense", "int8"), "milliseconds_per_token"] == pytest.approx(2)
     compression.run(argparse.Namespace(costs=paths, csv=tmp_path / "c.csv", markdown=tmp_path / "c.md"))
     lines = (tmp_path / "c.md").read_text().splitlines()
-    assert {line.count("|") for line in lines[:5]} == {10}
+    assert {line.count("|") for line in lines[:5]} == {11}
+    rows = compression.table(compression.read_costs([*paths, tmp_path / "student.json"]))
+    names = [compression.name_of(row) for row in rows.to_dict("records")]
+    assert names == ["dense", "dense", "imp, level 1", "little, no teacher", "little", "long"]
+    assert rows["matching"].tolist()[3:] == ["yes", "yes", "not comparable: the dense model has 4 epochs"]
     with pytest.raises(UserError, match="no costs of the dense model"):
         compression.read_costs(paths[1:])
     with pytest.raises(UserError, match="a second time"):

@@ -22,7 +22,8 @@ def test_every_level_and_control_is_trained_epoch_by_epoch(finished):
 
 def test_the_compression_table_needs_no_controls(finished):
     planned = finished.planned("compression", changes=changes(controls=["random_mask"]))
-    assert planned == {"sparsify": 2, "train_epoch": 4, "compress": 3, "compare_costs": 1}
+    costs = {"compare_costs": 1, "tabulate_compression": 1}
+    assert planned == {"sparsify": 2, "train_epoch": 4, "compress": 3, **costs}
 
 
 def test_rewinding_trains_only_the_epochs_after_it(finished):
@@ -33,6 +34,9 @@ def test_rewinding_trains_only_the_epochs_after_it(finished):
 def test_levels_are_probed_and_drawn_by_the_rules_that_there_are(finished):
     planned = finished.planned(changes=changes())
     assert (planned["train_epoch"], planned["probe"], planned["correlate"], planned["draw_fig2"]) == (4, 4, 2, 2)
+    # Trained on this machine's CPU, they are measured there too; where a GPU trains, only when asked for.
+    assert planned["compress"] == 3
+    assert "compress" not in finished.planned(changes={**changes(), "device": "cuda"})
 
 
 def test_epochs_of_a_level_can_share_a_job(fresh):

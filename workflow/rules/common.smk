@@ -298,7 +298,7 @@ TITLES = {
     "claims": "The paper’s statements",
     "comparison": "Runs side by side",
     "lottery": "Perplexity against density",
-    "comparison": "Runs side by side",
+    "compression": "What models cost",
     "structure": "Gates, neurons and weights left",
     "provenance": "Configuration and versions",
 }
@@ -308,7 +308,9 @@ def in_report(name, path, **labels):
     """What ``report`` takes for the product at ``path``: caption, place and labels, by the wildcards in the path."""
     wildcards = set(re.findall(r"{(\w+)}", path))
     condition = ("Claims, " if name == "claims" else "Figures, ") + "probed {probe}"
-    elsewhere = "Lottery tickets" if name == "lottery" else "Training" if "model" in wildcards else None
+    elsewhere = (
+        "Sparsified models" if name in ("lottery", "compression") else "Training" if "model" in wildcards else None
+    )
     return dict(
         caption=f"../report/{name}.rst",
         category="{corpus}, {model}" if "model" in wildcards else "All runs",
@@ -385,8 +387,8 @@ def pruned(wildcards):
     return [name for name, model in models if model.get("of") == wildcards.model and "density" in model["sparsify"]]
 
 
-def with_pruned(pattern, controls=True):
-    """An input function: ``pattern`` of the wildcards' dense model and of what was pruned from it, controls or not.
+def with_pruned(pattern):
+    """An input function: ``pattern`` of the wildcards' dense model and of what was pruned from it, with the controls.
 
     All at the last epoch of the pruned models' runs, so that all have been trained for as many.
     """
@@ -401,13 +403,41 @@ def with_pruned(pattern, controls=True):
                 f"configuration: the models pruned from {wildcards.model} run for {sorted(epochs)} epochs on"
                 f" {wildcards.corpus}; give them as many each, or their losses cannot be compared"
             )
-        if not controls:
-            others = [run for run in others if config["models"][run["model"]]["sparsify"]["role"] == "ticket"]
         runs = [*runs_of(wildcards.corpus, [wildcards.model]), *others]
         of = dict(corpus=wildcards.corpus, epoch=epochs)
         return [path for run in runs for path in expand(pattern, model=run["model"], **of)]
 
     return paths
+
+
+def compressed(corpus, model):
+    """The runs on a corpus of the models made from a dense one, less the controls that prune at random."""
+    models = config["models"].items()
+    random = ("random_mask", "random_init")
+    made = [name for name, of in models if of.get("of") == model and of["sparsify"].get("role") not in random]
+    return runs_of(corpus, made)
+
+
+def with_compressed(pattern):
+    """An input function: ``pattern`` of the wildcards' dense model and of those made from it, after their last epochs."""
+    return lambda wildcards: [
+        path
+        for run in [
+            *runs_of(wildcards.corpus, [wildcards.model]),
+            *compressed(wildcards.corpus, wildcards.model),
+        ]
+        for path in expand(pattern, corpus=run["corpus"], model=run["model"], epoch=run["epochs"])
+    ]
+
+
+# The dense models, each with its corpus, from which another is made in some run.
+COMPRESSED = [
+    (run["corpus"], run["model"])
+    for run in config["runs"]
+    if not config["models"][run["model"]].get("of") and compressed(run["corpus"], run["model"])
+]
+# What a model costs is measured on one CPU thread: a small part of training, where that is on this machine's CPU too.
+CHEAP_TO_COMPRESS = not GPUS and not (workflow.remote_exec or workflow.non_local_exec)
 
 
 def structured():

@@ -132,7 +132,7 @@ rule compress:
 
 rule compare_costs:
     input:
-        costs=with_pruned(COSTS, controls=False),
+        costs=with_compressed(COSTS),
     output:
         csv=f"{MODEL}/compression.csv",
         markdown=f"{MODEL}/compression.md",
@@ -146,8 +146,25 @@ rule compare_costs:
         "natural-sparsity compression --costs {input.costs} --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
 
+rule tabulate_compression:
+    input:
+        csv=rules.compare_costs.output.csv,
+    output:
+        page=report(f"{MODEL}/compression.html", **in_report("compression", MODEL, form="table")),
+    log:
+        f"{MODEL}/logs/tabulate_compression.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.report.tabulate"),
+    shell:
+        "natural-sparsity tabulate --csv {input.csv} --title 'Compression: {wildcards.corpus}/{wildcards.model}'"
+        " --output {output.page} 2> {log}"
+
+
 localrules:
     tabulate_lottery,
+    tabulate_compression,
     lottery,
     compression,
 
@@ -163,4 +180,8 @@ rule lottery:
 
 rule compression:
     input:
-        [expand(path, corpus=corpus, model=model) for corpus, model in PRUNED for path in rules.compare_costs.output],
+        [
+            expand(path, corpus=corpus, model=model)
+            for corpus, model in COMPRESSED
+            for path in [*rules.compare_costs.output, *rules.tabulate_compression.output]
+        ],

@@ -193,7 +193,7 @@ def run(args: argparse.Namespace) -> None:
     """Write what each checkpoint costs, on one CPU thread.
 
     Raises:
-        UserError: not as many states as parameters, or a cell that cannot be quantised.
+        UserError: not as many states as parameters.
     """
     if len(args.parameters) != len(args.state):
         raise UserError(f"--parameters names {len(args.parameters)} files and --state {len(args.state)}; give as many")
@@ -212,7 +212,8 @@ def costs(
 ) -> list[dict[str, Any]]:
     """Loss (nats per token), weights that are not 0, bytes and seconds per token, a row a precision.
 
-    That is single precision and int8; or, of a model that was trained with quantised weights, these alone.
+    That is single precision and, of an LSTM or GRU, int8; of a model that was trained with quantised weights, these
+    alone.
     """
     sparsify, bits = state.get("sparsify", {}), 8
     numbers = integers(model, beside)
@@ -221,7 +222,9 @@ def costs(
         models = {f"int{bits}, trained": with_integers(model, numbers)}
     else:
         floats = {name: p.detach() for name, p in model.named_parameters()}
-        models = {"float32": (model, floats), "int8": quantised(model)}
+        models = {"float32": (model, floats)}
+        if model.architecture.cell != "rnn":  # of which torch has no layer of eight bits
+            models["int8"] = quantised(model)
     one, many = model.zero_state(1), model.zero_state(streams.batch)
     words = torch.from_numpy(streams.columns[0, :timed].astype(np.int64))
     times = seconds_per_token([each for each, _ in models.values()], words, one)

@@ -1,8 +1,9 @@
 """The compression table: what each model costs on disk and on a CPU, and what it loses, in float and in eight bits."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ NOTE = (
     "Perplexity on the test split, with its 95 % t interval over seeds. Weights: those of the matrices that are not 0."
     " Bytes: parameters on disk, a matrix as a bit a weight and its values where that is smaller. Time: a CPU thread,"
     " one word after the other, dense arithmetic whatever the density. Matching: the mean loss is not above the dense"
-    " model's by more than the standard deviation of the dense model's over seeds."
+    " model's by more than the standard deviation of the dense model's over seeds; said of models of as many epochs."
 )
 
 
@@ -37,7 +38,7 @@ def read_costs(paths: Sequence[Path]) -> pd.DataFrame:
     for path in paths:
         for value in files.read_json(path, ["costs"])["costs"]:
             of = {"family": "", "role": "dense", "level": 0, **value["sparsify"], "precision": value["precision"]}
-            numbers = {key: value[key] for key in ("seed", "loss", "nonzero", "bytes", "seconds_per_token")}
+            numbers = {key: value[key] for key in ("seed", "epoch", "loss", "nonzero", "bytes", "seconds_per_token")}
             rows.append({**{key: of[key] for key in KEYS}, **numbers, "path": path})
     frame = pd.DataFrame(rows)
     repeated = frame.duplicated([*KEYS, "seed"])
@@ -51,7 +52,7 @@ def read_costs(paths: Sequence[Path]) -> pd.DataFrame:
 def table(costs: pd.DataFrame) -> pd.DataFrame:
     """A row a model and precision: perplexity with its interval, weights, bytes, milliseconds per token, verdict."""
     of_dense = costs[(costs["role"] == "dense") & (costs["precision"] == "float32")]
-    dense = of_dense.set_index("seed")["loss"]
+    dense, trained = of_dense.set_index("seed")["loss"], of_dense["epoch"].iloc[0]
     spread = float(dense.std(ddof=1)) if len(dense) > 1 else float("nan")
     rows = []
     for key, group in costs.groupby(KEYS):
@@ -59,31 +60,41 @@ def table(costs: pd.DataFrame) -> pd.DataFrame:
         perplexities = dict(
             zip(("perplexity", "perplexity_low", "perplexity_high"), np.exp(interval(losses.to_numpy())), strict=True)
         )
+        verdict = "" if key == ("", "dense", 0, "float32") else matches(losses, dense, spread)
+        if group["epoch"].iloc[0] != trained:
+            verdict = f"not comparable: the dense model has {trained} epochs"
         rows.append(
             dict(zip(KEYS, key, strict=True))
-            | {"seeds": len(group), **perplexities}
+            | {"epochs": group["epoch"].iloc[0], "seeds": len(group), **perplexities}
             | {"nonzero": round(group["nonzero"].mean()), "bytes": round(group["bytes"].mean())}
             | {"bytes_of_dense": group["bytes"].mean() / of_dense["bytes"].mean()}
             | {"milliseconds_per_token": 1000 * group["seconds_per_token"].mean()}
-            | {"matching": "" if key == ("", "dense", 0, "float32") else matches(losses, dense, spread)}
+            | {"matching": verdict}
         )
     return pd.DataFrame(rows)
 
 
 def markdown(rows: pd.DataFrame) -> str:
     """The table as Markdown, with the meaning of its columns."""
-    titles = ["Model", "Precision", "Seeds", "Perplexity (95 %)", "Weights", "Bytes", "Bytes, of dense"]
+    titles = ["Model", "Precision", "Epochs", "Seeds", "Perplexity (95 %)", "Weights", "Bytes", "Bytes, of dense"]
     lines = [[*titles, "Time per token, ms", "Matching"]]
     lines.append(["---"] * len(lines[0]))
     for row in rows.to_dict("records"):
-        name = f"{row['family']}, level {row['level']}" if row["family"] else "dense"
         perplexity = f"{row['perplexity']:.1f}"
         if row["seeds"] > 1:
             perplexity += f" ({row['perplexity_low']:.1f} to {row['perplexity_high']:.1f})"
-        cells = [name, row["precision"], str(row["seeds"]), perplexity, f"{row['nonzero']:,}", f"{row['bytes']:,}"]
+        cells = [name_of(row), row["precision"], str(row["epochs"]), str(row["seeds"]), perplexity]
+        cells += [f"{row['nonzero']:,}", f"{row['bytes']:,}"]
         times = [f"{row['bytes_of_dense']:.3f}", f"{row['milliseconds_per_token']:.3f}"]
         lines.append([*cells, *times, row["matching"]])
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", NOTE, ""])
+
+
+def name_of(row: Mapping[Any, Any]) -> str:
+    """What a row's model is called."""
+    level = f", level {row['level']}" if row["level"] else ""
+    control = ", no teacher" if row["role"] == "no_teacher" else ""
+    return f"{row['family']}{level}{control}" if row["family"] else "dense"
 
 
 def run(args: argparse.Namespace) -> None:

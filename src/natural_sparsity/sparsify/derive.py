@@ -57,6 +57,8 @@ def derived(name: str, block: Config, models: Config) -> dict[str, Config]:
             raise UserError(
                 f"models.{name}.sparsify: {settings['method']} is for LSTMs, and the model's cell is {cell}"
             )
+    if settings["method"] == "qat" and models.get(base, {}).get("architecture", {}).get("cell") == "rnn":
+        raise UserError(f"models.{name}.sparsify: qat is for LSTMs and GRUs, and the model's cell is rnn")
     if base is None:
         if settings.get("rewind"):
             raise UserError(f"models.{name}.sparsify.rewind: to start from a trained model, name it: of")
