@@ -20,6 +20,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/explorer.smk"
 include: "workflow/rules/sparsify.smk"
+include: "workflow/rules/natural.smk"
 include: "workflow/rules/structure.smk"
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "sparsify": ("natural_sparsity.sparsify.start", "write the checkpoint that a sparsified model starts from"),
     "evaluate": ("natural_sparsity.sparsify.evaluate", "held-out loss and nonzero weights of a checkpoint"),
     "probe": ("natural_sparsity.probing.probe", "measure the sparsity of activations and gradients at a checkpoint"),
+    "units": ("natural_sparsity.probing.units", "which units carry the concentration, and which keep their weights"),
     "correlate": ("natural_sparsity.analysis.correlate", "correlate sparsity with word frequency"),
     "claims": ("natural_sparsity.analysis.claims", "judge the paper's statements on one run"),
     "tabulate": ("natural_sparsity.report.tabulate", "write a table as a page"),
@@ -46,6 +47,8 @@ COMMANDS = {
         "compare pruned models with the dense one and with their controls",
     ),
     "compare": ("natural_sparsity.analysis.compare", "put runs, conditions and measures side by side"),
+    "natural": ("natural_sparsity.analysis.natural", "natural sparsity of sparsified models beside the dense one's"),
+    "overlap": ("natural_sparsity.analysis.overlap", "do the units that carry the concentration keep their weights"),
     "draw": ("natural_sparsity.figures.draw", "draw one figure"),
 }
 

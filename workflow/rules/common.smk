@@ -299,6 +299,8 @@ TITLES = {
     "comparison": "Runs side by side",
     "lottery": "Perplexity against density",
     "compression": "What models cost",
+    "natural": "Sparsified models beside the dense one",
+    "overlap": "Units that keep their weights",
     "structure": "Gates, neurons and weights left",
     "provenance": "Configuration and versions",
 }
@@ -436,6 +438,31 @@ COMPRESSED = [
     for run in config["runs"]
     if not config["models"][run["model"]].get("of") and compressed(run["corpus"], run["model"])
 ]
+
+
+def beside_dense(pattern, pruned=False):
+    """An input function: ``pattern`` of the wildcards' dense model and of all made from it, at each one's last epoch.
+
+    A file a model and seed, of those that have the wildcards' probe; ``pruned``: only what has weights that are pruned.
+    """
+
+    def paths(wildcards):
+        def wanted(name, of):
+            kept = of["sparsify"].get("method") not in ("qat", "distil") and of["sparsify"].get("role") != "random_init"
+            return name == wildcards.model or (of.get("of") == wildcards.model and (kept or not pruned))
+
+        runs = runs_of(wildcards.corpus, [name for name, of in config["models"].items() if wanted(name, of)])
+        axes = dict(corpus=wildcards.corpus, probe=wildcards.probe)
+        return [
+            path
+            for run in runs
+            if wildcards.probe in run["probes"]
+            for path in expand(pattern, model=run["model"], seed=run["seeds"], epoch=run["epochs"], **axes)
+        ]
+
+    return paths
+
+
 # What a model costs is measured on one CPU thread: a small part of training, where that is on this machine's CPU too.
 CHEAP_TO_COMPRESS = not GPUS and not (workflow.remote_exec or workflow.non_local_exec)
 

@@ -19,6 +19,8 @@ from natural_sparsity.figures import (
     fig4,
     fig5,
     lottery,
+    natural,
+    overlap,
     structure,
     training,
 )
@@ -39,6 +41,7 @@ INPUTS = {
     "checkpoints": ("J", "+", "checkpoint JSON, one file a seed and epoch"),
     "claims": ("T", "+", "claims CSV, one file a seed"),
     "lottery": ("L", None, "CSV of the lottery-ticket table"),
+    "overlap": ("L", None, "CSV of the units' table"),
     "structures": ("J", "+", "structure JSON, one file a run"),
     "runs": ("R", "+", "the runs' names"),
 }
@@ -85,6 +88,18 @@ def draw_comparison(args: argparse.Namespace, style: Style) -> Drawn:
     """:mod:`natural_sparsity.figures.comparison`."""
     table = comparison.table(args.correlations, args.measure, args.statistic)
     return table, comparison.draw(table, style, args.measure, fig3.STATISTICS[args.statistic])
+
+
+def draw_natural(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.natural`."""
+    table = natural.table(args.correlations, args.checkpoints, args.measure, args.statistic)
+    return table, natural.draw(table, style, args.measure, fig3.STATISTICS[args.statistic])
+
+
+def draw_overlap(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.overlap`."""
+    table = overlap.table(args.overlap)
+    return table, overlap.draw(table, style)
 
 
 def draw_fig2(args: argparse.Namespace, style: Style) -> Drawn:
@@ -155,6 +170,8 @@ FIGURES = {
     "claims": Kind("the paper's statements: values, intervals and verdicts", draw_claims, ("claims",)),
     "comparison": Kind("correlation at the top layer by epoch, a panel a run", draw_comparison, ("correlations",)),
     "structure": Kind("which gates of which neurons read, a panel a layer", draw_structure, ("structures", "runs")),
+    "natural": Kind("correlations by epoch of sparsified models beside the dense one's", draw_natural, BY_EPOCH),
+    "overlap": Kind("do the units that carry the concentration keep their weights", draw_overlap, ("overlap",)),
     "lottery": Kind("held-out perplexity of pruned models by density, with controls", draw_lottery, ("lottery",)),
 }
 

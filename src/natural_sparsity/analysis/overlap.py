@@ -1,0 +1,186 @@
+"""Whether the units that carry the concentration of activations and gradients are those that keep their weights.
+
+Spearman's correlation, over the units of a layer, of what a unit carries in the dense model after its last epoch with
+the share of its weights that a pruned model keeps; taken seed by seed. A mask drawn at random is the null: there the
+correlation is 0 but for chance.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.analysis.statistics import interval as percentile_interval
+from natural_sparsity.analysis.statistics import resampling_weights, spearman
+from natural_sparsity.errors import UserError
+from natural_sparsity.sparsify.lottery import interval
+
+# What a unit carries: its part in the mean of χ², and its mean magnitude.
+QUANTITIES = {"part": "part in χ²", "size": "mean magnitude"}
+SIDES = ("incoming", "outgoing")
+KEYS = ["model", "family", "role", "level", "layer", "tensor", "quantity", "side"]
+RESAMPLES, LEVEL = 1000, 0.95
+NOTE = (
+    "Spearman's ρ over the units of a layer, between what a unit carries in the dense model after its last epoch and"
+    " the share of its weights that the pruned model keeps; the mean over seeds with its 95 % t interval (of one seed,"
+    " a bootstrap interval over units). Part: the unit's part in the mean of χ². Magnitude: its mean |v_u|. Incoming"
+    " weights are those of the unit's own gates (of the embedding: its column), outgoing those that read it."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--units", type=Path, nargs="+", required=True, help="Parquet, one a model and seed")
+    parser.add_argument("--models", nargs="+", required=True, help="the models' names, in the order of --units")
+    parser.add_argument("--csv", type=Path, required=True, help="out: a row a model, layer, tensor, quantity and side")
+    parser.add_argument("--markdown", type=Path, required=True, help="out: the same, to be read")
+
+
+def read_units(paths: Sequence[Path], models: Sequence[str]) -> pd.DataFrame:
+    """The units of all files: their columns, ``model, family, role, level, seed``; the dense family is ``""``.
+
+    Raises:
+        UserError: a model and seed come twice, conditions differ, or there is no dense model.
+    """
+    frames: list[pd.DataFrame] = []
+    conditions = {}
+    columns = ["layer", "tensor", "unit", *QUANTITIES, *SIDES, *(f"{side}_kept" for side in SIDES)]
+    for path, model in zip(paths, models, strict=True):
+        metadata = files.read_metadata(path)
+        conditions[metadata["condition"]] = path
+        of = {"family": "", "role": "dense", "level": 0, **metadata["sparsify"]}
+        of = {key: of[key] for key in ("family", "role", "level")} | {"model": model, "seed": metadata["seed"]}
+        frames.append(files.read_parquet(path, columns).assign(**of))
+    if len(conditions) > 1:
+        raise UserError(f"{', '.join(map(str, conditions.values()))}: are of several conditions; give those of one")
+    together = pd.concat(frames, ignore_index=True)
+    repeated = together.duplicated(["model", "seed", "tensor", "unit"])
+    if repeated.any():
+        raise UserError(f"{together.loc[repeated, 'model'].iloc[0]}: given twice for one seed")
+    if not (together["role"] == "dense").any():
+        raise UserError("no units of the dense model, whose are compared with what is pruned")
+    return together
+
+
+def table(units: pd.DataFrame) -> pd.DataFrame:
+    """A row for each of :data:`KEYS`: ``rho`` with ``low`` and ``high``, ``units``, ``seeds``, and the share ``kept``.
+
+    ``null``, ``null_low``, ``null_high``: the same of the family's random mask at the level; ``excess`` is ρ less that,
+    seed by seed, with its interval; empty without one.
+    """
+    dense = units[units["role"] == "dense"]
+    carried = dense.melt(
+        ["seed", "layer", "tensor", "unit"], list(QUANTITIES), var_name="quantity", value_name="carried"
+    )
+    rows, by_seed = [], {}
+    for key, pruned in units[units["role"] != "dense"].groupby(["model", "family", "role", "level"], sort=False):
+        # A layer's weights stand beside both of its tensors; activations' rows are taken.
+        weights = pruned[pruned["tensor"] == pruned["layer"]]
+        together = carried.merge(weights[["seed", "layer", "unit", *SIDES, *(f"{s}_kept" for s in SIDES)]])
+        for where, group in together.groupby(["layer", "tensor", "quantity"], sort=False):
+            for side in SIDES:
+                name = dict(zip(KEYS, (*key, *where, side), strict=True))
+                kept = group[f"{side}_kept"] / group[side]
+                if kept.eq(1).all():
+                    continue  # nothing is pruned there
+                found = by_units(group.assign(kept=kept))
+                by_seed[tuple(name.values())] = found["rho"]
+                rows.append(name | summary(found) | {"kept": kept.mean()})
+    frame = pd.DataFrame(rows)
+    if frame.empty:
+        raise UserError("no model has pruned weights, so there is nothing to compare the units with")
+    return frame.assign(**nulls(frame, by_seed))
+
+
+def by_units(group: pd.DataFrame) -> dict[str, Any]:
+    """ρ by seed, the bootstrap interval over units of its mean over seeds, and how many units there are."""
+    replicates, rho = [], {}
+    for seed, part in group.dropna(subset="carried").groupby("seed"):
+        weights = resampling_weights(len(part), RESAMPLES, (int(str(seed)),))
+        values = spearman(part["carried"].to_numpy(), part[["kept"]].to_numpy(), weights)[:, 0]
+        rho[seed] = values[0]
+        replicates.append(values[1:])
+    low, high = percentile_interval(np.mean(replicates, 0)[:, None], LEVEL)
+    return {"rho": pd.Series(rho), "low": low[0], "high": high[0], "units": group["unit"].nunique()}
+
+
+def summary(found: dict[str, Any]) -> dict[str, Any]:
+    """The mean over seeds and its interval: over seeds where there are two or more, over units of one."""
+    rho, low, high = interval(found["rho"].to_numpy())
+    ends = (low, high) if len(found["rho"]) > 1 else (found["low"], found["high"])
+    over_units = {"units_low": found["low"], "units_high": found["high"]}
+    return {
+        "rho": rho,
+        "low": ends[0],
+        "high": ends[1],
+        **over_units,
+        "units": found["units"],
+        "seeds": len(found["rho"]),
+    }
+
+
+def nulls(frame: pd.DataFrame, by_seed: dict[tuple, pd.Series]) -> dict[str, np.ndarray]:
+    """Of each row, the random mask's correlation of its family and level, and the excess over it, with intervals."""
+    rows = []
+    index = {name: i for i, name in enumerate(KEYS)}
+    for key in by_seed:
+        of = [k for k in by_seed if k[index["role"]] == "random_mask" and k != key and same_place(k, key)]
+        null = by_seed[of[0]] if of else pd.Series(dtype=float)
+        excess = (by_seed[key] - null).dropna() if of else null
+        rows.append(
+            [
+                *(interval(null.to_numpy()) if of else [np.nan] * 3),
+                *(interval(excess.to_numpy()) if of else [np.nan] * 3),
+            ]
+        )
+    names = ["null", "null_low", "null_high", "excess", "excess_low", "excess_high"]
+    return dict(zip(names, np.array(rows).T, strict=True))
+
+
+def same_place(a: tuple, b: tuple) -> bool:
+    """Whether two keys are of one family and level, at one layer, tensor, quantity and side."""
+    alike = [i for i, name in enumerate(KEYS) if name not in ("model", "role")]
+    return all(a[i] == b[i] for i in alike)
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """A table a model that is no control: a line a tensor and quantity, both sides, the null beside them."""
+    lines = []
+    for model, part in rows[rows["role"] != "random_mask"].groupby("model", sort=False):
+        kept = part.drop_duplicates(["layer", "side"])
+        shares = ", ".join(f"{row['layer']} {row['side']} {row['kept']:.0%}" for row in kept.to_dict("records"))
+        lines += [f"**{model}** (kept: {shares}; {part['seeds'].iloc[0]} seeds)", ""]
+        heads = ["tensor", "carries", "units", *(f"{side}, {what}" for side in SIDES for what in ("ρ", "random mask"))]
+        lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+        for (tensor, quantity), two in part.groupby(["tensor", "quantity"], sort=False):
+            cells = [str(tensor), QUANTITIES[str(quantity)], str(two["units"].iloc[0])]
+            for side in SIDES:
+                here = two[two["side"] == side]
+                cells += [cell(here, ""), cell(here, "null")] if len(here) else ["", ""]
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join([*lines, NOTE, ""])
+
+
+def cell(row: pd.DataFrame, name: str) -> str:
+    """A correlation with its interval."""
+    prefix = f"{name}_" if name else ""
+    value, low, high = (row[column].item() for column in (name or "rho", f"{prefix}low", f"{prefix}high"))
+    if np.isnan(value):
+        return ""
+    return (f"{value:z.2f}" + ("" if np.isnan(low) else f" [{low:z.2f}, {high:z.2f}]")).replace("-", "−")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the table."""
+    if len(args.units) != len(args.models):
+        raise UserError(f"{len(args.units)} --units and {len(args.models)} --models; give as many")
+    rows = table(read_units(args.units, args.models))
+    with files.atomic(args.csv) as path:
+        rows.to_csv(path, index=False, lineterminator="\n")
+    with files.atomic(args.markdown) as path:
+        path.write_text(markdown(rows), encoding="utf-8")

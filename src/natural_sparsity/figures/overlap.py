@@ -1,0 +1,86 @@
+"""Whether the units that carry the concentration keep their weights: rank correlations, and those of random masks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from natural_sparsity.errors import UserError
+from natural_sparsity.figures.style import SYMBOLS, Style
+
+WIDTH, HEIGHT = 6.9, 4.2
+SIDES = ("incoming", "outgoing")
+COLUMNS = ["model", "family", "role", "level", "layer", "tensor", "quantity", "side", "rho", "low", "high", "units"]
+MARKERS = "os^Dvp"
+QUANTITIES = {"part": "part\nin χ²", "size": "mean\nsize"}
+
+
+def table(path: Path | str) -> pd.DataFrame:
+    """The rows drawn: of each family the first and the last level, and their random masks.
+
+    Raises:
+        UserError: the file is no such table.
+    """
+    try:
+        rows = pd.read_csv(path, keep_default_na=False, na_values=dict.fromkeys(("rho", "low", "high"), ""))
+        rows = rows[[*COLUMNS, "seeds"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not a table of units ({error}); delete it and run again") from error
+    ends = rows.groupby("family")["level"].agg(["min", "max"])
+    kept = [level in tuple(ends.loc[family]) for family, level in zip(rows["family"], rows["level"], strict=True)]
+    return rows[np.array(kept) & rows["role"].ne("random_init")].reset_index(drop=True)
+
+
+def draw(table: pd.DataFrame, style: Style) -> Figure:
+    """A row a side, a column a layer; a colour and marker a model, hollow for its random mask."""
+    style = style.sized(WIDTH, HEIGHT)
+    figure = style.figure()
+    layers = list(dict.fromkeys(table["layer"]))
+    panels = figure.subplots(len(SIDES), len(layers), sharex="col", sharey=True, squeeze=False)
+    tickets = list(dict.fromkeys(map(tuple, table.loc[~is_null(table), ["family", "level"]].to_numpy())))
+    looks = {key: (style.colors()[i % 4], MARKERS[i % len(MARKERS)]) for i, key in enumerate(tickets)}
+    for row, side in zip(panels, SIDES, strict=True):
+        for ax, layer in zip(row, layers, strict=True):
+            here = table[(table["side"] == side) & (table["layer"] == layer)]
+            places = [(tensor, q) for tensor in (layer, f"grad_{layer}") for q in QUANTITIES]
+            ax.axhline(0, color="0.3", linewidth=0.6, zorder=0.5)
+            ax.axvline(1.5, color="0.85", linewidth=0.6, zorder=0)
+            drawn = [(key, null) for key in tickets for null in (False, True)]
+            for i, (key, null) in enumerate(drawn):
+                rows = here[(here["family"] == key[0]) & (here["level"] == key[1]) & (is_null(here) == null)]
+                color, marker = looks[key]
+                shift = 0.7 * ((i + 0.5) / len(drawn) - 0.5)
+                for one in rows.to_dict("records"):
+                    x = places.index((one["tensor"], one["quantity"])) + shift
+                    ends = [[one["rho"] - one["low"]], [one["high"] - one["rho"]]]
+                    ax.errorbar(
+                        [x], [one["rho"]], ends, color=color, marker=marker, markerfacecolor="white" if null else color,
+                        markersize=0.8 * style.marker_size, elinewidth=0.7, markeredgewidth=0.7, linestyle="",
+                        gid=f"{one['model']} {one['tensor']} {one['quantity']} {side}",
+                    )  # fmt: skip
+            labels = [f"${SYMBOLS[tensor]}$\n{QUANTITIES[q]}" for tensor, q in places]
+            ax.set_xticks(range(len(places)), labels)
+            ax.set_xlim(-0.6, len(places) - 0.4)
+            if side == SIDES[0]:
+                ax.set_title(f"${SYMBOLS[layer]}$, {here['units'].max() if len(here) else 0} units")
+        row[0].set_ylabel(f"{side} weights")
+    figure.supylabel("Spearman's ρ with the share of the unit's weights kept", fontsize=style.font_size)
+    handles: list[Line2D] = []
+    for (family, level), (color, marker) in looks.items():
+        name = f"{family}, level {level}" if level else family
+        look: dict[str, Any] = {"color": color, "marker": marker, "linestyle": ""}
+        handles.append(Line2D([], [], label=name, **look))
+    if is_null(table).any():
+        handles.append(
+            Line2D([], [], color="0.4", marker="o", markerfacecolor="white", linestyle="", label="hollow: random mask")
+        )
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(5, len(handles)))
+    return figure
+
+
+def is_null(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are of a random mask."""
+    return rows["role"] == "random_mask"

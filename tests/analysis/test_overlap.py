@@ -1,0 +1,109 @@
+"""What units carry against what they keep, on units made up for the purpose."""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from natural_sparsity import files
+from natural_sparsity.analysis import overlap
+from natural_sparsity.errors import UserError
+
+N, SEEDS = 40, (1, 2, 3)
+
+
+def write(folder, model, seed, kept, sparsify, condition="frozen"):
+    """Units of one layer: parts and sizes by the seed; ``kept`` of 100 incoming weights, all of the outgoing."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for tensor in ("h_1", "grad_h_1"):
+        columns = {"part": generator.random(N), "size": generator.random(N)}
+        sides = {"incoming": 100, "incoming_kept": kept, "outgoing": 50, "outgoing_kept": 50}
+        rows.append(pd.DataFrame({"layer": "h_1", "tensor": tensor, "unit": range(N), **columns, **sides}))
+    path = folder / f"{model}{seed}.parquet"
+    metadata = {"seed": seed, "epoch": 3, "sparsify": sparsify, "condition": condition}
+    files.write_parquet(path, pd.concat(rows), metadata)
+    return path
+
+
+def carried(seed):
+    """The parts of ``h_1`` that :func:`write` draws."""
+    return np.random.default_rng(seed).random(N)
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Paths and names: a dense model; a ticket that keeps what carries, with noise; its random mask."""
+    paths, names = [], []
+    imp = {"family": "imp", "level": 2}
+    for seed in SEEDS:
+        noise = np.random.default_rng(100 + seed)
+        keeps = np.rint(50 * carried(seed) + 20 * noise.random(N))
+        for model, kept, sparsify in (
+            ("dense", 100, {}),
+            ("imp-level2", keeps, {**imp, "role": "ticket"}),
+            ("imp-level2-random_mask", noise.integers(40, 60, N), {**imp, "role": "random_mask"}),
+        ):
+            paths.append(write(tmp_path, model, seed, kept, sparsify))
+            names.append(model)
+    return paths, names
+
+
+def test_the_correlation_is_scipys_and_the_interval_that_of_the_seeds(given):
+    rows = overlap.table(overlap.read_units(*given))
+    units = overlap.read_units(*given)
+    expected = {}
+    for role in ("ticket", "random_mask"):
+        expected[role] = []
+        for seed in SEEDS:
+            of = units[(units["seed"] == seed) & (units["role"] == role) & (units["tensor"] == "h_1")]
+            expected[role].append(stats.spearmanr(carried(seed), of["incoming_kept"]).statistic)
+    row = rows.query("model == 'imp-level2' and tensor == 'h_1' and quantity == 'part'").squeeze()
+    assert row["rho"] == pytest.approx(np.mean(expected["ticket"]))
+    assert row["rho"] > 0.8
+    low, high = stats.t.interval(0.95, 2, np.mean(expected["ticket"]), stats.sem(expected["ticket"]))
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
+    assert row["units_low"] < row["rho"] < row["units_high"]
+    assert row["null"] == pytest.approx(np.mean(expected["random_mask"]))
+    assert row["excess"] == pytest.approx(np.mean(np.subtract(expected["ticket"], expected["random_mask"])))
+    assert row["excess_low"] > 0
+    assert (row["units"], row["seeds"]) == (N, 3)
+    # What is not tied to the mask is not correlated with it.
+    sizes = rows.query("model == 'imp-level2' and tensor == 'grad_h_1' and quantity == 'size'").squeeze()
+    assert abs(sizes["rho"]) < 0.35
+
+
+def test_sides_that_keep_everything_are_left_out(given):
+    rows = overlap.table(overlap.read_units(*given))
+    assert set(rows["side"]) == {"incoming"}
+    assert len(rows) == 2 * 2 * 2  # models, tensors, quantities
+    control = rows[rows["role"] == "random_mask"]
+    assert control["null"].isna().all()
+
+
+def test_one_seed_has_the_interval_over_units(given):
+    paths, names = given
+    rows = overlap.table(overlap.read_units(paths[:2], names[:2]))
+    assert np.allclose(rows["low"], rows["units_low"]) and np.allclose(rows["high"], rows["units_high"])
+    assert (rows["low"] < rows["rho"]).all() and (rows["rho"] < rows["high"]).all()
+    assert rows["null"].isna().all()
+
+
+def test_the_page_and_what_is_refused(given, tmp_path):
+    paths, names = given
+    out = {"csv": tmp_path / "o.csv", "markdown": tmp_path / "o.md"}
+    overlap.run(argparse.Namespace(units=paths, models=names, **out))
+    lines = [line for line in out["markdown"].read_text().splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in lines} == {8}
+    assert any("h_1 | part in χ² | 40 | 0." in line for line in lines)
+    with pytest.raises(UserError, match="no units of the dense model"):
+        overlap.read_units(paths[1:2], names[1:2])
+    with pytest.raises(UserError, match="given twice for one seed"):
+        overlap.read_units([*paths, paths[1]], [*names, names[1]])
+    other = write(tmp_path, "other", 1, 100, {"family": "x", "role": "ticket"}, condition="dev")
+    with pytest.raises(UserError, match="several conditions"):
+        overlap.read_units([*paths, other], [*names, "other"])
+    with pytest.raises(UserError, match="no model has pruned weights"):
+        overlap.table(overlap.read_units(paths[:1], names[:1]))
