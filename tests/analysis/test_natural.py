@@ -61,9 +61,8 @@ def test_differences_are_paired_by_seed_at_the_last_epoch(given):
         # The seeds' noise is shared, so that it is in the value's interval and not in the difference's.
         assert row["difference"] == pytest.approx(shift)
         assert row["difference_high"] - row["difference_low"] < 1e-9 < row["high"] - row["low"]
-    values = [
-        natural.read_last(*given).query("model == 'dense' and tensor == 'h_2' and statistic == 'pearson'")["value"]
-    ]
+    chosen = "model == 'dense' and tensor == 'h_2' and statistic == 'pearson'"
+    values = [natural.read_last(*given).query(chosen)["value"]]
     low, high = stats.t.interval(0.95, 2, values[0].mean(), stats.sem(values[0]))
     assert tuple(rows.loc[("dense", "h_2", "pearson"), ["low", "high"]]) == pytest.approx((low, high))
 

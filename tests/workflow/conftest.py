@@ -74,6 +74,7 @@ class Workflow:
             "claims",
             "lottery",
             "compression",
+            "natural",
             "structure",
             "comparison",
         )

@@ -66,19 +66,27 @@ def test_a_level_runs_to_its_table_and_its_probe(finished):
     """Real jobs, in the finished run's folder, where they add a model."""
     rewound = changes(rewind=1, levels=1)
     probe = "results/tiny/imp-level1/seed1/epoch2/frozen.parquet"
-    finished.run("lottery", probe, changes=rewound)
+    finished.run("lottery", "natural", probe, changes=rewound)
     folder = finished.folder / "results/tiny"
     table = pd.read_csv(folder / "small/lottery.csv", keep_default_na=False)
     assert table["role"].tolist() == ["dense", "ticket"]
     assert table["density"].tolist() == pytest.approx([1.0, 0.5], abs=1e-4)
     assert (folder / "small/figures/lottery.png").exists()
+    units = pd.read_csv(folder / "small/frozen/overlap.csv", keep_default_na=False)
+    assert set(units["model"]) == {"imp-level1"} and set(units["units"]) == {8}
+    [kept] = units[(units["layer"] == "h_e") & (units["side"] == "incoming")]["kept"].unique()
+    assert 0.2 < kept < 0.8
+    natural = pd.read_csv(folder / "small/frozen/natural.csv", keep_default_na=False)
+    assert set(natural["model"]) == {"small", "imp-level1"}
+    for figure in ("overlap", "chi/natural"):
+        assert (folder / f"small/frozen/figures/{figure}.png").exists()
     epoch = folder / "imp-level1/seed1/epoch2"
     model, state = checkpoint.load(epoch / "parameters.safetensors", epoch / "state.json", torch.device("cpu"))
     masks = checkpoint.load_beside(epoch / "parameters.safetensors", torch.device("cpu"))
     assert state["epoch"] == 2
     for name, mask in masks.items():
         assert bool((model.get_parameter(name)[~mask] == 0).all())
-    assert finished.planned("lottery", probe, changes=rewound) == {}
+    assert finished.planned("lottery", "natural", probe, changes=rewound) == {}
 
 
 def by_group(**sparsify):

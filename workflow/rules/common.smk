@@ -463,6 +463,12 @@ def beside_dense(pattern, pruned=False):
     return paths
 
 
+def has_units(corpus, model, probe):
+    """Whether units are compared with what is pruned: something is, and weights stand still while they are probed."""
+    methods = {config["models"][run["model"]]["sparsify"]["method"] for run in compressed(corpus, model)}
+    return config["probes"][probe]["weights"] == "frozen" and not methods <= {"qat", "distil"}
+
+
 # What a model costs is measured on one CPU thread: a small part of training, where that is on this machine's CPU too.
 CHEAP_TO_COMPRESS = not GPUS and not (workflow.remote_exec or workflow.non_local_exec)
 

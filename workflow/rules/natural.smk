@@ -3,14 +3,6 @@
 CONDITION = f"{MODEL}/{{probe}}"
 
 
-def overlap_of(corpus, model, probe):
-    """What compares units with what is pruned: where something is, and weights stand still while they are probed."""
-    methods = {config["models"][run["model"]]["sparsify"]["method"] for run in compressed(corpus, model)}
-    if config["probes"][probe]["weights"] != "frozen" or methods <= {"qat", "distil"}:
-        return []
-    return [*rules.compare_units.output, *rules.draw_overlap.output]
-
-
 rule tabulate_natural:
     input:
         correlations=beside_dense(rules.correlate.output.correlations),
@@ -121,7 +113,15 @@ rule natural:
             for corpus, model in COMPRESSED
             for probe in runs_of(corpus, [model])[0]["probes"]
             for path in expand(
-                [*rules.tabulate_natural.output, *rules.draw_natural.output, *overlap_of(corpus, model, probe)],
+                [
+                    *rules.tabulate_natural.output,
+                    *rules.draw_natural.output,
+                    *(
+                        [*rules.compare_units.output, *rules.draw_overlap.output]
+                        if has_units(corpus, model, probe)
+                        else []
+                    ),
+                ],
                 corpus=corpus,
                 model=model,
                 probe=probe,
