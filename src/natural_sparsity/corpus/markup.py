@@ -1,13 +1,20 @@
 """MediaWiki markup to running prose."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import mwparserfromhell
 from mwparserfromhell.nodes import ExternalLink, Heading, HTMLEntity, Tag, Template, Text, Wikilink
 
-# The parser's time is not linear for malicious markup, so that a long page is cut, at headings if there are any.
+# The parser's time is not linear where brackets are not closed: a long page is cut, at headings if there are any, and
+# one with more of them than mistakes explain, or deeper than the parser goes, is cut small.
 CHARACTERS_A_PIECE = 1 << 18
+CHARACTERS_A_PIECE_IF_BROKEN = 1 << 11
+MOST_OPEN = 40
+BRACKETS = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{\||\|\}|\[(?=https?:|//)|\]|<(/?)([a-z]{1,12})\b([^<>]*)(>?)", re.I)
+CLOSING = {"}}": "{{", "]]": "[[", "|}": "{|", "]": "["}
+UNCLOSED_TAGS = {"br", "hr", "wbr", "li", "dd", "dt", "p", "td", "th", "tr"}
 # What the parser would parse only for us to drop it. An unclosed <ref> ends before the next one.
 DROPPED_SPANS = re.compile(
     r"<!--.*?(?:-->|\Z)"
@@ -62,13 +69,39 @@ def plain_text(wikitext: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cut a text that is too long for the parser."""
-    while len(text) > CHARACTERS_A_PIECE:
-        cuts = (text.rfind(mark, CHARACTERS_A_PIECE // 2, CHARACTERS_A_PIECE) for mark in ("\n==", "\n\n", "\n"))
-        cut = next((cut for cut in cuts if cut > 0), CHARACTERS_A_PIECE)
-        yield text[:cut]
-        text = text[cut:]
-    yield text
+    """Cut a text that the parser would take too long for."""
+    for piece in _cut(text, CHARACTERS_A_PIECE):
+        yield from _cut(piece, CHARACTERS_A_PIECE_IF_BROKEN) if _is_broken(piece) else [piece]
+
+
+def _cut(text: str, most: int) -> Iterator[str]:
+    """Pieces of at most so many characters."""
+    start = 0
+    while len(text) - start > most:
+        cuts = (text.rfind(mark, start + most // 2, start + most) for mark in ("\n==", "\n\n", "\n"))
+        cut = next((cut for cut in cuts if cut > 0), start + most)
+        yield text[start:cut]
+        start = cut
+    yield text[start:]
+
+
+def _is_broken(text: str) -> bool:
+    """Whether more brackets of one kind are open at one place, or in the end, than prose has."""
+    depth, total = Counter[str](), 0
+    for bracket in BRACKETS.finditer(text):
+        closes, tag, rest, end = bracket.groups()
+        kind = CLOSING.get(bracket[0], (tag or bracket[0]).lower())
+        if tag and not end:
+            step = 1  # the tag itself is not closed
+        elif closes or bracket[0] in CLOSING:
+            step = -1 if depth[kind] else 0
+        else:
+            step = 0 if tag and (rest.endswith("/") or kind in UNCLOSED_TAGS) else 1
+        depth[kind] += step
+        total += step
+        if total > MOST_OPEN:
+            return True
+    return False
 
 
 def _render(nodes: list) -> Iterator[str]:
@@ -159,11 +192,12 @@ TIDYING = [
     (re.compile(r"[^\S\n]+"), " "),
     (re.compile(r"([(\[])(?:\s*(?:[,;:/]|[–—-](?=[\s)])))+"), r"\1"),  # what templates leave: ( ; born 1950)
     (re.compile(r"([,;:])(?:\s*[,;])+"), r"\1"),
-    (re.compile(r"(?:\s*[,;:])+\s*([)\]])"), r"\1"),
+    (re.compile(r"(?<![,;:\s])(?:\s*[,;:])+\s*([)\]])"), r"\1"),
     (re.compile(r"(?<!\w)\(\s*\)|\[\s*\]"), ""),
     (re.compile(r"([(\[])\s+"), r"\1"),
     (re.compile(r"(?<![.\s])\s+(?!\. ?\.)([,.;:!?)\]])(?=\s|[)\]\",.;:]|$)"), r"\1"),
     (re.compile(r"(?<!\.)(?<!\. )\. \.(?! ?\.)"), "."),  # but not of an ellipsis
+    (re.compile(r"\[\[+"), ""),  # that was apart before, as in [:[
     (re.compile(r"^\s*[:;,*#]+\s"), ""),
     (re.compile(r" {2,}"), " "),
 ]

@@ -28,6 +28,9 @@ Markup = Literal["mediawiki", "none"]
 BYTES_A_READ = 1 << 16
 BYTES_A_ZSTD_STEP = 256  # compressed; at most 64 blocks of 4 bytes that make 128 KiB each, hence 8 MiB
 BYTES_TO_SNIFF = 1024
+# What a document may have, and what one step of a parser: no page of a wiki has a hundredth of it.
+MAX_BYTES = 1 << 26
+MAX_DEPTH = 50
 BOM = b"\xef\xbb\xbf"
 
 
@@ -125,11 +128,17 @@ def _decode(line: bytes, path: Path, offset: int) -> str:
         raise UserError(f"{path}: byte {offset + error.start} is not UTF-8; convert the file to UTF-8") from error
 
 
+def _too_large(path: Path, offset: int, what: str) -> UserError:
+    return UserError(f"{path}: byte {offset}: {what} of more than {MAX_BYTES >> 20} MiB; split it")
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (byte offset, line without its end) of a UTF-8 file. Only ``\\n`` and ``\\r\\n`` end a line."""
     with open_compressed(path) as stream:
         offset = 0
-        for line in stream:
+        while line := stream.readline(MAX_BYTES + 1):
+            if len(line) > MAX_BYTES:
+                raise _too_large(path, offset, "a line")
             text = _decode(line, path, offset)
             yield offset, (text if offset else text.removeprefix("\ufeff")).rstrip("\r\n")
             offset += len(line)
@@ -158,10 +167,30 @@ def read_documents(path: Path, format: str = "auto", skipped: Counter[str] | Non
     if not path.is_dir():
         yield from _read_file(path, format, skipped, None)
         return
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
-        relative = file.relative_to(path)
-        if not any(part.startswith(".") for part in relative.parts):
-            yield from _read_file(file, format, skipped, relative.as_posix())
+    for file in sorted(_files(path, {path.resolve()})):
+        relative = file.relative_to(path).as_posix()
+        if not relative.isprintable():
+            raise UserError(f"{path}: the name {relative!r} has characters that cannot be printed; rename it")
+        yield from _read_file(file, format, skipped, relative)
+
+
+def _files(folder: Path, above: set[Path]) -> Iterator[Path]:
+    """The files in a folder and its subfolders, links followed, hidden ones left out."""
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read ({error.strerror})") from error
+    for entry in entries:
+        target = entry.resolve()
+        if target.is_file():
+            yield entry
+        elif target.is_dir():
+            if target in above:
+                raise UserError(f"{entry}: a link to a folder that it lies in; remove it")
+            yield from _files(entry, above | {target})
+        else:
+            reason = "neither a file nor a folder" if target.exists() else "a link to nothing"
+            raise UserError(f"{str(entry)!r}: {reason}; remove it")
 
 
 def _read_file(path: Path, format: str, skipped: Counter[str], relative: str | None) -> Iterator[Document]:
@@ -174,7 +203,10 @@ def _read_file(path: Path, format: str, skipped: Counter[str], relative: str | N
         yield from _paragraphs(path)
     else:
         with open_compressed(path) as stream:
-            text = _decode(stream.read(), path, 0).removeprefix("\ufeff")
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise _too_large(path, 0, "a document")
+        text = _decode(content, path, 0).removeprefix("\ufeff")
         if text.strip():
             yield Document(relative, Path(relative).name, text, "none")
         else:
@@ -210,24 +242,28 @@ class _MediaWiki:
         self.fields: dict[str, list[str]] = {}
         self.field: list[str] | None = None
         self.redirect = False
+        self.size = 0  # of the field, in characters
         self.documents: list[Document] = []
 
     def start(self, name: str, _: dict[str, str]) -> None:
         if not self.stack and name != "mediawiki":
             raise UserError(f"{self.path}: the XML is <{name}>, not a <mediawiki> dump; name the right format")
         self.stack.append(name)
+        if len(self.stack) > MAX_DEPTH:
+            raise UserError(f"{self.path}: elements nested deeper than {MAX_DEPTH}, as in no MediaWiki dump")
         if len(self.stack) == 2:
             self.fields, self.redirect = {}, False
         elif name == "redirect" and len(self.stack) == 3:
             self.redirect = True
         key = self.FIELDS.get("/".join(self.stack[1:])) if len(self.stack) < 5 else None
-        self.field = [] if key else None
+        self.field, self.size = ([] if key else None), 0
         if key and self.field is not None:
             self.fields[key] = self.field  # of a page with its whole history the last text, the newest, stays
 
     def data(self, data: str) -> None:
         if self.field is not None:
             self.field.append(data)
+            self.size += len(data)
 
     def end(self, name: str) -> None:
         self.stack.pop()
@@ -260,15 +296,18 @@ def _mediawiki(path: Path, skipped: Counter[str]) -> Iterator[Document]:
     parser.StartElementHandler, parser.EndElementHandler = handlers.start, handlers.end
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = handlers.data, handlers.doctype
     with open_compressed(path) as stream:
-        block = None
+        block, fed = None, 0
         while block != b"":
             block = stream.read(BYTES_A_READ)
+            fed += len(block)
             try:
                 parser.Parse(block, not block)
             except expat.ExpatError as error:
                 reason = expat.errors.messages[error.code]
                 at = parser.ErrorByteIndex
                 raise UserError(f"{path}: byte {at}: {reason}; the dump is damaged or not UTF-8") from error
+            if max(handlers.size, fed - parser.CurrentByteIndex) > MAX_BYTES:
+                raise _too_large(path, fed, "a page or tag")
             yield from handlers.documents
             handlers.documents.clear()
 
@@ -290,6 +329,8 @@ def _wikiextractor(path: Path, skipped: Counter[str]) -> Iterator[Document]:
         elif line.strip() != "</doc>":
             if line.startswith('<doc id="'):
                 raise UserError(f"{path}: byte {offset}: the document before has no </doc>; the file is damaged")
+            if offset - started > MAX_BYTES:
+                raise _too_large(path, started, "a document")
             body.append(line)
             continue
         else:
@@ -316,7 +357,7 @@ def _from_json(line: str, path: Path, offset: int) -> Document:
         value = json.loads(line)
         if "\\u" in line:
             json.dumps(value, ensure_ascii=False).encode()  # fails for a lone surrogate, which UTF-8 cannot hold
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: byte {offset}: not a JSON object ({error})") from error
     for key in ("id", "text"):
         if not isinstance(value.get(key), str | int):
@@ -327,7 +368,11 @@ def _from_json(line: str, path: Path, offset: int) -> Document:
 def _paragraphs(path: Path) -> Iterator[Document]:
     """Documents separated by blank lines."""
     paragraph: list[str] = []
-    for _, line in _lines(path):
+    size = 0
+    for offset, line in _lines(path):
+        size = size + len(line) if paragraph else 0
+        if size > MAX_BYTES:
+            raise _too_large(path, offset, "a document without a blank line,")
         if line.strip():
             paragraph.append(line)
         elif paragraph:

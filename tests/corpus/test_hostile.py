@@ -1,0 +1,157 @@
+"""Files of somebody who means harm, or whose disk does: refused in one line, in bounded memory and time."""
+
+import bz2
+import gzip
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from natural_sparsity.corpus import readers
+from natural_sparsity.corpus.readers import read_documents
+from natural_sparsity.errors import UserError
+
+PAGE = "<page><title>T</title><ns>0</ns><id>{}</id><revision><text>{}</text></revision></page>"
+GIB = 1 << 30
+
+
+def read(path: Path) -> list[readers.Document]:
+    return list(read_documents(path))
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UserError) as error:
+        read(path)
+    assert str(path) in str(error.value)
+    assert str(error.value).isprintable()
+    return str(error.value)
+
+
+def write(path: Path, data: bytes | str) -> Path:
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def test_entities_do_not_multiply(tmp_path: Path) -> None:
+    """A billion laughs: 3 GB of text in 700 bytes."""
+    entities = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
+    bomb = f'<!DOCTYPE mediawiki [<!ENTITY l0 "lol">{entities}]><mediawiki>{PAGE.format(1, "&l9;")}</mediawiki>'
+    assert "DOCTYPE" in refusal(write(tmp_path / "bomb.xml", bomb))
+
+
+def test_entities_do_not_read_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("SECRET")
+    outside = f'<!DOCTYPE mediawiki [<!ENTITY x SYSTEM "file://{tmp_path}/secret">]>'
+    for head in (outside, ""):
+        line = refusal(write(tmp_path / "x.xml", f"{head}<mediawiki>{PAGE.format(1, '&x;')}</mediawiki>"))
+        assert "SECRET" not in line
+
+
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that a test can pass by little."""
+    monkeypatch.setattr(readers, "MAX_BYTES", 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "unit", "tail", "what"),
+    [
+        ("a.txt", "", "word ", "", "a line"),
+        ("b.txt", "", "word\n", "", "a document without a blank line"),
+        ("c.xml", "<mediawiki><page><title>T</title><revision><text>", "word ", "", "a page or tag"),
+        ("d.xml", "<mediawiki><page a='", "word ", "", "a page or tag"),
+        ("e.xml", "<mediawiki><page><title>T</title><id>1</id><revision><text>", "&amp;", "", "a page or tag"),
+        ("f.json", '{"id": 1, "text": "', "word ", '"}', "a line"),
+        ("wiki_00", '<doc id="1" url="u" title="T">\n', "word\n", "</doc>\n", "a document"),
+    ],
+)
+def test_what_is_too_large_to_be_a_document(
+    tmp_path: Path, little: None, name: str, head: str, unit: str, tail: str, what: str
+) -> None:
+    path = write(tmp_path / name, head + unit * (6 * (1 << 20) // len(unit)) + tail)
+    line = refusal(path)
+    assert f"{what}" in line and "of more than 1 MiB; split it" in line
+
+
+def test_a_history_is_as_long_as_it_is(tmp_path: Path, little: None) -> None:
+    """Only its newest text is kept."""
+    revision = "<revision><text>" + "old " * 10_000 + "</text></revision>"
+    page = f"<page><title>T</title><id>1</id>{revision * 100}<revision><text>new</text></revision></page>"
+    path = write(tmp_path / "a.xml", f"<mediawiki>{page}</mediawiki>")
+    assert [document.text for document in read(path)] == ["new"]
+
+
+def test_a_file_of_a_folder_that_is_too_large(tmp_path: Path, little: None) -> None:
+    write(tmp_path / "a.txt", "word\n\n" * 300_000)
+    with pytest.raises(UserError, match=r"a\.txt: byte 0: a document of more than 1 MiB; split it"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_a_compression_bomb_needs_no_memory(tmp_path: Path, suffix: str, compress) -> None:
+    """1 GiB that is one line, in little more than 1 MB or 1 kB; the process may have 700 MiB in all."""
+    stream = compress(b"a" * (GIB // 64))
+    path = write(tmp_path / f"bomb.txt{suffix}", stream * 64)
+    assert path.stat().st_size < 2_000_000
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
+
+    line = [sys.executable, "-m", "natural_sparsity", "documents", "--input", path, "--output", tmp_path / "out.zst"]
+    process = subprocess.run([*map(str, line)], capture_output=True, text=True, preexec_fn=limit, check=False)
+    assert process.returncode == 1
+    assert process.stderr == f"natural-sparsity documents: {path}: byte 0: a line of more than 64 MiB; split it\n"
+    assert not (tmp_path / "out.zst").exists()
+
+
+def test_elements_nested_without_end(tmp_path: Path) -> None:
+    assert "nested deeper" in refusal(write(tmp_path / "a.xml", "<mediawiki>" + "<a>" * 100_000))
+
+
+def test_json_nested_without_end(tmp_path: Path) -> None:
+    deep = '{"id": 1, "text": ' + "[" * 200_000
+    assert "byte 0: not a JSON object" in refusal(write(tmp_path / "a", deep))
+
+
+def test_numbers_longer_than_python_reads(tmp_path: Path) -> None:
+    assert "byte 0: not a JSON object" in refusal(write(tmp_path / "a", '{"id": 1' + "0" * 10_000 + ', "text": "x"}'))
+
+
+def test_many_formats_that_claim_to_be_another(tmp_path: Path) -> None:
+    assert "no known format" in refusal(write(tmp_path / "a", "<html><body>text</body></html>"))
+    assert "truncated or damaged" in refusal(write(tmp_path / "a.gz", "no gzip at all"))
+
+
+@pytest.mark.parametrize("name", ["new\nline.txt", "esc\x1b[31m.txt", os.fsdecode(b"latin\xe9.txt"), "tab\t.txt"])
+def test_names_that_cannot_be_printed(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, "text")
+    assert "rename it" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a b.txt", "ü – 字 🙂.txt", "$(x) `y` %s {z} \\ '\" <b>.txt", "-rf"])
+def test_odd_names_that_are_only_odd(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, "text")
+    assert [(document.id, document.text) for document in read(tmp_path)] == [(name, "text")]
+
+
+def test_links(tmp_path: Path) -> None:
+    """They are followed, or nothing would say that their text is missing; round in circles they are not."""
+    other, folder = tmp_path / "other", tmp_path / "corpus"
+    other.mkdir()
+    folder.mkdir()
+    write(other / "a.txt", "linked")
+    (folder / "to folder").symlink_to(other)
+    (folder / "to file").symlink_to(other / "a.txt")
+    assert [document.id for document in read(folder)] == ["to file", "to folder/a.txt"]
+    (other / "up").symlink_to(folder)
+    with pytest.raises(UserError, match="a link to a folder that it lies in; remove it"):
+        read(folder)
+    (other / "up").unlink()
+    (folder / "gone").symlink_to(tmp_path / "nothing")
+    assert "gone': a link to nothing; remove it" in refusal(folder)
+    (folder / "gone").unlink()
+    os.mkfifo(folder / "pipe")
+    assert "pipe': neither a file nor a folder; remove it" in refusal(folder)
