@@ -1,12 +1,18 @@
 import argparse
+import gzip
 import hashlib
 import http.server
 import random
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from natural_sparsity.cli import main
 from natural_sparsity.corpus import obtain
@@ -25,6 +31,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.mode = "ranges"
         self.cuts = 0
+        self.cut_at: list[int] = []  # of the file, one a request, until there are none left
         self.sent: list[tuple[str | None, int]] = []
         self.url = f"http://127.0.0.1:{self.server_port}/corpus.bin"
 
@@ -39,6 +46,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mode == "to file":
             return self.answer(302, b"", Location="file:///etc/passwd")
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and mode != "no ranges" else 0
+        if mode == "stalls":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(DATA[:1000])
+            self.wfile.flush()
+            time.sleep(5)
+            return None
+        if mode == "too long":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(DATA) + 10))
+            self.end_headers()
+            self.wfile.write(DATA)
+            return None
+        if mode == "no length":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(DATA[: len(DATA) // 2])
+            return None
+        if mode == "compressed":
+            return self.answer(200, gzip.compress(DATA), **{"Content-Encoding": "gzip"})
+        if mode == "round in circles":
+            return self.answer(302, b"", Location=self.server.url)
         if start >= len(DATA):
             return self.answer(416, b"", **{"Content-Range": f"bytes */{len(DATA)}"})
         if start == 0:
@@ -56,6 +85,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.cuts and body:
             self.server.cuts -= 1
             body = body[: len(body) // 2]
+        if self.server.cut_at and body:
+            body = body[: max(0, self.server.cut_at.pop(0) - (len(DATA) - len(body)))]
         self.server.sent.append((self.headers.get("Range"), len(body)))  # before the client can go on
         self.end_headers()
         self.wfile.write(body)
@@ -139,6 +170,89 @@ def test_a_cut_connection_is_resumed(server: Server, tmp_path: Path) -> None:
     download(server.url, tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == DATA
     assert [n_bytes for _, n_bytes in server.sent] == [500_000, 250_000, 125_000, 125_000]
+
+
+@given(cuts=st.lists(st.integers(0, len(DATA)), max_size=5))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_cut_anywhere_it_is_resumed_there(server: Server, tmp_path: Path, cuts: list[int]) -> None:
+    """Each byte crosses the network once, wherever the connection breaks, within a call or between two."""
+    server.cut_at, server.sent = sorted(cuts), []
+    (tmp_path / "x").unlink(missing_ok=True)
+    for _ in range(len(cuts) + 1):
+        try:
+            download(server.url, tmp_path / "x")
+            break
+        except UserError:
+            assert not (tmp_path / "x").exists()
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert sum(n_bytes for _, n_bytes in server.sent) == len(DATA)
+    assert not (tmp_path / "x.part").exists()
+
+
+def test_killed_while_it_downloads_it_is_resumed(server: Server, tmp_path: Path) -> None:
+    """kill -9, for real: what came is kept, nothing has the file's name, and the next call fetches the rest."""
+    server.mode = "stalls"
+    words = ["obtain", "--url", server.url, "--checksum", SHA256, "--output", str(tmp_path / "x")]
+    process = subprocess.Popen([sys.executable, "-m", "natural_sparsity", *words])
+    while not (tmp_path / "x.part").exists() or not (tmp_path / "x.part").stat().st_size:
+        assert process.poll() is None
+        time.sleep(0.01)
+    assert process.poll() is None  # the server still owes it the rest
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "x").exists()
+    server.mode = "ranges"
+    had = (tmp_path / "x.part").stat().st_size
+    download(server.url, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert server.sent[-1] == (f"bytes={had}-", len(DATA) - had)
+
+
+def test_a_server_that_stalls_is_given_up_and_leaves_the_part(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.mode = "stalls"
+    monkeypatch.setattr(obtain, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(obtain, "ATTEMPTS", 2)
+    with pytest.raises(UserError, match=r"timed out.*gave up after 2 attempts, run again to resume"):
+        download(server.url, tmp_path / "x")
+    assert (tmp_path / "x.part").read_bytes() == DATA[:1000]
+    server.mode = "ranges"
+    download(server.url, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_a_length_that_is_not_that_of_the_file(server: Server, tmp_path: Path) -> None:
+    """Too long a promise: the bytes never come, and what came is whole by its digest."""
+    server.mode = "too long"
+    with pytest.raises(UserError, match="gave up after 5"):
+        download(server.url, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+    server.mode = "ranges"
+    download(server.url, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_a_cut_that_no_length_betrays(server: Server, tmp_path: Path) -> None:
+    """Without Content-Length the end of the connection looks like that of the file: the digest has the last word."""
+    server.mode = "no length"
+    with pytest.raises(UserError, match="expected .*; check the checksum, or run again"):
+        download(server.url, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_compresses_though_told_not_to(server: Server, tmp_path: Path) -> None:
+    server.mode = "compressed"
+    with pytest.raises(UserError, match="sha256 is .*, expected"):
+        download(server.url, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_redirect_to_itself(server: Server, tmp_path: Path) -> None:
+    server.mode = "round in circles"
+    with pytest.raises(UserError, match="redirects"):
+        download(server.url, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("part", [b"", DATA[:10], b"other"])

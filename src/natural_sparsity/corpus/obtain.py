@@ -122,10 +122,12 @@ def _transfer(url: str, part: Path) -> None:
         have = have if resumed else 0
         length = response.headers.get("Content-Length", "")
         total = have + int(length) if length.isdigit() else None
+        # What has come is on the disk at once, however little it is: a server may stall before there is a full block.
         with part.open("ab" if resumed else "wb") as file, _Progress(part.stem, have, total) as progress:
             # urllib3 raises IncompleteRead if fewer bytes come than Content-Length says.
-            for block in response.raw.stream(BYTES_A_READ, decode_content=False):
+            while block := response.raw.read1(BYTES_A_READ, decode_content=False):
                 file.write(block)
+                file.flush()
                 progress.advance(len(block))
 
 
