@@ -22,6 +22,16 @@ def test_a_bad_configuration_is_one_line_and_no_job(fresh, changes, line):
     assert not (fresh.folder / "results").exists()
 
 
+def test_a_configuration_with_tags_runs_nothing(fresh):
+    marker = fresh.folder / "ran"
+    hostile = fresh.folder / "hostile.yaml"
+    hostile.write_text(f"corpora: !!python/object/apply:os.system ['touch {marker}']\n")
+    process = fresh.snakemake("--dry-run", configfile=hostile)
+    assert process.returncode != 0
+    assert "Config file is not valid JSON or YAML" in process.stdout + process.stderr
+    assert not marker.exists()
+
+
 def refusal_of(workflow, command, path, target, *, batch=10, **corpus):
     """Run up to ``target`` of a corpus at ``path``; return the line in which ``command`` refused it."""
     block = {"source": {"path": str(path)}, "min_count": 1, **corpus}

@@ -90,6 +90,11 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
         tensors = load_file(parameters)
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"{parameters}: not a readable checkpoint ({error}); delete it and run again") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise UserError(f"{parameters}: {name} is not finite; delete the checkpoint and run again")
+        if not name.startswith(BESIDE) and tensor.dtype != torch.get_default_dtype():
+            raise UserError(f"{parameters}: {name} is {tensor.dtype}, not {torch.get_default_dtype()}; delete it")
     try:
         with torch.device("meta"):
             model = LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]))
