@@ -311,6 +311,21 @@ def test_fig2_names_words_without_overlap_and_stays_small_at_full_scale(tmp_path
     assert every and ax.get_yticklabels()[1].get_text() == f"word{2 + int(every[1])}"
 
 
+HOSTILE = ["$x$", "a_{b}^2", "\\frac{1}{2}", "%s", "{0}", "<b>x</b>", "&lt;", "日本", "\u202eevil", "x" * 5000]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_fig2_writes_words_as_they_are(tmp_path: Path) -> None:
+    words = pd.DataFrame({"id": range(2, 12), "word": HOSTILE, "count": range(200, 100, -10)})
+    probes = pd.DataFrame({"epoch": 1, "id": range(2, 12), "value": np.linspace(0.1, 0.2, 10)})
+    with Style().applied():
+        figure = fig2.draw(fig2.table(probes, words, 0), Style())
+        figure.savefig(tmp_path / "fig2.pdf")
+        labels = figure.axes[0].get_yticklabels()
+        assert [label.get_text() for label in labels] == [*HOSTILE[:-1], "x" * 15 + "…"]
+        assert figure.axes[0].get_window_extent().width > figure.bbox.width / 3  # the cells have their room
+
+
 WORD_STEP = re.compile(r"one in (\d+) named")
 
 

@@ -9,6 +9,7 @@ from natural_sparsity.figures.inputs import frequent
 from natural_sparsity.figures.style import Style, at, mean_of_seeds
 
 SIZE = (3.3, 4.2)
+LONGEST = 16  # characters of a word, or the cells would lose their room to it
 
 
 def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int, measure: str = "chi") -> pd.DataFrame:
@@ -56,7 +57,8 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi") -> Figure:
 
     room = 0.8 * figure.get_figheight() * 72 / (1.15 * style.font_size)  # in labels
     every = int(np.ceil(len(words) / room))
-    ax.set_yticks(np.arange(0, len(words), every) + 0.5, words.iloc[::every])
+    names = [word if len(word) <= LONGEST else word[: LONGEST - 1] + "…" for word in words.iloc[::every]]
+    ax.set_yticks(np.arange(0, len(words), every) + 0.5, names)
     for label in ax.get_yticklabels():
         label.set_parse_math(False)  # a word may hold a dollar sign
     named = "" if every == 1 else f" (one in {every} named)"

@@ -1,0 +1,144 @@
+"""kill -9 and a full disk, for real: run again, everything is as if nothing had happened."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TINY, Workflow
+
+# Whatever has no time of day in it: all that a number can come from.
+PRODUCTS = {".npy", ".zst", ".parquet", ".safetensors", ".csv", ".md"}
+
+
+def contents(workflow):
+    """SHA-256 of each product, by its path."""
+    paths = [path for path in (workflow.folder / "results").rglob("*") if path.suffix in PRODUCTS]
+    return {
+        path.relative_to(workflow.folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.name != "provenance.md" and not path.name.startswith(".")
+    }
+
+
+def assert_as_undisturbed(workflow, finished):
+    found, expected = contents(workflow), contents(finished)
+    assert len(expected) > 45 and any("safetensors" in path for path in expected)
+    assert found.keys() == expected.keys()
+    assert [path for path in expected if found[path] != expected[path]] == []
+    assert workflow.planned() == {}
+
+
+def start(workflow):
+    """Snakemake and its jobs, as a process group of their own."""
+    command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--cores", "2"]
+    command += ["--directory", workflow.folder, "--configfile", TINY]
+    with (workflow.folder / "snakemake.log").open("a") as log:
+        return subprocess.Popen([*map(str, command)], cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+
+
+def jobs(folder):
+    """The commands that run in ``folder`` now: {name: process}."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+            if "natural-sparsity" in words[1:2][0][-16:] and (process / "cwd").resolve() == folder.resolve():
+                found[words[2]] = int(process.name)
+        except (OSError, IndexError):
+            continue  # it has ended, or is another user's
+    return found
+
+
+def wait_for(job, snakemake, folder):
+    """The process of the first job of that name to run."""
+    deadline = time.monotonic() + 300
+    while job not in (running := jobs(folder)):
+        assert snakemake.poll() is None and time.monotonic() < deadline, (folder / "snakemake.log").read_text()[-3000:]
+        time.sleep(0.002)
+    return running[job]
+
+
+# Over the whole graph, and at several moments within a job's time: its start, its imports, its work, its writing.
+MOMENTS = [("sentences", 0.0), ("index", 0.3), ("encode", 0.5), ("tag", 1.0), ("train", 1.5), ("probe", 1.2), ("draw", 2.0)]
+
+
+def test_snakemake_and_its_jobs_killed_again_and_again(fresh, finished):
+    for job, after in MOMENTS:
+        snakemake = start(fresh)
+        wait_for(job, snakemake, fresh.folder)
+        time.sleep(after)
+        os.killpg(snakemake.pid, signal.SIGKILL)
+        snakemake.wait()
+        assert "locked" in fresh.snakemake().stdout + fresh.snakemake().stderr  # and it says how to go on
+        assert fresh.snakemake("--unlock").returncode == 0
+    fresh.run()
+    assert_as_undisturbed(fresh, finished)
+
+
+def test_snakemake_killed_and_its_jobs_left_running(fresh, finished):
+    """They go on writing, beside those that the next Snakemake starts for the same files."""
+    for job in ("sentences", "train", "probe"):
+        snakemake = start(fresh)
+        left = wait_for(job, snakemake, fresh.folder)
+        snakemake.kill()
+        snakemake.wait()
+        assert Path(f"/proc/{left}").exists()
+        fresh.snakemake("--unlock")
+    fresh.run()
+    while jobs(fresh.folder):
+        time.sleep(0.1)
+    assert_as_undisturbed(fresh, finished)
+
+
+@pytest.mark.parametrize("job", ["train", "probe", "encode"])
+def test_one_job_killed(fresh, finished, job):
+    """As by a machine without memory left: Snakemake says which, ends the others in order, and a rerun goes on."""
+    snakemake = start(fresh)
+    os.kill(wait_for(job, snakemake, fresh.folder), signal.SIGKILL)
+    assert snakemake.wait() == 1
+    assert "Error in rule " in (fresh.folder / "snakemake.log").read_text()
+    fresh.run()
+    assert_as_undisturbed(fresh, finished)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of its own; ``disk(n)`` makes it n KiB large."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "none", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs is not permitted here")
+
+    def resize(kib):
+        subprocess.run(["mount", "-o", f"remount,size={kib}k", str(folder)], check=True)
+        return folder
+
+    yield resize
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk(disk, finished):
+    """Wherever the space ends, in text, training or figures: a clear line, nothing half-written, and it goes on."""
+    heard = []
+    workflow = Workflow(disk(1))
+    for kib in (600, 1200, 3000):
+        disk(kib)
+        process = workflow.snakemake()
+        assert process.returncode != 0
+        heard.append([line for line in process.stderr.splitlines() if "No space left" in line or "cannot be" in line])
+        assert heard[-1], process.stderr[-3000:]
+        assert not list((workflow.folder / "results").rglob(".*.part"))
+        expected = contents(finished)
+        whole = contents(workflow)
+        assert {path for path in whole if whole[path] != expected[path]} == set()
+    print(heard)
+    disk(50_000)
+    workflow.run()
+    assert_as_undisturbed(workflow, finished)
