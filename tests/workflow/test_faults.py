@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
+
 from conftest import ROOT, TINY, Workflow
 
 # Whatever has no time of day in it: all that a number can come from.
@@ -65,7 +65,15 @@ def wait_for(job, snakemake, folder):
 
 
 # Over the whole graph, and at several moments within a job's time: its start, its imports, its work, its writing.
-MOMENTS = [("sentences", 0.0), ("index", 0.3), ("encode", 0.5), ("tag", 1.0), ("train", 1.5), ("probe", 1.2), ("draw", 2.0)]
+MOMENTS = [
+    ("sentences", 0.0),
+    ("index", 0.3),
+    ("encode", 0.5),
+    ("tag", 1.0),
+    ("train", 1.5),
+    ("probe", 1.2),
+    ("draw", 2.0),
+]
 
 
 def test_snakemake_and_its_jobs_killed_again_and_again(fresh, finished):
