@@ -16,7 +16,7 @@ from natural_sparsity.figures.style import Style
 from natural_sparsity.files import read_json
 from natural_sparsity.sparsify.structure import CONSTANT, GATES, READING, REMOVED
 
-WIDTH, PANEL = 6.9, 0.62
+WIDTH, PANEL = 6.9, 0.68
 STATUS = {REMOVED: "neuron removed", CONSTANT: "constant", READING: "reads its input"}
 
 
@@ -64,8 +64,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
                 continue
             draw_panel(ax, part, ListedColormap([colors[status] for status in STATUS]))
             ax.set_title(f"{run}, layer {layer}" if len(layers) > 1 else run, loc="left", pad=2)
-    for ax in panels[-1]:
-        ax.set_xlabel("neurons, sorted (at the right: in how many of them the gate reads)")
+    figure.supxlabel("neurons, sorted; at the right, in how many of them the gate reads", fontsize=style.font_size)
     handles: list[Any] = [
         Patch(facecolor=colors[status], edgecolor="0.5", linewidth=0.5, label=label) for status, label in STATUS.items()
     ]
@@ -82,7 +81,7 @@ def draw_panel(ax: Axes, part: pd.DataFrame, colormap: ListedColormap) -> None:
     ax.pcolormesh(matrix, cmap=colormap, vmin=0, vmax=len(STATUS) - 1, rasterized=width > 150, **edges)
     ax.set_ylim(len(GATES), 0)
     ax.set_yticks(np.arange(len(GATES)) + 0.5, GATES)
-    ax.tick_params(length=0)
+    ax.tick_params(length=0, labelsize="x-small")
     ax.set_xticks([0, width])
     reading = (matrix == READING).sum(1)
     for row, count in enumerate(reading):
