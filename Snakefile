@@ -22,6 +22,7 @@ include: "workflow/rules/explorer.smk"
 include: "workflow/rules/sparsify.smk"
 include: "workflow/rules/natural.smk"
 include: "workflow/rules/structure.smk"
+include: "workflow/rules/tasks.smk"
 
 
 rule all:
@@ -31,11 +32,12 @@ rule all:
         rules.lottery.input,
         rules.compression.input if CHEAP_TO_COMPRESS else [],
         rules.structure.input,
+        rules.tasks.input,
         # Asked for by name, so that one that is missing is made again although the figures are there.
         everywhere(PROBE),
         rules.describe.output,
         everywhere(rules.tabulate_claims.output),
-        rules.tabulate_comparison.output,
+        rules.tabulate_comparison.output if config["runs"] else [],
 
 
 onsuccess:

@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from natural_sparsity.errors import UserError
 from natural_sparsity.probing.measures import MEASURES
 from natural_sparsity.probing.settings import OF_TRAINING, check_conditions
-from natural_sparsity.sparsify.derive import OWN_ARCHITECTURE, expand
+from natural_sparsity.sparsify.derive import OF_TASKS, OWN_ARCHITECTURE, expand
 from natural_sparsity.tagging.tag import find_model
 
 Config = dict[str, Any]
@@ -37,36 +37,64 @@ def validate(config: Config, schema_path: Path) -> Config:
         UserError: one line with the key, what is wrong with it, and the mend.
     """
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
-    check_methods(schema, config)
+    check_methods(schema, config, "models")
+    check_methods(schema, config, "task_models")
+    check_kinds(schema, config)
     error = best_match(Validator(schema).iter_errors(config))
     if error is not None:
         raise UserError(explain(error))
     check_units(config["corpora"])
+    check_tasks(config)
     given = config.get("probes", {})
     config = with_defaults(schema, config, schema["$defs"])
     check_runs(config)
     check_probes(given, config["probes"])
     check_styles(config["figures"])
-    for name in {run["corpus"] for run in config["runs"]}:
+    for name in {run["corpus"] for run in config["runs"] if "corpus" in run}:
         check_corpus(f"corpora.{name}", config["corpora"][name])
-    return expand(config)
+    return expanded(config)
 
 
-def check_methods(schema: Config, config: Config) -> None:
-    """The blocks of sparsification methods, each by its method's own schema.
+def expanded(config: Config) -> Config:
+    """The runs and models that sparsified ones stand for; those of tasks apart, as ``task_runs`` and ``task_models``.
+
+    An entry of ``task_runs`` has its task as ``corpus``.
+    """
+    numbered = [{**run, "entry": i} for i, run in enumerate(config["runs"])]
+    of_texts = expand({**config, "runs": [run for run in numbered if "corpus" in run]}, "models")
+    of_tasks = expand(
+        {
+            "models": config["task_models"],
+            "runs": [{**run, "corpus": run["task"]} for run in numbered if "task" in run],
+        },
+        "task_models",
+    )
+    repeated = sorted(set(of_texts["models"]) & set(of_tasks["models"]))
+    if repeated:
+        raise UserError(f"task_models.{repeated[0]}: {repeated[0]} is also the name of one of models; rename one")
+    return {**of_texts, "task_models": of_tasks["models"], "task_runs": of_tasks["runs"]}
+
+
+def check_methods(schema: Config, config: Config, blocks: str) -> None:
+    """The blocks of sparsification methods, of ``models`` or ``task_models``, each by its method's own schema.
 
     Raises:
         UserError: as :func:`validate`.
     """
-    models = config.get("models")
+    models = config.get(blocks)
     for name, model in models.items() if isinstance(models, dict) else ():
         block = model.get("sparsify") if isinstance(model, dict) else None
         if not isinstance(block, dict):
             continue
-        key, methods = f"models.{name}", methods_of(schema)
+        key, methods = f"{blocks}.{name}", methods_of(schema)
         if block.get("method") not in methods:
             known = ", ".join(methods)
             raise UserError(f"{key}.sparsify.method: {block.get('method')!r} is no method; the methods are {known}")
+        if blocks == "task_models" and block["method"] not in OF_TASKS:
+            known = ", ".join(OF_TASKS)
+            raise UserError(
+                f"{key}.sparsify.method: {block['method']} is for language models; those for tasks are {known}"
+            )
         validator = Validator({**methods[block["method"]], "$defs": schema["$defs"]})
         error = best_match(validator.iter_errors(block))
         if error is not None:
@@ -89,6 +117,43 @@ def methods_of(schema: Config) -> dict[str, Config]:
     alternatives = schema["$defs"]["model"]["properties"]["sparsify"]["oneOf"]
     methods = [resolved(alternative, schema["$defs"]) for alternative in alternatives]
     return {method["properties"]["method"]["const"]: method for method in methods}
+
+
+def check_kinds(schema: Config, config: Config) -> None:
+    """The blocks of tasks, each by its kind's own schema; raises as :func:`validate`."""
+    alternatives = [resolved(alternative, schema["$defs"]) for alternative in schema["$defs"]["task"]["oneOf"]]
+    kinds = {kind["properties"]["kind"]["const"]: kind for kind in alternatives}
+    tasks = config.get("tasks")
+    for name, block in tasks.items() if isinstance(tasks, dict) else ():
+        if not isinstance(block, dict):
+            continue
+        if block.get("kind") not in kinds:
+            raise UserError(f"tasks.{name}.kind: {block.get('kind')!r} is no kind; the kinds are {', '.join(kinds)}")
+        error = best_match(Validator({**kinds[block["kind"]], "$defs": schema["$defs"]}).iter_errors(block))
+        if error is not None:
+            raise UserError(explain(error, f"tasks.{name}"))
+
+
+def check_tasks(config: Config) -> None:
+    """Tasks, their models and runs fit together; before defaults are filled in.
+
+    Raises:
+        UserError: as :func:`validate`.
+    """
+    for name in sorted(set(config.get("tasks", {})) & set(config["corpora"])):
+        raise UserError(f"tasks.{name}: {name} is also the name of a corpus; rename one")
+    for name, model in config.get("task_models", {}).items():
+        architecture = model.get("architecture", {})
+        if "activation" in architecture and architecture.get("cell", "rnn") != "rnn":
+            raise UserError(
+                f"task_models.{name}.architecture.activation: it is Elman's, and the cell is {architecture['cell']};"
+                " leave it out"
+            )
+    for i, run in enumerate(config["runs"]):
+        if ("corpus" in run) == ("task" in run):
+            raise UserError(f"runs.{i}: give a corpus or a task" + (", not both" if "corpus" in run else ""))
+        if "task" in run and "probes" in run:
+            raise UserError(f"runs.{i}.probes: probes are keyed by words, and a task has none; leave them out")
 
 
 def explain(error: ValidationError, under: str = "") -> str:
@@ -138,28 +203,35 @@ def resolved(schema: Config, definitions: Config) -> Config:
 
 
 def chosen(schema: Config, value: Any, definitions: Config) -> Config:
-    """Of alternatives that are told apart by their method, the one of ``value``; else the schema itself."""
+    """Of alternatives that are told apart by their method or kind, the one of ``value``; else the schema itself."""
     for alternative in schema.get("oneOf", []):
         properties = resolved(alternative, definitions).get("properties", {})
-        if isinstance(value, dict) and value.get("method") == properties.get("method", {}).get("const", ()):
+        if isinstance(value, dict) and any(
+            key in value and value[key] == properties.get(key, {}).get("const", ()) for key in ("method", "kind")
+        ):
             return resolved(alternative, definitions)
     return schema
 
 
 def check_runs(config: Config) -> None:
-    """Runs name corpora, models and probes that exist, and a corpus and a model meet once."""
+    """Runs name corpora or tasks, models and probes that exist, and a corpus or task and a model meet once."""
     seen: dict[tuple[str, str], int] = {}
     for i, run in enumerate(config["runs"]):
-        run.setdefault("probes", list(config["probes"]))
-        named = [("corpus", run["corpus"], "corpora"), ("model", run["model"], "models")]
+        if "task" in run:
+            named = [("task", run["task"], "tasks"), ("model", run["model"], "task_models")]
+            run["probes"] = []
+        else:
+            run.setdefault("probes", list(config["probes"]))
+            named = [("corpus", run["corpus"], "corpora"), ("model", run["model"], "models")]
         named += [("probes", probe, "probes") for probe in run["probes"]]
         for key, name, blocks in named:
             if name not in config[blocks]:
-                known = ", ".join(config[blocks])
+                known = ", ".join(config[blocks]) or "there is none"
                 raise UserError(f"runs.{i}.{key}: {name!r} is not among {blocks} ({known})")
-        other = seen.setdefault((run["corpus"], run["model"]), i)
+        place = run.get("task") or run["corpus"]
+        other = seen.setdefault((place, run["model"]), i)
         if other != i:
-            raise UserError(f"runs.{i}: {run['corpus']}/{run['model']} is already runs.{other}; list its seeds there")
+            raise UserError(f"runs.{i}: {place}/{run['model']} is already runs.{other}; list its seeds there")
 
 
 def check_probes(given: Config, probes: Config) -> None:

@@ -14,11 +14,11 @@ class Progress:
     ``done`` of them were done by a former process.
     """
 
-    def __init__(self, label: str, total: int, done: int = 0):
-        self.label, self.total, self.done, self.before = label, total, done, done
+    def __init__(self, label: str, total: int, done: int = 0, unit: str = "tokens"):
+        self.label, self.total, self.done, self.before, self.unit = label, total, done, done, unit
         self.start = self.last = time.monotonic()
         self.bar = (
-            tqdm(total=total, initial=done, desc=label, unit="tok", unit_scale=True) if sys.stderr.isatty() else None
+            tqdm(total=total, initial=done, desc=label, unit=unit[:3], unit_scale=True) if sys.stderr.isatty() else None
         )
 
     def due(self) -> bool:
@@ -40,7 +40,10 @@ class Progress:
         rate = (self.done - self.before) / max(self.last - self.start, 1e-9)
         left = (self.total - self.done) / max(rate, 1e-9)
         share = self.done / self.total
-        print(f"{self.label}: {share:4.0%}  loss {loss:.4f}  {rate:,.0f} tokens/s  {left:,.0f} s left", file=sys.stderr)
+        print(
+            f"{self.label}: {share:4.0%}  loss {loss:.4f}  {rate:,.0f} {self.unit}/s  {left:,.0f} s left",
+            file=sys.stderr,
+        )
 
     def close(self) -> None:
         """End the bar's line."""

@@ -76,6 +76,7 @@ class Workflow:
             "compression",
             "natural",
             "structure",
+            "tasks",
             "comparison",
         )
         return {name: count for name, count in jobs.items() if name not in targets_by_name}

@@ -8,7 +8,7 @@ import yaml
 from conftest import ROOT
 
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-GPU_RULES = {"train_epoch", "probe", "evaluate", "units"}
+GPU_RULES = {"train_epoch", "probe", "evaluate", "units", "train_task", "evaluate_task"}
 IN_PAIRS = {
     "runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 4}],
     "epochs_per_job": {"train_epoch": 2, "probe": 2},
@@ -58,7 +58,7 @@ def test_only_what_trains_and_probes_asks_for_a_gpu(fresh, without_slurm):
         resources = resources_of(process.stdout)
         assert len(resources) >= 18
         with_gpu = {rule for rule, asked in resources.items() if asked.get("gpu", "0") != "0"}
-        assert {re.sub(r"_tiny_small_\d_to_\d$", "", rule) for rule in with_gpu} == GPU_RULES - {"evaluate", "units"}
+        assert {re.sub(r"_tiny_small_\d_to_\d$", "", rule) for rule in with_gpu} == {"train_epoch", "probe"}
         assert {resources[rule]["device"] for rule in with_gpu} == {"cuda"}
         for asked in resources.values():
             assert int(asked["runtime"]) > 0

@@ -13,6 +13,7 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.provenance import code_digest
 from natural_sparsity.sparsify.derive import OF_LSTMS
 from natural_sparsity.sparsify.methods import METHODS
+from natural_sparsity.tasks.kinds import KINDS
 
 try:
     config = validate(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
@@ -53,6 +54,11 @@ RUN = f"{MODEL}/seed{{seed}}"
 PARAMETERS = f"{RUN}/epoch{{epoch}}/parameters.safetensors"
 STATE = f"{RUN}/epoch{{epoch}}/state.json"
 PROBE = f"{RUN}/epoch{{epoch}}/{{probe}}.parquet"
+TASK_MODEL = "results/{task}/{task_model}"
+TASK_RUN = f"{TASK_MODEL}/seed{{seed}}"
+TASK_PARAMETERS = f"{TASK_RUN}/epoch{{epoch}}/parameters.safetensors"
+TASK_STATE = f"{TASK_RUN}/epoch{{epoch}}/state.json"
+TASK_EVALUATION = f"{TASK_MODEL}/evaluation/epoch{{epoch}}.json"
 EVALUATION = f"{MODEL}/evaluation/epoch{{epoch}}.json"
 STRUCTURE = f"{MODEL}/evaluation/structure-epoch{{epoch}}.json"
 FOLDED = f"{RUN}/epoch{{epoch}}/folded"
@@ -65,9 +71,15 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
+# Language models and those of tasks, whose names differ.
+MODELS = {**config["models"], **config["task_models"]}
+
+
 wildcard_constraints:
     corpus=one_of(config["corpora"]),
     model=one_of(config["models"]),
+    task=one_of(config["tasks"]),
+    task_model=one_of(config["task_models"]),
     probe=one_of(config["probes"]),
     measure=r"[a-z]\w*",
     shard=r"\d+-of-\d+",
@@ -80,7 +92,8 @@ def block(kind, *keys):
     """A rule's parameter: an entry of the wildcards' corpus or model block; objects as JSON."""
 
     def get(wildcards):
-        value = config[kind][wildcards.corpus if kind == "corpora" else wildcards.model]
+        name = {"corpora": "corpus", "models": "model", "tasks": "task", "task_models": "task_model"}[kind]
+        value = config[kind][wildcards[name]]
         for key in keys:
             value = value[key]
         return json.dumps(value) if isinstance(value, dict) else value
@@ -146,16 +159,22 @@ def source_files(wildcards):
 
 
 def entry(wildcards):
-    """The entry of ``runs`` that has the wildcards' corpus and model."""
-    for run in config["runs"]:
-        if (run["corpus"], run["model"]) == (wildcards.corpus, wildcards.model):
+    """The entry of ``runs`` that has the wildcards' corpus and model, or task and its model."""
+    wanted = (wildcards.get("corpus", wildcards.get("task")), model_of(wildcards))
+    for run in [*config["runs"], *config["task_runs"]]:
+        if (run["corpus"], run["model"]) == wanted:
             return run
-    sys.exit(f"configuration: {wildcards.corpus}/{wildcards.model} is not among the runs")
+    sys.exit(f"configuration: {'/'.join(wanted)} is not among the runs")
+
+
+def model_of(wildcards):
+    """The name of the wildcards' model, of a language model or of a task's."""
+    return wildcards.get("model", wildcards.get("task_model"))
 
 
 def epochs_of(run):
     """The epochs that an entry of ``runs`` trains: a sparsified model may start at one of its dense model's."""
-    return range(config["models"][run["model"]]["rewind"] + 1, run["epochs"] + 1)
+    return range(MODELS[run["model"]]["rewind"] + 1, run["epochs"] + 1)
 
 
 def epochs(wildcards):
@@ -190,22 +209,30 @@ def of_seeds_at_the_end(pattern):
     )
 
 
-def jobs(kind):
+def jobs(kind, rule_name=None, runs=config["runs"], path=RUN):
     """How epochs are shared out among jobs: (rule's name, run's path, epochs) for each rule that ``kind`` needs.
+
+    Rules are called ``rule_name``, else as the kind; ``path`` is that of ``runs``, whose names take its wildcards' place.
 
     One epoch a job is one rule with wildcards. More are a rule for each such group, since Snakemake wants a rule's
     outputs to be known by number; a run's last group is as long as what is left.
     """
     size = config["epochs_per_job"][kind]
     if size == 1:
-        yield kind, RUN, ["{epoch}"]
+        yield rule_name or kind, path, ["{epoch}"]
         return
-    for run in config["runs"]:
-        path = f"results/{{corpus,{run['corpus']}}}/{{model,{run['model']}}}/seed{{seed}}"
+    for run in runs:
+        wildcards = iter([run["corpus"], run["model"]])
+        own = re.sub(r"{(corpus|model|task|task_model)}", lambda match: f"{{{match[1]},{next(wildcards)}}}", path)
         for first in epochs_of(run)[::size]:
             last = min(first + size - 1, run["epochs"])
             names = re.sub(r"\W", "_", f"{run['corpus']}_{run['model']}")
-            yield f"{kind}_{names}_{first}_to_{last}", path, list(map(str, range(first, last + 1)))
+            yield f"{rule_name or kind}_{names}_{first}_to_{last}", own, list(map(str, range(first, last + 1)))
+
+
+def task_jobs():
+    """As :func:`jobs`, of the training on tasks."""
+    return jobs("train_epoch", "train_task", config["task_runs"], TASK_RUN)
 
 
 def memory(mb, per_input=0):
@@ -223,6 +250,8 @@ for settings in (workflow.resource_settings.overwrite_resources, workflow.resour
     for kind in config["epochs_per_job"]:
         if kind in settings:
             settings.update({name: settings[kind] for name, _, _ in jobs(kind)})
+    if "train_task" in settings:
+        settings.update({name: settings["train_task"] for name, _, _ in task_jobs()})
 
 
 def device(wildcards):
@@ -254,15 +283,18 @@ def parent(role, pattern):
     """
 
     def paths(wildcards):
-        parents = config["models"][wildcards.model]["parents"]
+        parents = MODELS[model_of(wildcards)]["parents"]
         if role not in parents:
             return []
         model, epoch = parents[role]
         if epoch == "last":
-            [run] = runs_of(wildcards.corpus, [model if role == "teacher" else wildcards.model])
+            if role == "teacher":
+                [run] = runs_of(wildcards.corpus, [model])
+            else:
+                run = entry(wildcards)
             epoch = run["epochs"]
         at = pattern.replace("epoch{epoch}", f"epoch{epoch}" if epoch else "init")
-        return expand(at, **{**wildcards, "model": model})
+        return expand(at, **{**wildcards, "model" if "model" in wildcards.keys() else "task_model": model})
 
     return paths
 
@@ -275,8 +307,19 @@ def teacher(wildcards, input):
 
 def method_digest(wildcards):
     """A parameter: the digest of the code of a sparsified model's method; nothing for a dense one."""
-    method = config["models"][wildcards.model]["sparsify"].get("method")
+    method = MODELS[model_of(wildcards)]["sparsify"].get("method")
     return code_digest(METHODS[method]) if method else ""
+
+
+def kind_digest(wildcards):
+    """A parameter: the digest of the code of a task's kind."""
+    return code_digest(KINDS[config["tasks"][wildcards.task]["kind"]])
+
+
+def masks_from(wildcards, input):
+    """A parameter: the checkpoint whose weights or masks decide what is kept; nothing where there is none."""
+    paths = input.masks_parameters, input.masks_state
+    return "--masks-parameters {} --masks-state {}".format(*paths) if input.masks_state else ""
 
 
 def style(figure):
@@ -376,6 +419,15 @@ def everywhere(pattern, classes=False):
             measures = config["probes"][probe]["measures"]
             paths += expand(pattern, **axes, epoch=epochs_of(run), measure=measures)
     return list(dict.fromkeys(paths))
+
+
+def on_tasks(pattern):
+    """``pattern`` for every run of a task, each after its last epoch."""
+    return [
+        path
+        for run in config["task_runs"]
+        for path in expand(pattern, task=run["corpus"], task_model=run["model"], seed=run["seeds"], epoch=run["epochs"])
+    ]
 
 
 def runs_of(corpus, models):

@@ -3,7 +3,7 @@
 
 rule describe:
     input:
-        checkpoints=everywhere(STATE),
+        checkpoints=[*everywhere(STATE), *on_tasks(TASK_STATE)],
     output:
         json="results/provenance.json",
         page=report("results/provenance.html", **in_report("provenance", "")),

@@ -22,11 +22,7 @@ rule sparsify:
         code=code_digest("natural_sparsity.sparsify.start"),
         method=method_digest,
         sparsify=block("models", "sparsify"),
-        masks=lambda wildcards, input: (
-            f"--masks-parameters {input.masks_parameters} --masks-state {input.masks_state}"
-            if input.masks_state
-            else ""
-        ),
+        masks=masks_from,
     shell:
         "natural-sparsity sparsify --from-parameters {input.parameters} --from-state {input.state} {params.masks}"
         " --sparsify {params.sparsify:q} --parameters {output.parameters} --state {output.state} 2> {log}"

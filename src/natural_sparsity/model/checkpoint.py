@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -31,8 +31,9 @@ FIELDS = [
     "sha256",
     "digest",
 ]
-# Before the names of tensors that are no parameters.
-BESIDE = "sparsify."
+# Before the names of tensors that are no parameters: those of a method, and of an optimiser that has a memory.
+BESIDE, OPTIMISER = "sparsify.", "optimiser."
+Builder = Callable[[dict[str, Any]], nn.Module]
 
 
 def sha256_of(path: Path) -> str:
@@ -41,9 +42,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tensors_of(model: LanguageModel, beside: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def tensors_of(
+    model: nn.Module, beside: Mapping[str, Tensor], optimiser: Mapping[str, Tensor] = MappingProxyType({})
+) -> dict[str, Tensor]:
     """What a checkpoint holds: the parameters and, under names of their own, the tensors ``beside`` them."""
     tensors = {**model.state_dict(), **{BESIDE + name: tensor for name, tensor in beside.items()}}
+    tensors |= {OPTIMISER + name: tensor for name, tensor in optimiser.items()}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
@@ -63,7 +67,12 @@ def save(
 
     ``beside`` are tensors of a sparsification method, such as its masks; :func:`load_beside` reads them.
     """
-    tensors = tensors_of(model, beside)
+    shape = {"vocabulary": len(model.output.weight), "architecture": asdict(model.architecture)}
+    write(tensors_of(model, beside), parameters, state_path, {**state, **shape})
+
+
+def write(tensors: dict[str, Tensor], parameters: Path, state_path: Path, state: dict[str, Any]) -> None:
+    """Write the two files of a checkpoint of any model; see :func:`save`."""
     with files.atomic(parameters) as temporary:
         try:
             save_file(tensors, temporary)
@@ -73,8 +82,7 @@ def save(
         "versions": {name: version(name) for name in ("natural-sparsity", "torch", "numpy", "safetensors")},
         "python": platform.python_version(),
     }
-    shape = {"vocabulary": len(model.output.weight), "architecture": asdict(model.architecture)}
-    files.write_json(state_path, {**state, **shape, **environment, "sha256": sha256_of(parameters)})
+    files.write_json(state_path, {**state, **environment, "sha256": sha256_of(parameters)})
 
 
 def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[LanguageModel, dict[str, Any]]:
@@ -83,7 +91,21 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
     Raises:
         UserError: a file is missing or damaged, or the two do not belong together.
     """
-    state = files.read_json(state_path, FIELDS)
+    model, state = read(build, parameters, state_path, FIELDS, device)
+    assert isinstance(model, LanguageModel)
+    return model, state
+
+
+def build(state: dict[str, Any]) -> LanguageModel:
+    """The language model that a checkpoint's state describes."""
+    return LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]))
+
+
+def read(
+    build: Builder, parameters: Path, state_path: Path, fields: Sequence[str], device: torch.device
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a checkpoint of any model, which ``build`` makes from its state; raises as :func:`load`."""
+    state = files.read_json(state_path, fields)
     try:
         if sha256_of(parameters) != state["sha256"]:
             raise UserError(f"{parameters}: not the parameters that {state_path} was written with; delete both")
@@ -97,27 +119,26 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
             raise UserError(f"{parameters}: {name} is {tensor.dtype}, not {torch.get_default_dtype()}; delete it")
     try:
         with torch.device("meta"):
-            model = LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]))
-        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(BESIDE)}
+            model = build(state)
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith((BESIDE, OPTIMISER))}
         model.load_state_dict(own, assign=True)
     except (UserError, RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{state_path}: its architecture is not that of {parameters}; delete both") from error
     model.to(device)
-    for layer in model.recurrent.children():
-        assert isinstance(layer, nn.RNNBase)
+    for layer in (layer for layer in model.modules() if isinstance(layer, nn.RNNBase)):
         layer.flatten_parameters()  # one block of memory, which cuDNN would otherwise copy together at every call
     return model, state
 
 
-def load_beside(parameters: Path, device: torch.device) -> dict[str, Tensor]:
-    """The tensors that :func:`save` was given ``beside`` the parameters; none for a dense model.
+def load_beside(parameters: Path, device: torch.device, prefix: str = BESIDE) -> dict[str, Tensor]:
+    """The tensors that :func:`save` was given ``beside`` the parameters, or others by their prefix; may be none.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     try:
         with safetensors.safe_open(parameters, framework="pt", device=str(device)) as file:
-            names = [name for name in file.keys() if name.startswith(BESIDE)]  # noqa: SIM118
-            return {name.removeprefix(BESIDE): file.get_tensor(name) for name in names}
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"{parameters}: not a readable checkpoint ({error}); delete it and run again") from error

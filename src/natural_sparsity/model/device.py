@@ -58,5 +58,14 @@ def set_precision(name: str) -> None:
 
 def seed_everything(*keys: int | str) -> None:
     """Seed torch's generators from ``keys`` alone, so that an epoch's randomness does not depend on what ran before."""
-    digest = hashlib.blake2b("/".join(map(str, keys)).encode(), digest_size=8).digest()
-    torch.manual_seed(int.from_bytes(digest, "big"))
+    torch.manual_seed(seed_of(*keys))
+
+
+def generator_of(*keys: int | str) -> torch.Generator:
+    """A generator on the CPU, seeded from ``keys`` alone; torch's own are left as they are."""
+    return torch.Generator().manual_seed(seed_of(*keys))
+
+
+def seed_of(*keys: int | str) -> int:
+    """64 bits of a hash of ``keys``."""
+    return int.from_bytes(hashlib.blake2b("/".join(map(str, keys)).encode(), digest_size=8).digest(), "big")

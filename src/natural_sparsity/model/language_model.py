@@ -44,6 +44,10 @@ class LanguageModel(nn.Module):
         nn.init.uniform_(self.output.weight, -INITIAL_RANGE, INITIAL_RANGE)
         nn.init.zeros_(self.output.bias)
 
+    def fresh(self) -> "LanguageModel":
+        """One of the same shape with newly drawn weights."""
+        return LanguageModel(len(self.output.weight), self.architecture)
+
     def zero_state(self, batch: int) -> State:
         """The state of every layer before the first token: (h, c) of an LSTM, (h,) of others, (1, batch, hidden)."""
         parts = 2 if self.architecture.cell == "lstm" else 1

@@ -17,12 +17,19 @@ Parent = tuple[str, int | str]
 INIT, LAST = 0, "last"
 # The methods whose models are not of the architecture of the model that they are made of.
 OWN_ARCHITECTURE = {"distil"}
+# The methods that work on a task's model: they know of a model only its parameters.
+OF_TASKS = ("iterative", "one_shot", "gradual", "moduli")
 # The methods that know the gates of an LSTM.
 OF_LSTMS = ("sparse_vd", "group_lasso", "gradual_groups")
 
+# The keys of a block that say which models it stands for, and nothing of how one is trained.
+NOT_OF_A_MEMBER = ("of", "levels", "controls", "retrain")
 
-def expand(config: Config) -> Config:
+
+def expand(config: Config, blocks: str = "models") -> Config:
     """``config`` with every sparsified model, and every run of one, replaced by those that it stands for.
+
+    ``blocks`` is what the models' key is called in messages.
 
     Raises:
         UserError: a block that names no dense model, two models of one name, or a run without its dense model's.
@@ -30,14 +37,14 @@ def expand(config: Config) -> Config:
     models: Config = {}
     members: dict[str, list[str]] = {}
     for name, block in config["models"].items():
-        found = derived(name, block, config["models"]) if block.get("sparsify") else {name: dense(block)}
+        found = derived(name, block, config["models"], blocks) if block.get("sparsify") else {name: dense(block)}
         for member in found:
             if member in models or (member != name and member in config["models"]):
-                raise UserError(f"models.{name}: {member} is also the name of another model; rename one")
+                raise UserError(f"{blocks}.{name}: {member} is also the name of another model; rename one")
         models.update(found)
         members[name] = list(found)
     for i, run in enumerate(config["runs"]):
-        check_run(i, run, config)
+        check_run(run.pop("entry", i), run, config)
     runs = [{**run, "model": member} for run in config["runs"] for member in members[run["model"]]]
     return {**config, "models": models, "runs": runs}
 
@@ -47,28 +54,28 @@ def dense(block: Config) -> Config:
     return {**block, "sparsify": {}, "parents": {}, "rewind": 0}
 
 
-def derived(name: str, block: Config, models: Config) -> dict[str, Config]:
+def derived(name: str, block: Config, models: Config, blocks: str) -> dict[str, Config]:
     """The models that the block stands for, by name."""
-    settings = {key: value for key, value in block["sparsify"].items() if key not in ("of", "levels", "controls")}
+    settings = {key: value for key, value in block["sparsify"].items() if key not in NOT_OF_A_MEMBER}
     base = block["sparsify"].get("of")
     if settings["method"] in OF_LSTMS:
         cell = models.get(base, block).get("architecture", {}).get("cell", "lstm")
         if cell != "lstm":
             raise UserError(
-                f"models.{name}.sparsify: {settings['method']} is for LSTMs, and the model's cell is {cell}"
+                f"{blocks}.{name}.sparsify: {settings['method']} is for LSTMs, and the model's cell is {cell}"
             )
     if settings["method"] == "qat" and models.get(base, {}).get("architecture", {}).get("cell") == "rnn":
         raise UserError(f"models.{name}.sparsify: qat is for LSTMs and GRUs, and the model's cell is rnn")
     if base is None:
         if settings.get("rewind"):
-            raise UserError(f"models.{name}.sparsify.rewind: to start from a trained model, name it: of")
+            raise UserError(f"{blocks}.{name}.sparsify.rewind: to start from a trained model, name it: of")
         return {name: {**dense(block), "sparsify": settings, "family": name}}
     begin, end = settings.get("begin", 0), settings.get("end", 1)
     if end <= begin:
-        raise UserError(f"models.{name}.sparsify: begin is {begin} and end is {end}; pruning ends after it begins")
+        raise UserError(f"{blocks}.{name}.sparsify: begin is {begin} and end is {end}; pruning ends after it begins")
     if base not in models or models[base].get("sparsify"):
         known = ", ".join(model for model, other in models.items() if not other.get("sparsify"))
-        raise UserError(f"models.{name}.sparsify.of: {base!r} is no dense model; those are {known}")
+        raise UserError(f"{blocks}.{name}.sparsify.of: {base!r} is no dense model; those are {known}")
     shared = {key: models[base][key] for key in ("architecture", "training")}
     if settings["method"] in OWN_ARCHITECTURE:
         shared["architecture"] = block["architecture"]
@@ -94,6 +101,8 @@ def levels(name: str, sparsify: Config) -> Iterator[tuple[str, Config, dict[str,
     start = {"start": (base, sparsify.get("rewind", INIT))}
     if "levels" not in sparsify:
         yield name, {"family": name, "role": sparsify["method"]}, start
+        if sparsify.get("retrain"):
+            yield f"{name}-retrained", {"family": name, "role": "retrained"}, {**start, "masks": (name, LAST)}
         return
     for level in range(1, sparsify["levels"] + 1):
         own = {"family": name, "level": level, "density": (1 - sparsify["fraction"]) ** level, "role": "ticket"}

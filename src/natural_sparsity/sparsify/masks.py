@@ -15,7 +15,7 @@ Masks = dict[str, Tensor]
 
 # The weight tensors of the model, by the name that the configuration gives them. Biases are never pruned.
 TENSORS = {
-    "embedding": r"embedding\.weight",
+    "embedding": r"(embedding|initial)\.weight",
     "input": r".*\.weight_ih_l\d+",
     "recurrent": r".*\.weight_hh_l\d+",
     "output": r"output\.weight",
@@ -25,13 +25,15 @@ TENSORS = {
 def prunable(model: nn.Module, tensors: list[str]) -> dict[str, Tensor]:
     """The parameters that ``tensors`` (keys of ``TENSORS``) name, detached; one that is tied to another counts once.
 
+    A model of a task may have no embedding; then that key names nothing.
+
     Raises:
-        UserError: a key that no parameter of the model answers to.
+        UserError: another key that no parameter of the model answers to, or none at all.
     """
     found: dict[str, Tensor] = {}
     for key in tensors:
         matching = {name: p.detach() for name, p in model.named_parameters() if re.fullmatch(TENSORS[key], name)}
-        if not matching:
+        if not matching and (key != "embedding" or len(tensors) == 1):
             raise UserError(f"sparsify.tensors: the model has no {key} weights to prune")
         found.update(matching)
     return found

@@ -3,7 +3,8 @@
 The units of each layer lie at random points of a space, drawn once. The loss gets R = strength · mean(K · |W_hh|), with
 K[i, j] = f(distance of units i and j), the same for every gate; K and the points lie beside the parameters in the
 checkpoint. At the start of epoch e, from the second on, weights are pruned by magnitude to the sparsity
-``sparsity`` · e / ``ramp``; the masks hold for the epoch.
+``sparsity`` · e / ``ramp``; the masks hold for the epoch. To see what the masks alone are worth, newly drawn weights
+are trained under the last ones, fixed, with the same K.
 """
 
 from typing import Any
@@ -27,7 +28,16 @@ def start(
     decided: dict[str, Tensor],
     seed: int,
 ) -> dict[str, Tensor]:
-    """Draw each layer's points and K, from the seed alone; nothing is pruned yet."""
+    """Draw each layer's points and K, from the seed alone; nothing is pruned yet.
+
+    In the role ``retrained``, masks, points and K are those ``decided`` by the model whose masks are kept, and the
+    weights of ``rewound`` are drawn anew.
+    """
+    if settings.get("role") == "retrained":
+        seed_everything(seed, "retrained")
+        rewound.load_state_dict(rewound.fresh().state_dict())
+        apply(rewound, {name: tensor for name, tensor in decided.items() if tensor.dtype == torch.bool})
+        return decided
     tensors: dict[str, Tensor] = all_kept(prunable(rewound, settings["tensors"]))
     for name, weight in prunable(rewound, ["recurrent"]).items():
         seed_everything(seed, "moduli", name)
@@ -52,7 +62,7 @@ class Moduli(Masked):
     def __init__(self, settings: dict[str, Any], model: LanguageModel, tensors: dict[str, Tensor], place: Place):
         super().__init__(settings, model, tensors, place)
         due = settings["sparsity"] * min(place.epoch / settings["ramp"], 1.0)
-        if place.epoch > 1:
+        if place.epoch > 1 and settings.get("role") != "retrained":
             weights = prunable(model, settings["tensors"])
             for name, mask in by_magnitude(weights, self.masks, 1 - due, "global").items():
                 self.masks[name].copy_(mask)

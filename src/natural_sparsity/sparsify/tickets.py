@@ -39,7 +39,7 @@ def start(
     else:
         kept = decided
         seed_everything(seed, "random_init")
-        rewound.load_state_dict(LanguageModel(len(rewound.output.weight), rewound.architecture).state_dict())
+        rewound.load_state_dict(rewound.fresh().state_dict())
     apply(rewound, kept)
     return kept
 

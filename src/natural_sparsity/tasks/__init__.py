@@ -1,0 +1,1 @@
+"""Tasks other than language modelling, each with its data, its loss and its error."""
