@@ -26,9 +26,10 @@ KEYS = ["model", "family", "role", "level", "layer", "tensor", "quantity", "side
 RESAMPLES, LEVEL = 1000, 0.95
 NOTE = (
     "Spearman's ρ over the units of a layer, between what a unit carries in the dense model after its last epoch and"
-    " the share of its weights that the pruned model keeps; the mean over seeds with its 95 % t interval (of one seed,"
-    " a bootstrap interval over units). Part: the unit's part in the mean of χ². Magnitude: its mean |v_u|. Incoming"
-    " weights are those of the unit's own gates (of the embedding: its column), outgoing those that read it."
+    " the share of its weights that the pruned model keeps; the mean over seeds and its 95 % t interval, on Fisher's"
+    " scale (of one seed, a bootstrap interval over units). Part: the unit's part in the mean of χ². Magnitude: its"
+    " mean |v_u|. Incoming weights are those of the unit's own gates (of the embedding: its column), outgoing those"
+    " that read it."
 )
 
 
@@ -108,9 +109,15 @@ def by_units(group: pd.DataFrame) -> dict[str, Any]:
     return {"rho": pd.Series(rho), "low": low[0], "high": high[0], "units": group["unit"].nunique()}
 
 
+def over_seeds(rho: pd.Series) -> tuple[float, float, float]:
+    """The mean and its t interval, on Fisher's scale atanh ρ, so that no end is beyond ±1."""
+    mean, low, high = np.tanh(interval(np.arctanh(rho.clip(-0.9999, 0.9999).to_numpy())))
+    return float(mean), float(low), float(high)
+
+
 def summary(found: dict[str, Any]) -> dict[str, Any]:
     """The mean over seeds and its interval: over seeds where there are two or more, over units of one."""
-    rho, low, high = interval(found["rho"].to_numpy())
+    rho, low, high = over_seeds(found["rho"])
     ends = (low, high) if len(found["rho"]) > 1 else (found["low"], found["high"])
     over_units = {"units_low": found["low"], "units_high": found["high"]}
     return {
@@ -131,12 +138,9 @@ def nulls(frame: pd.DataFrame, by_seed: dict[tuple, pd.Series]) -> dict[str, np.
         of = [k for k in by_seed if k[index["role"]] == "random_mask" and k != key and same_place(k, key)]
         null = by_seed[of[0]] if of else pd.Series(dtype=float)
         excess = (by_seed[key] - null).dropna() if of else null
-        rows.append(
-            [
-                *(interval(null.to_numpy()) if of else [np.nan] * 3),
-                *(interval(excess.to_numpy()) if of else [np.nan] * 3),
-            ]
-        )
+        missing = (np.nan,) * 3
+        ends = (over_seeds(null), interval(excess.to_numpy())) if of else (missing, missing)
+        rows.append([*ends[0], *ends[1]])
     names = ["null", "null_low", "null_high", "excess", "excess_low", "excess_high"]
     return dict(zip(names, np.array(rows).T, strict=True))
 

@@ -73,7 +73,8 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
     """Draw the rows of :func:`table`: a column a family, a row a tensor; the dense model in grey in every panel."""
     families = [family for family in table["family"].unique() if family]
     tensors = [tensor for tensor in SHOWN if (table["tensor"] == tensor).any()]
-    style = style.sized(min(WIDTH, 1.4 + 1.5 * len(families)), 1.0 + PANEL * len(tensors))
+    few = len(families) < 3
+    style = style.sized(4.4 if few else WIDTH, 1.1 + PANEL * len(tensors))
     figure = style.figure()
     panels = figure.subplots(len(tensors), len(families), sharex=True, sharey="row", squeeze=False)
     looks = looks_of(table, style)
@@ -108,7 +109,7 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
     if "sd" in table and table["sd"].notna().any():
         handles[f"mean ± 1 s.d. of {seeds_range(table)} seeds (solid lines)"] = band_handle()
         names = list(handles)
-    figure.legend(list(handles.values()), names, loc="outside upper center", ncols=min(4, len(names)))
+    figure.legend(list(handles.values()), names, loc="outside upper center", ncols=2 if few else 4)
     return figure
 
 
