@@ -29,6 +29,9 @@ def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that is renamed to it if the block succeeds and removed if it fails.
 
     The temporary file lies in the same folder, hence on the same filesystem, so that the rename is atomic.
+
+    Raises:
+        UserError: a write failed, mostly for want of room; what fails to be opened names itself.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +41,11 @@ def atomic(path: Path | str) -> Iterator[Path]:
         # Some libraries write files that none but their owner may read; those of a team share a folder.
         temporary.chmod(0o666 & ~current_umask())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename:
+            raise
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be written ({reason}); see that the disk has room, and run again") from error
     finally:
         temporary.unlink(missing_ok=True)
 

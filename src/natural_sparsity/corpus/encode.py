@@ -1,6 +1,7 @@
 """Token streams: the sentences of each split in the documents' original order, ``<eos>`` after each."""
 
 import argparse
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,8 @@ def run(args: argparse.Namespace) -> None:
                 place[split] = np.repeat(shard_starts - starts_of(shard_sizes), encoded.sentences)
             temporary = stack.enter_context(files.atomic(getattr(args, name)))
             streams[split] = np.lib.format.open_memmap(temporary, "w+", dtype, (length,))
+            with temporary.open("rb+") as file:  # or a full disk would show as a bus error, when the map is written
+                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
             summary[f"{name}_tokens"] = length
         for encoded, place in zip(shards, places, strict=True):
             fill_streams(streams, encoded, place)
