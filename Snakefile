@@ -33,6 +33,7 @@ rule all:
         rules.compression.input if CHEAP_TO_COMPRESS else [],
         rules.structure.input,
         rules.tasks.input,
+        rules.moduli.input,
         # Asked for by name, so that one that is missing is made again although the figures are there.
         everywhere(PROBE),
         rules.describe.output,

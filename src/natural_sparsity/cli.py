@@ -49,6 +49,7 @@ COMMANDS = {
         "natural_sparsity.sparsify.lottery",
         "compare pruned models with the dense one and with their controls",
     ),
+    "moduli": ("natural_sparsity.sparsify.geometry", "compare moduli-regularised models over spaces and controls"),
     "compare": ("natural_sparsity.analysis.compare", "put runs, conditions and measures side by side"),
     "natural": ("natural_sparsity.analysis.natural", "natural sparsity of sparsified models beside the dense one's"),
     "overlap": ("natural_sparsity.analysis.overlap", "do the units that carry the concentration keep their weights"),

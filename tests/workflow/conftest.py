@@ -77,6 +77,7 @@ class Workflow:
             "natural",
             "structure",
             "tasks",
+            "moduli",
             "comparison",
         )
         return {name: count for name, count in jobs.items() if name not in targets_by_name}

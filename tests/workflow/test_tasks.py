@@ -27,6 +27,23 @@ def test_a_task_is_trained_and_evaluated_and_nothing_of_a_corpus_is_made(fresh):
     assert planned == {"initialise_task": 1, "sparsify_task": 2, "train_task": 6, "evaluate_task": 3}
 
 
+def test_spaces_are_compared_and_drawn(fresh):
+    """Real jobs."""
+    given = changes(
+        **{
+            name: {"sparsify": {"method": "moduli", "of": "rnn", "ramp": 2, "space": name}}
+            for name in ("klein", "circle")
+        }
+    )
+    fresh.run("moduli", changes={**given, "epochs_per_job": {"train_epoch": 2}})
+    folder = fresh.folder / "results/adding"
+    assert "| klein, rnn | klein | dog, inverted | none | 0.1 | 1 |" in (folder / "moduli.md").read_text(
+        encoding="utf-8"
+    )
+    assert (folder / "figures/connectivity.png").exists()
+    assert (folder / "moduli.html").exists()
+
+
 def test_epochs_share_jobs(fresh):
     planned = fresh.planned("tasks", changes={**changes(), "epochs_per_job": {"train_epoch": 2}})
     assert planned == {"initialise_task": 1, "train_task_adding_rnn_1_to_2": 1, "evaluate_task": 1}

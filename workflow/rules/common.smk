@@ -340,6 +340,8 @@ TITLES = {
     "fig5": "5: against frequency, by class",
     "claims": "The paper’s statements",
     "comparison": "Runs side by side",
+    "moduli": "Error by space and control",
+    "connectivity": "Distances of joined units",
     "lottery": "Perplexity against density",
     "compression": "What models cost",
     "natural": "Sparsified models beside the dense one",
@@ -428,6 +430,29 @@ def on_tasks(pattern):
         for run in config["task_runs"]
         for path in expand(pattern, task=run["corpus"], task_model=run["model"], seed=run["seeds"], epoch=run["epochs"])
     ]
+
+
+def is_moduli(run, dense=False):
+    """Whether a run of a task is of moduli regularisation, or (``dense``) of a model that such a one comes from."""
+    models = config["task_models"]
+    of = {model.get("of") for model in models.values() if model["sparsify"].get("method") == "moduli"}
+    return models[run["model"]]["sparsify"].get("method") == "moduli" or (dense and run["model"] in of)
+
+
+def of_moduli(pattern, dense=False):
+    """An input function: ``pattern`` for each moduli-regularised run of the task, and maybe their dense models'."""
+
+    def paths(wildcards):
+        runs = [run for run in config["task_runs"] if run["corpus"] == wildcards.task and is_moduli(run, dense)]
+        axes = [
+            dict(task=run["corpus"], task_model=run["model"], epoch=run["epochs"], seed=run["seeds"]) for run in runs
+        ]
+        return [path for of in axes for path in expand(pattern, **of)]
+
+    return paths
+
+
+MODULI_TASKS = sorted({run["corpus"] for run in config["task_runs"] if is_moduli(run)})
 
 
 def runs_of(corpus, models):

@@ -108,8 +108,76 @@ rule evaluate_task:
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
 
+rule compare_moduli:
+    input:
+        evaluations=of_moduli(TASK_EVALUATION, dense=True),
+    output:
+        csv="results/{task}/moduli.csv",
+        markdown="results/{task}/moduli.md",
+    log:
+        "results/{task}/logs/moduli.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.sparsify.geometry"),
+    shell:
+        "natural-sparsity moduli --evaluations {input.evaluations}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"
+
+
+rule tabulate_moduli:
+    input:
+        csv=rules.compare_moduli.output.csv,
+    output:
+        page=report("results/{task}/moduli.html", **in_report("moduli", "results/{task}", form="table")),
+    log:
+        "results/{task}/logs/tabulate_moduli.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.report.tabulate"),
+    shell:
+        "natural-sparsity tabulate --csv {input.csv} --title 'Spaces and controls: {wildcards.task}'"
+        " --output {output.page} 2> {log}"
+
+
+rule draw_connectivity:
+    input:
+        parameters=of_moduli(TASK_PARAMETERS),
+        states=of_moduli(TASK_STATE),
+    output:
+        figure("results/{task}/figures/connectivity"),
+    log:
+        "results/{task}/figures/logs/connectivity.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("connectivity"),
+        runs=lambda wildcards, input: [Path(path).parts[2] for path in input.states],
+        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
+    shell:
+        "natural-sparsity draw connectivity --parameters {input.parameters} --states {input.states}"
+        " --runs {params.runs} --style {params.style:q} --output {params.stem} 2> {log}"
+
+
 localrules:
     tasks,
+    moduli,
+    tabulate_moduli,
+
+
+rule moduli:
+    input:
+        [
+            expand(path, task=task)
+            for task in MODULI_TASKS
+            for path in [
+                *rules.compare_moduli.output,
+                *rules.tabulate_moduli.output,
+                *rules.draw_connectivity.output,
+            ]
+        ],
 
 
 rule tasks:

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -14,6 +15,7 @@ from natural_sparsity.figures import (
     chi,
     claims,
     comparison,
+    connectivity,
     fig2,
     fig3,
     fig4,
@@ -44,6 +46,8 @@ INPUTS = {
     "overlap": ("L", None, "CSV of the units' table"),
     "structures": ("J", "+", "structure JSON, one file a run"),
     "runs": ("R", "+", "the runs' names"),
+    "parameters": ("P", "+", "checkpoint safetensors of a task's models, one file a run"),
+    "states": ("J", "+", "checkpoint JSON, one file a run"),
 }
 Drawn = tuple[pd.DataFrame, Figure]
 
@@ -82,6 +86,14 @@ def draw_structure(args: argparse.Namespace, style: Style) -> Drawn:
     """:mod:`natural_sparsity.figures.structure`."""
     table = structure.table(args.structures, args.runs)
     return table, structure.draw(table, style)
+
+
+def draw_connectivity(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.connectivity`."""
+    table = connectivity.table(
+        [Path(path) for path in args.parameters], [Path(path) for path in args.states], args.runs
+    )
+    return table, connectivity.draw(table, style)
 
 
 def draw_comparison(args: argparse.Namespace, style: Style) -> Drawn:
@@ -172,6 +184,11 @@ FIGURES = {
     "structure": Kind("which gates of which neurons read, a panel a layer", draw_structure, ("structures", "runs")),
     "natural": Kind("correlations by epoch of sparsified models beside the dense one's", draw_natural, BY_EPOCH),
     "overlap": Kind("do the units that carry the concentration keep their weights", draw_overlap, ("overlap",)),
+    "connectivity": Kind(
+        "distances in the space of the units that kept weights join",
+        draw_connectivity,
+        ("parameters", "states", "runs"),
+    ),
     "lottery": Kind("held-out perplexity of pruned models by density, with controls", draw_lottery, ("lottery",)),
 }
 

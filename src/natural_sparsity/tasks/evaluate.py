@@ -8,8 +8,10 @@ import torch
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
+from natural_sparsity.model.checkpoint import load_beside
 from natural_sparsity.model.device import select_device
 from natural_sparsity.sparsify.evaluate import weight_counts
+from natural_sparsity.sparsify.geometry import geometry
 from natural_sparsity.tasks.kinds import task_of
 from natural_sparsity.tasks.model import load
 from natural_sparsity.tasks.train import evaluate
@@ -42,13 +44,13 @@ def evaluated(parameters: Path, state_path: Path, device: torch.device) -> dict[
     model, state = load(parameters, state_path, device)
     task = task_of(state["task"])
     loss, error = evaluate(model, task, state["task"], "test")
-    counts = weight_counts(model)
+    counts, sparsify = weight_counts(model), state.get("sparsify", {})
     total, nonzero = (sum(count[key] for count in counts.values()) for key in ("weights", "nonzero"))
     return {
         "epoch": state["epoch"],
         "seed": state["seed"],
         "cell": state["architecture"]["cell"],
-        "sparsify": state.get("sparsify", {}),
+        "sparsify": sparsify,
         "loss": loss,
         "error": error,
         "measures": task.error,
@@ -57,5 +59,6 @@ def evaluated(parameters: Path, state_path: Path, device: torch.device) -> dict[
         "nonzero": nonzero,
         "density": nonzero / total,
         "tensors": counts,
+        "geometry": geometry(model, load_beside(parameters, device), sparsify),
         "sha256": state["sha256"],
     }

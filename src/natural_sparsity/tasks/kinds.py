@@ -9,6 +9,7 @@ from natural_sparsity.tasks.task import Task
 
 KINDS = {
     "addition": "natural_sparsity.tasks.addition",
+    "navigation": "natural_sparsity.tasks.navigation",
 }
 
 
