@@ -432,18 +432,23 @@ def on_tasks(pattern):
     ]
 
 
-def is_moduli(run, dense=False):
-    """Whether a run of a task is of moduli regularisation, or (``dense``) of a model that such a one comes from."""
+def is_moduli(run, others=False):
+    """Whether a run of a task is of moduli regularisation, or (``others``) its dense model's or its retrained one's."""
     models = config["task_models"]
     of = {model.get("of") for model in models.values() if model["sparsify"].get("method") == "moduli"}
-    return models[run["model"]]["sparsify"].get("method") == "moduli" or (dense and run["model"] in of)
+    sparsify = models[run["model"]]["sparsify"]
+    if sparsify.get("role") == "retrained":
+        return others
+    return sparsify.get("method") == "moduli" or (others and run["model"] in of)
 
 
-def of_moduli(pattern, dense=False):
-    """An input function: ``pattern`` for each moduli-regularised run of the task, and maybe their dense models'."""
+def of_moduli(pattern, others=True):
+    """An input function: ``pattern`` for each moduli-regularised run of the task; their dense models and what is retrained
+    under their masks are the ``others``.
+    """
 
     def paths(wildcards):
-        runs = [run for run in config["task_runs"] if run["corpus"] == wildcards.task and is_moduli(run, dense)]
+        runs = [run for run in config["task_runs"] if run["corpus"] == wildcards.task and is_moduli(run, others)]
         axes = [
             dict(task=run["corpus"], task_model=run["model"], epoch=run["epochs"], seed=run["seeds"]) for run in runs
         ]

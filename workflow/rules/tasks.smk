@@ -110,7 +110,7 @@ rule evaluate_task:
 
 rule compare_moduli:
     input:
-        evaluations=of_moduli(TASK_EVALUATION, dense=True),
+        evaluations=of_moduli(TASK_EVALUATION),
     output:
         csv="results/{task}/moduli.csv",
         markdown="results/{task}/moduli.md",
@@ -143,8 +143,8 @@ rule tabulate_moduli:
 
 rule draw_connectivity:
     input:
-        parameters=of_moduli(TASK_PARAMETERS),
-        states=of_moduli(TASK_STATE),
+        parameters=of_moduli(TASK_PARAMETERS, others=False),
+        states=of_moduli(TASK_STATE, others=False),
     output:
         figure("results/{task}/figures/connectivity"),
     log:
