@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
+include: "workflow/rules/classification.smk"
 include: "workflow/rules/tagging.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/probing.smk"
@@ -34,11 +35,12 @@ rule all:
         rules.structure.input,
         rules.tasks.input,
         rules.moduli.input,
+        of_tasks(EVALUATION),
         # Asked for by name, so that one that is missing is made again although the figures are there.
         everywhere(PROBE),
         rules.describe.output,
         everywhere(rules.tabulate_claims.output),
-        rules.tabulate_comparison.output if config["runs"] else [],
+        rules.tabulate_comparison.output if any(run["probes"] for run in config["runs"]) else [],
 
 
 onsuccess:

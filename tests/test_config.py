@@ -41,6 +41,7 @@ def test_defaults_are_the_papers(tmp_path):
             "clip": 0.25,
             "decay": 4,
             "evaluation_batch": 10,
+            "optimiser": "sgd",
             "matmul_precision": "highest",
         },
         "sparsify": {},

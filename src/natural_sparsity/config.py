@@ -27,6 +27,8 @@ TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value),
     }
 )
+# Sparsification methods that classifiers have; None is the dense model's.
+ON_TEXTS = (None, "sparse_vd")
 Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=TYPES)
 
 
@@ -43,6 +45,7 @@ def validate(config: Config, schema_path: Path) -> Config:
     error = best_match(Validator(schema).iter_errors(config))
     if error is not None:
         raise UserError(explain(error))
+    check_optimisers(config["models"])
     check_units(config["corpora"])
     check_tasks(config)
     given = config.get("probes", {})
@@ -50,7 +53,7 @@ def validate(config: Config, schema_path: Path) -> Config:
     check_runs(config)
     check_probes(given, config["probes"])
     check_styles(config["figures"])
-    for name in {run["corpus"] for run in config["runs"] if "corpus" in run}:
+    for name in {run["corpus"] for run in config["runs"] if run.get("corpus") in config["corpora"]}:
         check_corpus(f"corpora.{name}", config["corpora"][name])
     return expanded(config)
 
@@ -73,6 +76,20 @@ def expanded(config: Config) -> Config:
     if repeated:
         raise UserError(f"task_models.{repeated[0]}: {repeated[0]} is also the name of one of models; rename one")
     return {**of_texts, "task_models": of_tasks["models"], "task_runs": of_tasks["runs"]}
+
+
+def check_optimisers(models: Config) -> None:
+    """A model that Adam trains says how fast; what is SGD's alone is left out."""
+    for name, model in models.items():
+        training = model.get("training", {})
+        if training.get("optimiser") != "adam":
+            continue
+        for key in ("learning_rate", "clip"):
+            if key not in training:
+                raise UserError(f"models.{name}.training.{key}: give it for Adam; the default is SGD's")
+        if "decay" in training or "sparsify" in model:
+            decay, own = "training.decay: Adam's rate is constant", "training.optimiser: the method has its own"
+            raise UserError(f"models.{name}.{decay if 'decay' in training else own}; leave it out")
 
 
 def check_methods(schema: Config, config: Config, blocks: str) -> None:
@@ -165,6 +182,9 @@ def explain(error: ValidationError, under: str = "") -> str:
         close = difflib.get_close_matches(unknown, known, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(known)}"
         return f"{key}: unknown key {unknown!r}; {hint}"
+    if key.startswith("tasks.") and key.endswith("source") and error.validator in ("oneOf", "required"):
+        given = ", ".join(error.instance)
+        return f"{key}: give url and checksum, or path, or sdist, version and checksum; here are {given}"
     if key.endswith(".source") and error.validator in ("oneOf", "required"):
         given = ", ".join(error.instance)
         return (
@@ -218,7 +238,12 @@ def check_runs(config: Config) -> None:
     seen: dict[tuple[str, str], int] = {}
     for i, run in enumerate(config["runs"]):
         if "task" in run:
-            named = [("task", run["task"], "tasks"), ("model", run["model"], "task_models")]
+            if config["tasks"].get(run["task"], {}).get("kind") == "classification":
+                check_texts(i, run, config)
+                run["corpus"] = run.pop("task")  # in whose place it is trained, by the same rules
+                named = [("corpus", run["corpus"], "tasks"), ("model", run["model"], "models")]
+            else:
+                named = [("task", run["task"], "tasks"), ("model", run["model"], "task_models")]
             run["probes"] = []
         else:
             run.setdefault("probes", list(config["probes"]))
@@ -258,6 +283,21 @@ def check_styles(styles: Config) -> None:
             Style.parse(json.dumps(style))
         except UserError as error:
             raise UserError(f"figures.{name}: {str(error).removeprefix('--style: ')}") from error
+
+
+def check_texts(i: int, run: Config, config: Config) -> None:
+    """The files of a classification task fit its format, and the model's method is one that it has."""
+    method = (config["models"].get(run["model"], {}).get("sparsify") or {}).get("method")
+    if method not in ON_TEXTS:
+        known = ", ".join(each for each in ON_TEXTS if each)
+        raise UserError(f"runs.{i}: {method} is for language models; for classification there is {known}")
+    task = config["tasks"][run["task"]]
+    if ("test_source" in task) != (task["format"] == "ag_news"):
+        raise UserError(f"tasks.{run['task']}.test_source: ag_news has a file of its own for it, and no other format")
+    for name in ("source", "test_source"):
+        path = task.get(name, {}).get("path")
+        if path and not Path(path).is_file():
+            raise UserError(f"tasks.{run['task']}.{name}: {path} is no file")
 
 
 def check_units(corpora: Config) -> None:

@@ -37,7 +37,7 @@ class Chain:
         architecture = {"embedding": 6, "hidden": [5, 7], "dropout": 0.3, **architecture}
         settings = {"architecture": architecture, "training": {"batch": 8}}
         vocabulary = self.folder / "vocabulary.parquet"
-        initialise.run(argparse.Namespace(**settings, vocabulary=vocabulary, seed=seed, **self.out(name)))
+        initialise.run(argparse.Namespace(**settings, vocabulary=vocabulary, classes=None, seed=seed, **self.out(name)))
 
     def train(self, *names: str, teacher: str | None = None, **sparsify) -> None:
         """From the first checkpoint to the others, an epoch each, in one process."""

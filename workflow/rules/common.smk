@@ -2,6 +2,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -75,8 +76,12 @@ def one_of(names):
 MODELS = {**config["models"], **config["task_models"]}
 
 
+# Tasks whose texts the rules of language models read, where such a task stands in the place of a corpus.
+TEXTS = [name for name, task in config["tasks"].items() if task["kind"] == "classification"]
+
+
 wildcard_constraints:
-    corpus=one_of(config["corpora"]),
+    corpus=one_of([*config["corpora"], *TEXTS]),
     model=one_of(config["models"]),
     task=one_of(config["tasks"]),
     task_model=one_of(config["task_models"]),
@@ -184,7 +189,28 @@ def epochs(wildcards):
 
 def of_characters(corpus):
     """Whether a corpus's tokens are characters, which have no part of speech."""
-    return config["corpora"][corpus]["unit"] == "character"
+    return config["corpora"].get(corpus, {}).get("unit") == "character"
+
+
+def data(name):
+    """An input function: an array or the vocabulary that the wildcards' corpus or task gives to training."""
+
+    def path(wildcards):
+        if wildcards.corpus in config["tasks"]:
+            return f"results/{wildcards.corpus}/data/{name}"
+        return f"{CORPUS}/{name if name == 'vocabulary.parquet' else f'tokens/{name}'}".format(corpus=wildcards.corpus)
+
+    return path
+
+
+def of_tasks(pattern):
+    """``pattern`` for each run of a task, after its last epoch."""
+    return [
+        path
+        for run in config["runs"]
+        if run["corpus"] in config["tasks"]
+        for path in expand(pattern, corpus=run["corpus"], model=run["model"], epoch=run["epochs"])
+    ]
 
 
 def of_epochs(pattern):
@@ -518,7 +544,9 @@ def with_compressed(pattern):
 COMPRESSED = [
     (run["corpus"], run["model"])
     for run in config["runs"]
-    if not config["models"][run["model"]].get("of") and compressed(run["corpus"], run["model"])
+    if run["corpus"] not in TEXTS  # whose costs and units are not compared
+    and not config["models"][run["model"]].get("of")
+    and compressed(run["corpus"], run["model"])
 ]
 
 

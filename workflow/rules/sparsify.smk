@@ -30,7 +30,7 @@ rule sparsify:
 
 rule evaluate:
     input:
-        tokens=f"{CORPUS}/tokens/test.npy",
+        tokens=data("test.npy"),
         parameters=of_seeds(PARAMETERS),
         state=of_seeds(STATE),
     output:

@@ -3,7 +3,7 @@
 
 rule structure_of:
     input:
-        tokens=f"{CORPUS}/tokens/test.npy",
+        tokens=data("test.npy"),
         parameters=of_seeds(PARAMETERS),
         state=of_seeds(STATE),
     output:
@@ -46,7 +46,7 @@ rule fold:
 
 rule measure_folding:
     input:
-        tokens=f"{CORPUS}/tokens/test.npy",
+        tokens=data("test.npy"),
         parameters=of_seeds(PARAMETERS),
         state=of_seeds(STATE),
         folded_parameters=of_seeds(rules.fold.output.parameters),

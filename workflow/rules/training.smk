@@ -3,7 +3,7 @@
 
 rule initialise:
     input:
-        vocabulary=rules.vocabulary.output,
+        vocabulary=data("vocabulary.parquet"),
     output:
         parameters=f"{RUN}/init/parameters.safetensors",
         state=f"{RUN}/init/state.json",
@@ -17,9 +17,12 @@ rule initialise:
         code=code_digest("natural_sparsity.training.initialise"),
         architecture=block("models", "architecture"),
         training=block("models", "training"),
+        classes=lambda wildcards: (
+            f"--classes {config['tasks'][wildcards.corpus]['classes']}" if wildcards.corpus in config["tasks"] else ""
+        ),
     shell:
         "natural-sparsity initialise --vocabulary {input.vocabulary} --architecture {params.architecture:q}"
-        " --training {params.training:q} --seed {wildcards.seed}"
+        " --training {params.training:q} {params.classes} --seed {wildcards.seed}"
         " --parameters {output.parameters} --state {output.state} 2> {log}"
 
 
@@ -29,8 +32,8 @@ for rule_name, run, group in jobs("train_epoch"):
         name:
             rule_name
         input:
-            train=rules.encode.output.train,
-            dev=rules.encode.output.dev,
+            train=data("train.npy"),
+            dev=data("dev.npy"),
             parameters=checkpoint_before(PARAMETERS, group[0]),
             state=checkpoint_before(STATE, group[0]),
             teacher_parameters=parent("teacher", PARAMETERS),

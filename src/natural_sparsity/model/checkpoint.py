@@ -67,7 +67,9 @@ def save(
 
     ``beside`` are tensors of a sparsification method, such as its masks; :func:`load_beside` reads them.
     """
-    shape = {"vocabulary": len(model.output.weight), "architecture": asdict(model.architecture)}
+    shape: dict[str, Any] = {"vocabulary": len(model.embedding.weight), "architecture": asdict(model.architecture)}
+    if len(model.output.weight) != len(model.embedding.weight):
+        shape["classes"] = len(model.output.weight)
     write(tensors_of(model, beside), parameters, state_path, {**state, **shape})
 
 
@@ -98,7 +100,7 @@ def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[Lang
 
 def build(state: dict[str, Any]) -> LanguageModel:
     """The language model that a checkpoint's state describes."""
-    return LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]))
+    return LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]), state.get("classes"))
 
 
 def read(

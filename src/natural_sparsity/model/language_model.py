@@ -30,23 +30,25 @@ class LanguageModel(nn.Module):
 
     Each recurrent layer is a module of its own, so that its output, which the probe measures, can be seen. Initial
     values: embedding and output weights uniform ±0.1, output bias 0, the others uniform ±1/√hidden (PyTorch's default).
+
+    With ``classes``, it is a classifier of texts: the output layer, read after a text's last word, has so many rows.
     """
 
-    def __init__(self, vocabulary: int, architecture: Architecture):
+    def __init__(self, vocabulary: int, architecture: Architecture, classes: int | None = None):
         super().__init__()
         self.architecture = architecture
         widths = [architecture.embedding, *architecture.hidden]
         cell = CELLS[architecture.cell]
         self.embedding = nn.Embedding(vocabulary, architecture.embedding)
         self.recurrent = nn.ModuleList(cell(width, out) for width, out in zip(widths, widths[1:], strict=False))
-        self.output = nn.Linear(widths[-1], vocabulary)
+        self.output = nn.Linear(widths[-1], classes or vocabulary)
         nn.init.uniform_(self.embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
         nn.init.uniform_(self.output.weight, -INITIAL_RANGE, INITIAL_RANGE)
         nn.init.zeros_(self.output.bias)
 
     def fresh(self) -> "LanguageModel":
         """One of the same shape with newly drawn weights."""
-        return LanguageModel(len(self.output.weight), self.architecture)
+        return LanguageModel(len(self.embedding.weight), self.architecture, len(self.output.weight))
 
     def zero_state(self, batch: int) -> State:
         """The state of every layer before the first token: (h, c) of an LSTM, (h,) of others, (1, batch, hidden)."""

@@ -37,7 +37,9 @@ def expand(config: Config, blocks: str = "models") -> Config:
     models: Config = {}
     members: dict[str, list[str]] = {}
     for name, block in config["models"].items():
-        found = derived(name, block, config["models"], blocks) if block.get("sparsify") else {name: dense(block)}
+        found = (
+            derived(name, block, config["models"], blocks) if block.get("sparsify") else {name: dense(block, blocks)}
+        )
         for member in found:
             if member in models or (member != name and member in config["models"]):
                 raise UserError(f"{blocks}.{name}: {member} is also the name of another model; rename one")
@@ -49,9 +51,13 @@ def expand(config: Config, blocks: str = "models") -> Config:
     return {**config, "models": models, "runs": runs}
 
 
-def dense(block: Config) -> Config:
-    """A model that no method touches."""
-    return {**block, "sparsify": {}, "parents": {}, "rewind": 0}
+def dense(block: Config, blocks: str) -> Config:
+    """A model that no method touches; Adam, where ``models`` ask for it, is a method of its own."""
+    training, sparsify = block["training"], {}
+    if blocks == "models" and training["optimiser"] == "adam":
+        sparsify = {"method": "adam", **{key: training[key] for key in ("learning_rate", "clip")}}
+        sparsify["dropout"] = block["architecture"]["dropout"]
+    return {**block, "sparsify": sparsify, "parents": {}, "rewind": 0}
 
 
 def derived(name: str, block: Config, models: Config, blocks: str) -> dict[str, Config]:
@@ -69,13 +75,15 @@ def derived(name: str, block: Config, models: Config, blocks: str) -> dict[str, 
     if base is None:
         if settings.get("rewind"):
             raise UserError(f"{blocks}.{name}.sparsify.rewind: to start from a trained model, name it: of")
-        return {name: {**dense(block), "sparsify": settings, "family": name}}
+        return {name: {**dense(block, blocks), "sparsify": settings, "family": name}}
     begin, end = settings.get("begin", 0), settings.get("end", 1)
     if end <= begin:
         raise UserError(f"{blocks}.{name}.sparsify: begin is {begin} and end is {end}; pruning ends after it begins")
     if base not in models or models[base].get("sparsify"):
         known = ", ".join(model for model, other in models.items() if not other.get("sparsify"))
         raise UserError(f"{blocks}.{name}.sparsify.of: {base!r} is no dense model; those are {known}")
+    if dense(models[base], blocks)["sparsify"] and settings["method"] != "sparse_vd":
+        raise UserError(f"models.{name}.sparsify: {settings['method']} descends by SGD, and {base} by Adam; of another")
     shared = {key: models[base][key] for key in ("architecture", "training")}
     if settings["method"] in OWN_ARCHITECTURE:
         shared["architecture"] = block["architecture"]

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from natural_sparsity import files
-from natural_sparsity.corpus.streams import Streams
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device
 from natural_sparsity.sparsify.masks import TENSORS, prunable
-from natural_sparsity.training.train import evaluate
+from natural_sparsity.tasks.classify import Examples, outcomes
+from natural_sparsity.training.train import held_out_loss, opened
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,8 @@ def evaluated(
 ) -> dict[str, Any]:
     """Loss (nats per token), perplexity and counts of a checkpoint, all of the tensors that a reload gives."""
     model, state = checkpoint.load(parameters, state_path, device)
-    loss = evaluate(model, Streams(tokens, batch, window, state["vocabulary"]))
+    data = opened(tokens, batch, window, state)
+    loss = held_out_loss(model, data)
     counts = weight_counts(model)
     total, nonzero = (sum(count[key] for count in counts.values()) for key in ("weights", "nonzero"))
     return {
@@ -69,6 +70,7 @@ def evaluated(
         "sparsify": state.get("sparsify", {}),
         "loss": loss,
         "perplexity": math.exp(loss),
+        **({"accuracy": outcomes(model, data)[1]} if isinstance(data, Examples) else {}),
         "weights": total,
         "nonzero": nonzero,
         "density": nonzero / total,

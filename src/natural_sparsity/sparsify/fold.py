@@ -41,7 +41,7 @@ def folded(model: LanguageModel, left: Masks) -> LanguageModel:
     ]
     hidden = [len(kept) for kept in neurons]
     architecture = replace(model.architecture, embedding=len(units), hidden=hidden)
-    small = LanguageModel(len(model.embedding.weight), architecture).to(model.output.weight)
+    small = LanguageModel(len(model.embedding.weight), architecture, len(model.output.weight)).to(model.output.weight)
     small.embedding.weight.copy_((model.embedding.weight * left.embedding)[:, units])
     below = [units, *neurons]
     for i, columns in enumerate(below[:-1]):

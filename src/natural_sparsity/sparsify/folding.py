@@ -21,6 +21,8 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.language_model import LanguageModel
+from natural_sparsity.tasks.classify import Examples
+from natural_sparsity.training.train import opened
 
 TOLERANCE = 1e-5
 REPEATS = 15
@@ -78,7 +80,7 @@ def recurrence(model: LanguageModel, inputs: Tensor) -> Callable[[], Any]:
     return lambda: model(inputs, model.zero_state(inputs.shape[1]))
 
 
-def measured(model: LanguageModel, small: LanguageModel, streams: Streams, timed: int) -> dict[str, Any]:
+def measured(model: LanguageModel, small: LanguageModel, streams: Streams | Examples, timed: int) -> dict[str, Any]:
     """Weights, bytes (as they are stored, whole) and times of both, and how far apart their logits are.
 
     Raises:
@@ -88,7 +90,12 @@ def measured(model: LanguageModel, small: LanguageModel, streams: Streams, timed
     apart = difference(model, small, inputs)
     if apart > TOLERANCE:
         raise UserError(f"the folded model's logits differ by {apart:g} of the largest; delete it and run again")
-    words = torch.from_numpy(streams.columns[0, :timed].astype(np.int64))
+    words = (
+        inputs.T.flatten()
+        if isinstance(streams, Examples)
+        else torch.from_numpy(streams.columns[0, :timed].astype(np.int64))
+    )
+    words = words[:timed]
     whole, folded, speedup = in_turns(word_by_word(model, words), word_by_word(small, words))
     *_, of_recurrence = in_turns(recurrence(model, inputs), recurrence(small, inputs))
 
@@ -121,6 +128,6 @@ def run(args: argparse.Namespace) -> None:
         small, of = checkpoint.load(small_parameters, small_state, cpu)
         if of.get("folded_from") != state["sha256"]:
             raise UserError(f"{small_state}: not folded from {state_path}; delete it and run again")
-        streams = Streams(args.tokens, args.batch, args.window, state["vocabulary"])
+        streams = opened(args.tokens, args.batch, args.window, state)
         found.append({"seed": state["seed"], **measured(model, small, streams, args.timed_tokens)})
     files.write_json(args.output, {"foldings": found})

@@ -4,6 +4,7 @@ import importlib
 from types import ModuleType
 
 METHODS = {
+    "adam": "natural_sparsity.sparsify.adam",
     "iterative": "natural_sparsity.sparsify.tickets",
     "one_shot": "natural_sparsity.sparsify.tickets",
     "gradual": "natural_sparsity.sparsify.gradual",

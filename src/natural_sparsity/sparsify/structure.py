@@ -22,7 +22,8 @@ from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.language_model import LanguageModel
 from natural_sparsity.sparsify import sparse_vd
-from natural_sparsity.training.train import evaluate
+from natural_sparsity.tasks.classify import PAD, Examples, outcomes
+from natural_sparsity.training.train import held_out_loss, opened
 
 GATES = ("i", "f", "g", "o")
 # What a gate is: of a removed neuron, constant, or a function of what it reads.
@@ -144,14 +145,18 @@ def reading(masks: Masks, neurons: list[Tensor]) -> list[Tensor]:
 
 
 @torch.no_grad()
-def gate_ranges(model: LanguageModel, streams: Streams) -> list[tuple[Tensor, Tensor]]:
+def gate_ranges(model: LanguageModel, streams: Streams | Examples) -> list[tuple[Tensor, Tensor]]:
     """Of each layer the smallest and largest value of every gate over all positions, (4 · hidden,) each."""
     model.eval()
     state = model.zero_state(streams.batch)
     found: list[tuple[Tensor, Tensor]] = []
     for inputs, _ in streams.windows(model.output.weight.device):
+        if isinstance(streams, Examples):
+            state = model.zero_state(inputs.shape[1])  # of every text its own
         outputs, _, after = model(inputs, state)
         ranges = [gates_of(layer, outputs[i], outputs[i + 1], state[i][0]) for i, layer in enumerate(model.recurrent)]
+        if isinstance(streams, Examples):
+            ranges = [values[inputs != PAD][None] for values in ranges]  # (1, words of the texts, gates)
         new = [(values.amin((0, 1)), values.amax((0, 1))) for values in ranges]
         old = found or new
         found = [(a.minimum(c), b.maximum(d)) for (a, b), (c, d) in zip(old, new, strict=True)]
@@ -170,7 +175,7 @@ def gates_of(layer: nn.Module, inputs: Tensor, outputs: Tensor, first: Tensor) -
 
 
 def described(
-    model: LanguageModel, beside: dict[str, Tensor], state: dict[str, Any], streams: Streams
+    model: LanguageModel, beside: dict[str, Tensor], state: dict[str, Any], streams: Streams | Examples
 ) -> dict[str, Any]:
     """The structure of a checkpoint, with the loss on the streams and the range of every gate on them.
 
@@ -180,7 +185,7 @@ def described(
     first = masks_of(model, beside, state.get("sparsify", {}))
     left, once = settled(first), reading(first, passed(first).neurons)
     gates, ranges = reading(left, left.neurons), gate_ranges(model, streams)
-    loss = evaluate(model, streams)
+    loss = held_out_loss(model, streams)
     layers = []
     for i, (low, high) in enumerate(ranges):
         status = torch.where(gates[i], READING, torch.where(left.neurons[i].repeat(len(GATES)), CONSTANT, REMOVED))
@@ -209,7 +214,7 @@ def described(
         **{key: state[key] for key in ("epoch", "seed", "sha256")},
         "sparsify": state.get("sparsify", {}),
         "loss": loss,
-        "perplexity": math.exp(loss),
+        **scored(model, streams, loss),
         "weights": left.total(),
         "weights_left": left.kept(),
         "compression": left.total() / max(1, left.kept()),
@@ -221,6 +226,13 @@ def described(
         "output_left": int(left.output.sum()),
         "layers": layers,
     }
+
+
+def scored(model: LanguageModel, streams: Streams | Examples, loss: float) -> dict[str, float]:
+    """What is reported of a model: the perplexity of a language model, the accuracy of a classifier."""
+    if isinstance(streams, Examples):
+        return {"accuracy": outcomes(model, streams)[1]}
+    return {"perplexity": math.exp(loss)}
 
 
 def run(args: argparse.Namespace) -> None:
@@ -237,6 +249,6 @@ def run(args: argparse.Namespace) -> None:
         model, state = checkpoint.load(parameters, state_path, device)
         if model.architecture.cell != "lstm":
             raise UserError(f"{state_path}: its cell is {model.architecture.cell}; only an LSTM's gates are counted")
-        streams = Streams(args.tokens, args.batch, args.window, state["vocabulary"])
+        streams = opened(args.tokens, args.batch, args.window, state)
         found.append(described(model, checkpoint.load_beside(parameters, device), state, streams))
     files.write_json(args.output, {"structures": found})

@@ -12,12 +12,13 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.sparsify.structure import GATES
 
 NOTE = (
-    "Means over seeds, with the least and the greatest in brackets. Perplexity: on the test split. Compression: all"
-    " weights over those left; biases and group variables do not count. Neurons: left of each layer. Gates: those that"
-    " some weight leads into, i + f + g + o of each layer; the others are constant or of removed neurons. Single pass:"
-    " the same gates, counted as the paper's authors do, before the weights of removed units are taken away. Folded:"
-    " the weights of the smaller dense model with the same outputs, and how many times faster than the unfolded it is"
-    " on one CPU thread, one word after the other with the output layer, and in the recurrent layers alone on windows."
+    "Means over seeds, with the least and the greatest in brackets. Perplexity, of classifiers accuracy: on the test"
+    " split. Compression: all weights over those left; biases and group variables do not count. Neurons: left of each"
+    " layer. Gates: those that some weight leads into, i + f + g + o of each layer; the others are constant or of"
+    " removed neurons. Single pass: the same gates, counted as the paper's authors do, before the weights of removed"
+    " units are taken away. Folded: the weights of the smaller dense model with the same outputs, and how many times"
+    " faster than the unfolded it is on one CPU thread, one word after the other with the output layer, and in the"
+    " recurrent layers alone on windows."
 )
 
 
@@ -33,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def table(structures: Sequence[Path], foldings: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
     """A row a run, seed and layer; columns that are of the whole model are the same for its layers.
 
-    ``perplexity``; ``weights``, ``weights_left``, ``compression``; ``units_left``, of the embedding; ``neurons``,
-    ``neurons_left``, ``reading_…`` and ``constant_…`` of each gate, of the layer; ``folded_…``: weights, bytes, and
-    how many times faster.
+    ``perplexity`` of language models, ``accuracy`` of classifiers; ``weights``, ``weights_left``, ``compression``;
+    ``units_left``, of the embedding; ``neurons``, ``neurons_left``, ``reading_…`` and ``constant_…`` of each gate, of
+    the layer; ``folded_…``: weights, bytes, and how many times faster.
 
     Raises:
         UserError: not as many files as runs, or two that are not of the same seeds.
@@ -58,13 +59,15 @@ def table(structures: Sequence[Path], foldings: Sequence[Path], runs: Sequence[s
 def of_model(found: dict[str, Any]) -> dict[str, Any]:
     """The columns of a whole model."""
     settings = found["sparsify"]
+    method = settings.get("method", "dense").replace("adam", "dense")
     groups = settings.get("groups", [kind for kind, value in settings.get("strengths", {}).items() if value])
     named = {
-        "method": settings.get("method", "dense"),
+        "method": method,
         "groups": groups if isinstance(groups, str) else "+".join(groups),
     }
-    plain = ["seed", "epoch", "perplexity", "weights", "weights_left", "compression", "words", "words_left", "units"]
-    return named | {key: found[key] for key in [*plain, "units_left", "embedding_left", "output_left"]}
+    plain = ["seed", "epoch", "weights", "weights_left", "compression", "words", "words_left", "units"]
+    scores = {key: found.get(key) for key in ("perplexity", "accuracy")}
+    return named | scores | {key: found[key] for key in [*plain, "units_left", "embedding_left", "output_left"]}
 
 
 def of_layer(layer: dict[str, Any]) -> dict[str, Any]:
@@ -87,9 +90,24 @@ def spread(values: pd.Series, form: str) -> str:
     return mean if low == high else f"{mean} ({low} to {high})"
 
 
+def score(seeds: pd.DataFrame) -> str:
+    """The perplexity of a language model, the accuracy of a classifier."""
+    if seeds["accuracy"].notna().all():
+        return spread(100 * seeds["accuracy"], "{:.1f} %")
+    return spread(seeds["perplexity"], "{:.1f}")
+
+
 def markdown(rows: pd.DataFrame) -> str:
     """The table as Markdown, a row a run, with the meaning of its columns."""
-    titles = ["Run", "Variables or penalties", "Seeds", "Perplexity", "Compression", "Weights left", "Embedding units"]
+    titles = [
+        "Run",
+        "Variables or penalties",
+        "Seeds",
+        "Perplexity or accuracy",
+        "Compression",
+        "Weights left",
+        "Embedding units",
+    ]
     titles += [
         "Neurons",
         "Gates i + f + g + o",
@@ -107,7 +125,7 @@ def markdown(rows: pd.DataFrame) -> str:
         gates = [" + ".join(f"{layer[f'reading_{gate}'].mean():.0f}" for gate in GATES) for layer in layers]
         lines.append(
             [str(run), seeds["groups"].iloc[0] or seeds["method"].iloc[0], str(len(seeds))]
-            + [spread(seeds["perplexity"], "{:.1f}"), spread(seeds["compression"], "{:.1f}×")]
+            + [score(seeds), spread(seeds["compression"], "{:.1f}×")]
             + [spread(seeds["weights_left"], "{:,.0f}"), f"{seeds['units_left'].mean():.0f} of {seeds['units'].max()}"]
             + ["; ".join(f"{layer['neurons_left'].mean():.0f} of {layer['neurons'].max()}" for layer in layers)]
             + ["; ".join(gates), spread(part.groupby("seed")["reading"].sum(), "{:.0f}")]

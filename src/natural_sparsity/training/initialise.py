@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vocabulary", type=Path, required=True, help="Parquet id, word, count")
     parser.add_argument("--architecture", type=json_object, required=True, help="JSON, the configuration's block")
     parser.add_argument("--training", type=json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--classes", type=int, help="of texts, for a classifier")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--parameters", type=Path, required=True, help="out: safetensors")
     parser.add_argument("--state", type=Path, required=True, help="out: JSON")
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
     """Write epoch 0; it is drawn on the CPU, so that every device starts from the same weights."""
     vocabulary = files.read_table(args.vocabulary, ["id"])
     seed_everything(args.seed, "initialise")
-    model = LanguageModel(len(vocabulary), read_block(Architecture, args.architecture))
+    model = LanguageModel(len(vocabulary), read_block(Architecture, args.architecture), args.classes)
     learning_rate = read_block(Training, args.training).learning_rate
     state = {
         "epoch": 0,

@@ -88,11 +88,12 @@ class Step:
         outputs, features, state = self.method.layers(functional.embedding(places, embedding), inputs, self.state)
         show = self.observer.see_block if self.observer else None
         soft = self.method.soft_targets(inputs)
-        last = self.output.gradients(features.detach().flatten(0, 1), targets.flatten(), show, soft)
+        read = self.read(features, inputs)
+        last = self.output.gradients(read.detach(), targets.flatten(), show, soft)
         drawn = self.method.drawn()
         leaves = [embedding, *self.inner, *drawn.values()]
         wanted = [*leaves, *(outputs if self.observer else [])]
-        found = list(torch.autograd.grad(features, wanted, last.features.view_as(features)))
+        found = list(torch.autograd.grad(read, wanted, last.features))
         by_embedding, *by_inner = found[: 1 + len(self.inner)]
         by_drawn, by_outputs = found[1 + len(self.inner) : len(leaves)], found[len(leaves) :]
         if self.observer:
@@ -107,6 +108,10 @@ class Step:
         loss = last.losses.mean()
         self.advance(state, loss, targets.numel())
         return loss
+
+    def read(self, features: Tensor, inputs: Tensor) -> Tensor:
+        """Of the ``features`` (steps, batch, width) those that predict a target, (targets, width): all of them."""
+        return features.flatten(0, 1)
 
     def used_embedding(self, inputs: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         """The words (n,) whose embeddings the step can change, their embeddings, and where ``inputs`` are among them.

@@ -21,6 +21,7 @@ from natural_sparsity.provenance import code_digest
 from natural_sparsity.settings import json_object, read_block
 from natural_sparsity.sparsify.method import Method, Place
 from natural_sparsity.sparsify.methods import module_of
+from natural_sparsity.tasks import classify
 from natural_sparsity.training.saves import Interruption, Saves
 from natural_sparsity.training.settings import Training
 from natural_sparsity.training.step import Replayed, Step
@@ -59,7 +60,7 @@ def train_steps(
         yield loss.clone(), tokens
 
 
-def run_steps(step: Step, streams: Streams, first: int = 0) -> Iterator[tuple[Tensor, int]]:
+def run_steps(step: Step, streams: Streams | classify.Examples, first: int = 0) -> Iterator[tuple[Tensor, int]]:
     """Run ``step`` over the windows from ``first`` on, captured where there is CUDA.
 
     Yields as :func:`train_steps` does, but each loss overwrites the one before.
@@ -71,7 +72,7 @@ def run_steps(step: Step, streams: Streams, first: int = 0) -> Iterator[tuple[Te
         yield run(inputs, targets), targets.numel()
 
 
-def train_epoch(step: Step, streams: Streams, label: str, saves: Saves | None = None) -> float:
+def train_epoch(step: Step, streams: Streams | classify.Examples, label: str, saves: Saves | None = None) -> float:
     """Train for one epoch, or the rest of one that was interrupted; the mean loss over all its tokens, in nats.
 
     Raises:
@@ -125,6 +126,17 @@ def evaluate(model: LanguageModel, streams: Streams, between: Callable[[], None]
     return float(total) / streams.tokens
 
 
+def held_out_loss(
+    model: LanguageModel, data: Streams | classify.Examples, between: Callable[[], None] = lambda: None
+) -> float:
+    """The mean loss over tokens, or over texts, nats."""
+    return (
+        classify.evaluate(model, data, between)
+        if isinstance(data, classify.Examples)
+        else evaluate(model, data, between)
+    )
+
+
 def next_learning_rate(learning_rate: float, dev_loss: float, best: float | None, decay: float) -> float:
     """Divided by ``decay`` if ``dev_loss`` is no better than the best of the epochs before, else unchanged."""
     return learning_rate / decay if best is not None and dev_loss >= best else learning_rate
@@ -144,6 +156,12 @@ def run(args: argparse.Namespace) -> None:
             before = after
 
 
+def opened(path: Path, batch: int, window: int, state: dict[str, Any]) -> Streams | classify.Examples:
+    """The tokens of a split, or the texts that a classifier reads."""
+    kind = classify.Examples if "classes" in state else Streams
+    return kind(path, batch, window, state["vocabulary"])
+
+
 def run_epoch(
     args: argparse.Namespace,
     training: Training,
@@ -160,14 +178,17 @@ def run_epoch(
     """
     model, state = checkpoint.load(*before, device)
     epoch, learning_rate, best = state["epoch"] + 1, state["learning_rate_out"], state["best_dev_loss"]
-    train = Streams(args.train, training.batch, training.window, state["vocabulary"])
-    dev = Streams(args.dev, training.evaluation_batch, training.window, state["vocabulary"])
+    train = opened(args.train, training.batch, training.window, state)
+    dev = opened(args.dev, training.evaluation_batch, training.window, state)
+    if isinstance(train, classify.Examples):
+        train.shuffled(state["seed"], epoch)
     teacher = (args.teacher_parameters, args.teacher_state) if args.teacher_parameters else None
     place = Place(epoch, len(train), train.tokens, training.batch, teacher)
     method = load_method(args.sparsify, model, before[0], place)
     learning_rate = method.learning_rate or learning_rate
     seed_everything(state["seed"], epoch)
-    label, step = f"epoch {epoch}", Step(model, training, learning_rate, training.batch, method=method)
+    step_of = classify.ClassifierStep if isinstance(train, classify.Examples) else Step
+    label, step = f"epoch {epoch}", step_of(model, training, learning_rate, training.batch, method=method)
     origin = {
         "epoch": epoch,
         "seed": state["seed"],
@@ -184,7 +205,7 @@ def run_epoch(
     path = after[0].with_suffix(".partial.safetensors")
     saves = Saves(path, label, origin, step.tensors(), len(train), args.save_interval_s, interruption)
     train_loss = train_epoch(step, train, label, saves)
-    dev_loss = evaluate(model, dev, lambda: saves.after(len(train)))
+    dev_loss = held_out_loss(model, dev, lambda: saves.after(len(train)))
     if not math.isfinite(dev_loss):
         raise UserError(f"{label}: the dev loss is not finite at learning rate {learning_rate:g}; lower it")
     next_state = {

@@ -1,0 +1,183 @@
+"""Labelled texts to the arrays of a classification task: words as ids, padded to one length, with a vocabulary.
+
+A text is lowercased and split into words and single signs. The vocabulary is the training split's most frequent words;
+ids 0 and 1 are for what stands behind a text and for all other words. Texts are cut after ``length`` words.
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import re
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.errors import UserError
+from natural_sparsity.tasks.classify import PAD
+
+UNKNOWN = 1
+SPECIALS = ["<pad>", "<unk>"]
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]|_")
+SPLITS = ("train", "dev", "test")
+Text = tuple[str, int, str]  # the split, or "" where the data has none; the class; the text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--source", type=Path, nargs="+", required=True, help="the data set's files")
+    parser.add_argument("--format", choices=list(FORMATS), required=True, help="of the data set")
+    parser.add_argument("--words", type=int, required=True, help="the most words of the vocabulary")
+    parser.add_argument("--min-count", type=int, required=True, help="training occurrences that a word needs")
+    parser.add_argument("--length", type=int, required=True, help="the words of a text that are read")
+    parser.add_argument("--fractions", type=float, nargs=2, required=True, help="of dev and of test")
+    parser.add_argument("--seed", type=int, required=True, help="of the hash that splits")
+    for split in SPLITS:
+        parser.add_argument(f"--{split}", type=Path, required=True, help="out: .npy, a row an example: class, ids")
+    parser.add_argument("--vocabulary", type=Path, required=True, help="out: Parquet id, word, count")
+    parser.add_argument("--summary", type=Path, required=True, help="out: JSON, sizes and shares")
+
+
+def open_tar(path: Path, file: Any = None) -> tarfile.TarFile:
+    """A tar archive, compressed or not.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return tarfile.open(path, fileobj=file)
+    except (OSError, tarfile.TarError) as error:
+        raise UserError(f"{path}: not a readable archive ({error}); delete it and run again") from error
+
+
+def member(archive: tarfile.TarFile, name: str, path: Path) -> bytes:
+    """The content of the only member whose name ends in ``name``."""
+    names = [each for each in archive.getnames() if each.endswith(name)]
+    file = archive.extractfile(names[0]) if len(names) == 1 else None
+    if file is None:
+        raise UserError(f"{path}: has {len(names)} members {name}, not one; is it the archive that format says?")
+    return file.read()
+
+
+def read_vader(paths: Sequence[Path]) -> Iterator[Text]:
+    """The movie-review snippets in vaderSentiment's source distribution, by the sign of people's mean rating.
+
+    Hutto & Gilbert 2014; the text is Pang & Lee's. Those rated 0 are left out.
+    """
+    for path in paths:
+        with open_tar(path) as outer:
+            inner = io.BytesIO(member(outer, "/additional_resources/hutto_ICWSM_2014.tar.gz", path))
+            with open_tar(path, inner) as archive:
+                content = member(archive, "/movieReviewSnippets_GroundTruth.txt", path).decode("utf-8", "replace")
+        for number, line in enumerate(content.split("\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                _, rating, text = line.split("\t", 2)
+                if float(rating):
+                    yield "", int(float(rating) > 0), text
+            except ValueError as error:
+                raise UserError(f"{path}: line {number} of the snippets has no rating and text ({error})") from error
+
+
+def read_imdb(paths: Sequence[Path]) -> Iterator[Text]:
+    """aclImdb_v1.tar.gz: reviews of films, negative or positive, with a test split (Maas et al. 2011)."""
+    for path in paths:
+        with open_tar(path) as archive:
+            for entry in archive:
+                found = re.fullmatch(r"aclImdb/(train|test)/(neg|pos)/\d+_\d+\.txt", entry.name)
+                file = archive.extractfile(entry) if found else None
+                if found and file:
+                    text = file.read().decode("utf-8", "replace").replace("<br />", " ")
+                    yield ("test" if found[1] == "test" else ""), int(found[2] == "pos"), text
+
+
+def read_ag_news(paths: Sequence[Path]) -> Iterator[Text]:
+    """Two CSV files of topic from 1, title and description: the training and the test split (Zhang et al. 2015)."""
+    if len(paths) != 2:
+        raise UserError(f"ag_news: {len(paths)} files; give train.csv and test.csv")
+    for path, split in zip(paths, ("", "test"), strict=True):
+        with path.open(encoding="utf-8", newline="") as file:
+            for number, row in enumerate(csv.reader(file), 1):
+                if len(row) != 3 or not row[0].isdigit():
+                    raise UserError(f"{path}: line {number} is not topic, title, description")
+                yield split, int(row[0]) - 1, f"{row[1]} {row[2]}".replace("\\", " ")
+
+
+FORMATS: dict[str, Callable[[Sequence[Path]], Iterator[Text]]] = {
+    "vader": read_vader,
+    "imdb": read_imdb,
+    "ag_news": read_ag_news,
+}
+
+
+def split_of(given: str, text: str, dev: float, test: float, seed: int) -> str:
+    """The split of a text: as the data say, else by a hash of seed and text, so that copies of a text go together."""
+    if given:
+        return given
+    digest = hashlib.blake2b(f"{seed}/{text}".encode(), digest_size=8).digest()
+    place = int.from_bytes(digest, "big") / 2**64
+    return "dev" if place < dev else "test" if place < dev + test else "train"
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, lowercased."""
+    return WORD.findall(text.lower())
+
+
+def encoded(texts: list[tuple[int, list[str]]], ids: dict[str, int], length: int) -> np.ndarray:
+    """A row an example: its class, the ids of its first ``length`` words, ``PAD``."""
+    rows = np.full((len(texts), 1 + length), PAD, np.uint32)
+    for row, (label, words) in zip(rows, texts, strict=True):
+        row[0] = label
+        row[1 : 1 + len(words[:length])] = [ids.get(word, UNKNOWN) for word in words[:length]]
+    return rows
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the splits and the vocabulary. Where the data have a test split, the fraction for one is not used.
+
+    Raises:
+        UserError: the data are not of the format, or a split lacks a class.
+    """
+    texts: dict[str, list[tuple[int, list[str]]]] = {split: [] for split in SPLITS}
+    given = list(FORMATS[args.format](args.source))
+    dev, test = args.fractions[0], 0.0 if any(split for split, _, _ in given) else args.fractions[1]
+    for split, label, text in given:
+        if words := words_of(text):
+            texts[split_of(split, text, dev, test, args.seed)].append((label, words))
+    classes = sorted({label for _, label, _ in given})
+    for split, part in texts.items():
+        lacking = set(classes) - {label for label, _ in part}
+        if lacking or len(classes) < 2:
+            raise UserError(
+                f"{args.source[0]}: no text of some class in {split}; is it whole, and are the fractions fit?"
+            )
+    counts = Counter(word for _, words in texts["train"] for word in words)
+    frequent = sorted(
+        (word for word in counts if counts[word] >= args.min_count), key=lambda word: (-counts[word], word)
+    )
+    kept = frequent[: args.words]
+    ids = {word: number for number, word in enumerate(kept, len(SPECIALS))}
+    for split, part in texts.items():
+        files.write_array(getattr(args, split), encoded(part, ids, args.length))
+    known = [counts[word] for word in kept]
+    frame = pd.DataFrame({"word": pd.Series([*SPECIALS, *kept], dtype="str")})
+    frame["count"] = np.array([0, sum(counts.values()) - sum(known), *known], np.int64)
+    frame.insert(0, "id", np.arange(len(frame), dtype=np.int32))
+    files.write_parquet(args.vocabulary, frame)
+    summary: dict[str, Any] = {"classes": len(classes), "vocabulary": len(frame)}
+    for split, part in texts.items():
+        largest = max(Counter(label for label, _ in part).values())
+        cut = sum(len(words) > args.length for _, words in part)
+        summary[split] = {"texts": len(part), "largest_class": largest / len(part), "cut": cut / len(part)}
+    files.write_json(args.summary, summary)
+    sizes = ", ".join(f"{len(part):,} {split}" for split, part in texts.items())
+    print(f"texts: {sizes}; {len(classes)} classes, {len(frame):,} words", file=sys.stderr)
