@@ -40,7 +40,7 @@ rule all:
         everywhere(PROBE),
         rules.describe.output,
         everywhere(rules.tabulate_claims.output),
-        rules.tabulate_comparison.output if any(run["probes"] for run in config["runs"]) else [],
+        rules.tabulate_comparison.output if PROBED else [],
 
 
 onsuccess:

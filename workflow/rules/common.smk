@@ -78,6 +78,8 @@ MODELS = {**config["models"], **config["task_models"]}
 
 # Tasks whose texts the rules of language models read, where such a task stands in the place of a corpus.
 TEXTS = [name for name, task in config["tasks"].items() if task["kind"] == "classification"]
+# Whether something is probed: there is nothing to compare but for it.
+PROBED = any(run["probes"] for run in config["runs"])
 
 
 wildcard_constraints:

@@ -242,7 +242,7 @@ rule claims:
 
 rule comparison:
     input:
-        rules.compare.output if config["runs"] else [],
+        rules.compare.output if PROBED else [],
         everywhere(rules.draw_comparison.output),
 
 
