@@ -39,7 +39,7 @@ def epoch(tmp_path):
     common = {"training": TRAINING, "seed": 5, "vocabulary": tmp_path / "vocabulary.parquet"}
     common["architecture"] = asdict(Architecture(8, [7, 9], 0.2))
     start = {"parameters": tmp_path / "0.safetensors", "state": tmp_path / "0.json"}
-    initialise.run(Namespace(**common, **start))
+    initialise.run(Namespace(**common, **start, classes=None))
     common |= {"train": tmp_path / "train.npy", "dev": tmp_path / "dev.npy", "device": "cpu", "threads": 1}
     common |= {"sparsify": {}, "teacher_parameters": None, "teacher_state": None}
     common |= {"from_parameters": start["parameters"], "from_state": start["state"], "save_interval_s": 1000.0}

@@ -128,7 +128,7 @@ def run_chain(tmp_path, name, epochs, seed=5):
         return {"parameters": tmp_path / f"{name}{k}.safetensors", "state": tmp_path / f"{name}{k}.json"}
 
     if not paths(0)["state"].exists():
-        initialise.run(arguments(tmp_path, **paths(0), seed=seed))
+        initialise.run(arguments(tmp_path, **paths(0), seed=seed, classes=None))
     for k in range(1, epochs + 1):
         if not paths(k)["state"].exists():
             before = {f"from_{key}": value for key, value in paths(k - 1).items()}
