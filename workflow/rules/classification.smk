@@ -2,30 +2,6 @@
 # language models, in whose rules such a task stands in the place of a corpus.
 
 
-def task_block(*keys):
-    """A rule's parameter: an entry of the wildcards' task block."""
-
-    def get(wildcards):
-        value = config["tasks"][wildcards.task]
-        for key in keys:
-            value = value[key]
-        return value
-
-    return get
-
-
-def task_files(wildcards):
-    """The files of a task's data set: local ones as they are, others to be downloaded."""
-    of, found = config["tasks"][wildcards.task], []
-    for name in [name for name in ("source", "test_source") if name in of]:
-        if "path" in of[name]:
-            found.append(of[name]["path"])
-        else:
-            file = Path(urlsplit(of[name]["url"]).path).name if "url" in of[name] else f"{of[name]['sdist']}.tar.gz"
-            found.append(f"results/{wildcards.task}/data/{name}/{file}")
-    return found
-
-
 rule obtain_task:
     output:
         "results/{task}/data/{which}/{file}",
