@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: run report test test-slurm lint bench install
+.PHONY: run report test test-faults test-slurm lint bench install
 
 run: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -13,7 +13,11 @@ report: run
 	$(BIN)/snakemake --cores 1 --report results/report.html
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not faults"
+
+# Whole runs, killed at many moments and on a disk that is too small: some ten minutes, therefore not in .ci/run.
+test-faults: install
+	$(BIN)/python -m pytest -m faults
 
 # On a real SLURM, which is installed (Debian 12, as root), started on 127.0.0.1 and taken down again. Ten to twenty minutes,
 # therefore not in .ci/run. In an environment of its own on top of .venv: see pyproject.toml.

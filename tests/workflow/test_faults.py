@@ -77,6 +77,7 @@ MOMENTS = [
 ]
 
 
+@pytest.mark.faults
 def test_snakemake_and_its_jobs_killed_again_and_again(fresh, finished):
     for job, after in MOMENTS:
         snakemake = start(fresh)
@@ -91,6 +92,7 @@ def test_snakemake_and_its_jobs_killed_again_and_again(fresh, finished):
     assert_as_undisturbed(fresh, finished)
 
 
+@pytest.mark.faults
 def test_snakemake_killed_and_its_jobs_left_running(fresh, finished):
     """They go on writing, beside those that the next Snakemake starts for the same files."""
     for job in ("sentences", "train", "probe"):
@@ -134,6 +136,7 @@ def disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.faults
 def test_a_full_disk(disk, finished):
     """Wherever the space ends, in text, training or figures: a line with the file, nothing half-written; it goes on."""
     workflow, expected, said = Workflow(disk(1)), contents(finished), []
