@@ -6,11 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
+
 from conftest import ROOT, TINY, Workflow
 
 # Whatever has no time of day in it: all that a number can come from.
@@ -66,7 +66,15 @@ def wait_for(job, snakemake, folder):
 
 
 # Over the whole graph, and at several moments within a job's time: its start, its imports, its work, its writing.
-MOMENTS = [("sentences", 0.0), ("index", 0.3), ("encode", 0.5), ("tag", 1.0), ("train", 1.5), ("probe", 1.2), ("draw", 2.0)]
+MOMENTS = [
+    ("sentences", 0.0),
+    ("index", 0.3),
+    ("encode", 0.5),
+    ("tag", 1.0),
+    ("train", 1.5),
+    ("probe", 1.2),
+    ("draw", 2.0),
+]
 
 
 @pytest.mark.faults
