@@ -12,11 +12,12 @@ from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing.gather import ROLES, Gathering
+from natural_sparsity.probing.lstm import by_input
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.probing.probe import probe_window
 from natural_sparsity.probing.settings import Probe
 
-WIDTH, WINDOW, STEPS = 200, 35, 2
+WIDTH, WINDOW, STEPS = 200, 35, 4
 
 
 def reference_window(model, inputs, targets, state):
@@ -57,6 +58,7 @@ def reference_pass(model, windows):
 def our_pass(model, windows, measures=("chi",)):
     gathering = Gathering(model, choose(list(measures), Probe()))
     output = OutputLayer(model.output)
+    model.recurrent = by_input(model.recurrent)
     state = model.zero_state(windows[0][0].shape[1])
     with torch.no_grad():
         for inputs, targets in windows:

@@ -16,6 +16,7 @@ from natural_sparsity.model.device import seed_everything, select_device, set_pr
 from natural_sparsity.model.language_model import LanguageModel, State
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing.gather import Gathering
+from natural_sparsity.probing.lstm import by_input
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.probing.settings import Probe, check_conditions
 from natural_sparsity.progress import Progress
@@ -125,6 +126,7 @@ def gather_frozen(
     streams = Streams(tokens, settings.batch, settings.window, state["vocabulary"])
     model.requires_grad_(False).train(settings.dropout)
     model.recurrent.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
+    model.recurrent = by_input(model.recurrent)
     seed_everything(state["seed"], state["epoch"], "probe")  # for dropout, if it is on
     gathering = Gathering(model, choose(settings.measures, settings))
     output, hidden = OutputLayer(model.output), model.zero_state(streams.batch)

@@ -1,0 +1,43 @@
+"""The probe's LSTM against PyTorch's and its autograd, in double precision."""
+
+import pytest
+import torch
+from torch import nn
+
+from natural_sparsity.probing.lstm import LSTMByInput, by_input
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "width", "hidden"), [(1, 1, 1, 1), (1, 3, 2, 4), (9, 3, 5, 4), (35, 2, 3, 7)]
+)
+def test_values_states_and_gradients_are_pytorchs(steps, batch, width, hidden):
+    torch.manual_seed(0)
+    layer = nn.LSTM(width, hidden).double()
+    inputs = torch.randn(steps, batch, width, dtype=torch.float64, requires_grad=True)
+    state = tuple(torch.randn(1, batch, hidden, dtype=torch.float64) for _ in range(2))
+    upper = torch.randn(steps, batch, hidden, dtype=torch.float64)
+    kept = upper.clone()
+    results = []
+    for module in (layer, by_input(nn.ModuleList([layer]))[0]):
+        outputs, last = module(inputs, state)
+        results.append([outputs, *last, *torch.autograd.grad(outputs, inputs, upper)])
+    for ours, theirs in zip(*results, strict=True):
+        assert ours.shape == theirs.shape
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
+    assert torch.equal(upper, kept)
+
+
+def test_a_window_that_goes_on_where_the_last_ended():
+    torch.manual_seed(0)
+    layer = nn.LSTM(3, 4).double()
+    inputs = torch.randn(10, 2, 3, dtype=torch.float64)
+    zero = torch.zeros(1, 2, 4, dtype=torch.float64)
+    module = LSTMByInput(layer)
+    first, state = module(inputs[:6], (zero, zero))
+    second, _ = module(inputs[6:], state)
+    torch.testing.assert_close(torch.cat([first, second]), layer(inputs)[0], rtol=1e-12, atol=1e-13)
+
+
+def test_other_cells_stay_as_they_are():
+    layers = nn.ModuleList([nn.GRU(2, 2), nn.RNN(2, 2), nn.LSTM(2, 2)])
+    assert [type(layer) for layer in by_input(layers)] == [nn.GRU, nn.RNN, LSTMByInput]
