@@ -9,8 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from conftest import CLUSTER, OnSlurm, sacct, why_not
+from on_slurm import CLUSTER, OnSlurm, sacct, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 SEED = "results/tiny/small/seed1"

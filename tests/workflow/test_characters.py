@@ -2,8 +2,8 @@
 
 import pandas as pd
 import yaml
+from harness import TINY
 
-from conftest import TINY
 from natural_sparsity import files
 
 

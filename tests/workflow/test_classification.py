@@ -7,8 +7,7 @@ import tarfile
 import pandas as pd
 import pytest
 import yaml
-
-from conftest import TINY
+from harness import TINY
 
 CLASSIFIER = {"architecture": {"embedding": 4, "hidden": [4, 4]}}
 CLASSIFIER["training"] = {"optimiser": "adam", "learning_rate": 0.01, "clip": 1, "batch": 20}

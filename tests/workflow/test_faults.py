@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from conftest import ROOT, TINY, Workflow
+from harness import ROOT, TINY, Workflow
 
 # Whatever has no time of day in it: all that a number can come from.
 PRODUCTS = {".npy", ".zst", ".parquet", ".safetensors", ".csv", ".md"}

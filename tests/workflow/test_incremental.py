@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-
-from conftest import ROOT
+import yaml
+from harness import ROOT, TINY
 
 RUN = "results/tiny/small/seed1"
 FROM_PROBES = {"correlate": 1, "draw_fig2": 1, "draw_fig3a": 1, "draw_fig3b": 1, "draw_fig4": 1, "draw_fig5": 1}
@@ -18,6 +18,19 @@ def corpus(**changes):
 
 def test_a_second_run_does_nothing(finished):
     assert finished.planned() == {}
+
+
+def turned(value):
+    """``value`` with the keys of all its blocks in reverse order."""
+    return {key: turned(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+
+
+def test_keys_in_another_order_change_nothing(finished, tmp_path):
+    other = tmp_path / "turned.yaml"
+    blocks = turned(yaml.safe_load(TINY.read_text()))
+    other.write_text(yaml.safe_dump(blocks, sort_keys=False))
+    assert list(blocks["models"]["small"]) == ["training", "architecture"]
+    assert finished.planned(configfile=other) == {}
 
 
 def test_more_epochs_train_and_probe_only_the_new_ones(finished):

@@ -8,7 +8,8 @@ import threading
 import time
 from pathlib import Path
 
-from conftest import Workflow
+from harness import Workflow
+
 from natural_sparsity.cli import main
 
 RUN = Path("results/tiny/small/seed1")

@@ -4,8 +4,7 @@ import re
 
 import pytest
 import yaml
-
-from conftest import ROOT
+from harness import ROOT
 
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 GPU_RULES = {"train_epoch", "probe", "evaluate", "units", "train_task", "evaluate_task"}

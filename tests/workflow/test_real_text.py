@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import zstandard
+from harness import ROOT, Workflow
 
-from conftest import ROOT, Workflow
 from natural_sparsity.corpus.split import split_of
 
 TEXT = Path(os.environ.get("NATURAL_SPARSITY_TEXT", ROOT.parent / "shared/corpora/enwiki-extracted")) / "part-00.xz"

@@ -11,8 +11,7 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 import yaml
-
-from conftest import ROOT, TINY
+from harness import ROOT, TINY
 
 FIGURES = ["architecture", "chi", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison"]
 # Any attempt to reach a network fails at once; where the system lets us, there is no network at all.

@@ -4,8 +4,8 @@ import re
 
 import pytest
 import yaml
+from harness import ROOT, TINY
 
-from conftest import ROOT, TINY
 from natural_sparsity import files
 from natural_sparsity.config import validate
 from natural_sparsity.errors import UserError

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-
-from conftest import ROOT, Workflow
+from harness import ROOT, Workflow
 
 BIN = Path(sys.executable).parent
 

@@ -19,7 +19,7 @@ rule correlate:
         mem_mb=memory(2000),
     params:
         code=code_digest("natural_sparsity.analysis.correlate"),
-        statistics=json.dumps(config["statistics"]),
+        statistics=json.dumps(config["statistics"], sort_keys=True),
     shell:
         "natural-sparsity correlate --probes {input.probes} --words {input.words}"
         " --run {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed} --statistics {params.statistics:q}"

@@ -96,14 +96,14 @@ wildcard_constraints:
 
 
 def block(kind, *keys):
-    """A rule's parameter: an entry of the wildcards' corpus or model block; objects as JSON."""
+    """A rule's parameter: an entry of the wildcards' corpus or model block; objects as JSON, whatever their order."""
 
     def get(wildcards):
         name = {"corpora": "corpus", "models": "model", "tasks": "task", "task_models": "task_model"}[kind]
         value = config[kind][wildcards[name]]
         for key in keys:
             value = value[key]
-        return json.dumps(value) if isinstance(value, dict) else value
+        return json.dumps(value, sort_keys=True) if isinstance(value, dict) else value
 
     return get
 
@@ -111,7 +111,7 @@ def block(kind, *keys):
 def probe_block(wildcards):
     """A rule's parameter: the block of the wildcards' probe as JSON; the split is the rule's input."""
     of = config["probes"][wildcards.probe]
-    return json.dumps({key: value for key, value in of.items() if key != "split"})
+    return json.dumps({key: value for key, value in of.items() if key != "split"}, sort_keys=True)
 
 
 def moving(wildcards):
@@ -353,7 +353,7 @@ def masks_from(wildcards, input):
 def style(figure):
     """The style of a figure as JSON: its own entry over the one for all."""
     styles = config["figures"]
-    return json.dumps({**styles.get("all", {}), **styles.get(figure, {})})
+    return json.dumps({**styles.get("all", {}), **styles.get(figure, {})}, sort_keys=True)
 
 
 # What a figure or table is called where the report lists it.

@@ -1,0 +1,82 @@
+"""Snakemake, run for real on a tiny configuration in a folder of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TINY = Path(__file__).with_name("tiny.yaml")
+
+
+class Workflow:
+    """The workflow in ``folder``, with ``tiny.yaml`` and whatever goes on top of it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def snakemake(
+        self,
+        *arguments: str,
+        changes: dict | None = None,
+        configfile: Path = TINY,
+        root: Path = ROOT,
+        environment: dict[str, str] | None = None,
+        called_in: Path | None = None,
+        prefix: Sequence[str] = (),
+    ):
+        """Run snakemake; ``changes`` go over the configuration. Returns the finished process, output as text."""
+        configfiles = [str(configfile)]
+        if changes:
+            (self.folder / "changes.yaml").write_text(yaml.safe_dump(changes))
+            configfiles.append(str(self.folder / "changes.yaml"))
+        command = [*prefix, str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(root / "Snakefile")]
+        command += [*arguments, "--directory", str(self.folder), "--cores", "2", "--configfile", *configfiles]
+        variables = {**os.environ, **(environment or {})}
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=called_in or root, check=False, env=variables
+        )
+
+    def run(self, *targets: str, changes: dict | None = None):
+        """Run to the end; fails with snakemake's output if a job does."""
+        process = self.snakemake(*targets, changes=changes)
+        assert process.returncode == 0, process.stderr[-5000:]
+        return process
+
+    def planned(self, *targets: str, **options) -> dict[str, int]:
+        """The jobs that snakemake would run: {rule: number}, without the target rules. Options as :meth:`snakemake`."""
+        process = self.snakemake("--dry-run", *targets, **options)
+        assert process.returncode == 0, process.stdout + process.stderr
+        output = process.stdout + process.stderr
+        if "Nothing to be done" in output:
+            return {}
+        table = re.search(r"^job +count\n-[- ]+\n((?:.+\n)+?)total", output, re.MULTILINE)
+        assert table, output
+        jobs = {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
+        # "describe" writes down the configuration and the commit: it follows any change, and nothing follows from it.
+        targets_by_name = (
+            "all",
+            "describe",
+            "figures",
+            "architecture",
+            "chi",
+            "training",
+            "fig2",
+            "fig3a",
+            "fig3b",
+            "fig4",
+            "fig5",
+            "claims",
+            "lottery",
+            "compression",
+            "natural",
+            "structure",
+            "tasks",
+            "moduli",
+            "comparison",
+        )
+        return {name: count for name, count in jobs.items() if name not in targets_by_name}
