@@ -29,6 +29,8 @@ TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
 )
 # Sparsification methods that classifiers have; None is the dense model's.
 ON_TEXTS = (None, "sparse_vd")
+# How many classes the texts of each format have.
+CLASSES = {"vader": 2, "imdb": 2, "ag_news": 4}
 Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=TYPES)
 
 
@@ -294,6 +296,10 @@ def check_texts(i: int, run: Config, config: Config) -> None:
     task = config["tasks"][run["task"]]
     if ("test_source" in task) != (task["format"] == "ag_news"):
         raise UserError(f"tasks.{run['task']}.test_source: ag_news has a file of its own for it, and no other format")
+    if task["classes"] != CLASSES[task["format"]]:
+        raise UserError(
+            f"tasks.{run['task']}.classes: {task['format']} has {CLASSES[task['format']]}, not {task['classes']}"
+        )
     for name in ("source", "test_source"):
         path = task.get(name, {}).get("path")
         if path and not Path(path).is_file():

@@ -75,6 +75,24 @@ def test_means_at_another_width_are_not_compared_but_correlations_are(given):
     assert rows.loc[("imp-level1", "h_2", "mean"), "difference"] == pytest.approx(0.1)
 
 
+def test_models_trained_for_other_numbers_of_epochs_are_not_compared(given, tmp_path):
+    """A ticket of four epochs beside a dense model of two: values, no differences."""
+    correlations, checkpoints = given
+    for place, (path, state) in enumerate(zip(correlations, checkpoints, strict=True)):
+        if path.name.startswith("imp-level1") and "random" not in path.name:
+            seed = files.read_json(state)["seed"]
+            correlations[place], checkpoints[place] = write(tmp_path, "imp-level1", seed, epochs=(1, 2, 3, 4))
+    rows = natural.table(natural.read_last(correlations, checkpoints))
+    by_model = rows.set_index(["model", "tensor", "statistic"]).sort_index()
+    longer, same = (by_model.loc[(model, "h_2", "pearson_log")] for model in ("imp-level1", "imp-level1-random_mask"))
+    assert (longer["epoch"], same["epoch"]) == (4, 2)
+    assert np.isnan(longer["difference"])
+    assert longer["pairs"] == 0
+    assert longer["value"] == pytest.approx(by_model.loc[("dense", "h_2", "pearson_log"), "value"] + 0.2, abs=0.1)
+    assert same["difference"] == pytest.approx(-0.2)
+    assert "| imp-level1 | 4 | 3 |" in natural.markdown(rows)
+
+
 def test_the_page_and_what_is_refused(given, tmp_path):
     correlations, checkpoints = given
     out = {"csv": tmp_path / "n.csv", "markdown": tmp_path / "n.md"}

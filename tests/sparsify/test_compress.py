@@ -141,7 +141,8 @@ def test_the_table_compares_with_the_dense_model_in_float(tmp_path):
     ticket = [cost(seed, loss, family="imp", role="ticket", level=1) for seed, loss in ((1, 5.2), (2, 5.3))]
     for name, rows in (("dense", dense), ("ticket", ticket)):
         files.write_json(tmp_path / f"{name}.json", {"costs": rows})
-    student = [cost(seed, 5.0, family="little", role=role) for seed in (1, 2) for role in ("student", "no_teacher")]
+    roles = ("student", "no_teacher", "retrained")
+    student = [cost(seed, 5.0, family="little", role=role) for seed in (1, 2) for role in roles]
     long = [{**cost(seed, 5.0, family="long", role="qat"), "epoch": 9} for seed in (1, 2)]
     files.write_json(tmp_path / "student.json", {"costs": student + long})
     paths = [tmp_path / "dense.json", tmp_path / "ticket.json"]
@@ -159,8 +160,8 @@ def test_the_table_compares_with_the_dense_model_in_float(tmp_path):
     assert {line.count("|") for line in lines[:5]} == {11}
     rows = compression.table(compression.read_costs([*paths, tmp_path / "student.json"]))
     names = [compression.name_of(row) for row in rows.to_dict("records")]
-    assert names == ["dense", "dense", "imp, level 1", "little, no teacher", "little", "long"]
-    assert rows["matching"].tolist()[3:] == ["yes", "yes", "not comparable: the dense model has 4 epochs"]
+    assert names == ["dense", "dense", "imp, level 1", "little, no teacher", "little, retrained", "little", "long"]
+    assert rows["matching"].tolist()[3:] == ["yes", "yes", "yes", "not comparable: the dense model has 4 epochs"]
     with pytest.raises(UserError, match="no costs of the dense model"):
         compression.read_costs(paths[1:])
     with pytest.raises(UserError, match="a second time"):

@@ -40,6 +40,24 @@ def test_a_level_is_a_model_with_parents(config):
     assert models["imp-level2"]["sparsify"]["scope"] == "global"
 
 
+def test_new_weights_are_trained_from_the_first_epoch_on(config):
+    """Else a ticket that goes back to epoch 1 would have trained for an epoch more than its control."""
+    config["models"]["imp"]["sparsify"]["controls"] = ["random_init"]
+    models = validate(config, SCHEMA)["models"]
+    control = models["imp-level2-random_init"]
+    assert control["parents"] == {"start": ("lstm", 0), "masks": ("imp-level2", 0)}
+    assert (control["rewind"], control["sparsify"]["rewind"]) == (0, 0)
+    assert (models["imp-level2"]["rewind"], models["imp-level2"]["sparsify"]["rewind"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("given", "inverted"), [({}, True), ({"inhibitor": "diffusion"}, False)])
+def test_each_inhibitor_is_taken_as_its_authors_mean_it(config, given, inverted):
+    config["models"]["imp"]["sparsify"] = {"method": "moduli", "of": "lstm", "ramp": 2, **given}
+    assert validate(config, SCHEMA)["models"]["imp"]["sparsify"]["inverted"] is inverted
+    config["models"]["imp"]["sparsify"]["inverted"] = not inverted
+    assert validate(config, SCHEMA)["models"]["imp"]["sparsify"]["inverted"] is not inverted
+
+
 def test_one_shot_levels_all_come_from_the_dense_model(config):
     config["models"]["imp"]["sparsify"]["method"] = "one_shot"
     assert validate(config, SCHEMA)["models"]["imp-level2"]["parents"]["masks"] == ("lstm", "last")
@@ -204,6 +222,15 @@ def run(i, **changes):
             block(method="qat", levels=None, fraction=None, controls=None, bits=9),
             "models.imp.sparsify.bits: 9 is greater than the maximum of 8",
         ),
+        (
+            model(sparsify={"method": "group_lasso", "of": "lstm", "strengths": {"gates": 0}}),
+            "models.imp.sparsify.strengths: all are 0; give one",
+        ),
+        (
+            model(sparsify={"method": "moduli", "of": "lstm", "ramp": 2, "strength": 0, "control": "matched"}),
+            "models.imp.sparsify.control: matched controls a penalty, and strength is 0",
+        ),
+        (alone(threshold=8), "models.imp.sparsify.threshold: 8 is greater than or equal to the maximum of 8"),
         (block(of="gru"), "models.imp.sparsify.of: 'gru' is no dense model; those are lstm"),
         (block(of="imp"), "models.imp.sparsify.of: 'imp' is no dense model; those are lstm"),
         (model(training={"batch": 3}), "models.imp.training: it is that of lstm (sparsify.of); leave it out here"),

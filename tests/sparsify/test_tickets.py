@@ -69,14 +69,17 @@ def test_pruned_weights_are_exactly_zero_in_every_checkpoint_and_the_others_move
             assert bool((parameters[name][mask] != before[name][mask]).any())
 
 
-def test_a_ticket_that_keeps_everything_is_the_dense_training_bit_for_bit(chain):
-    """The same learning rate, data order and dropout from the rewound epoch on."""
+@pytest.mark.parametrize(("rewind", "epochs"), [(0, 3), (1, 1)])
+def test_a_ticket_that_keeps_everything_is_the_dense_training_bit_for_bit(chain, rewind, epochs):
+    """The same learning rate, data order and dropout; from a later epoch until the dense rate drops."""
     settings = {**TICKET, "density": 1.0}
-    chain.start("whole1", "dense1", "dense3", **settings)
-    chain.train("whole1", "whole2", **settings)
-    whole, _, _ = chain.load("whole2")
-    dense, _, _ = chain.load("dense2")
-    assert all(torch.equal(whole[name], dense[name]) for name in dense)
+    chain.start(f"whole{rewind}", f"dense{rewind}", "dense3", **settings)
+    for epoch in range(rewind, rewind + epochs):
+        chain.train(f"whole{epoch}", f"whole{epoch + 1}", **settings)
+        whole, _, state = chain.load(f"whole{epoch + 1}")
+        dense, _, of_dense = chain.load(f"dense{epoch + 1}")
+        assert all(torch.equal(whole[name], dense[name]) for name in dense)
+        assert (state["learning_rate_out"] == of_dense["learning_rate_out"]) or rewind
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(chain):

@@ -77,6 +77,7 @@ def test_texts_are_trained_counted_and_folded(fresh, config):
         ),
         (lambda c: c["tasks"]["texts"].update(format="csv"), "tasks.texts.format: 'csv' is not one of"),
         (lambda c: c["tasks"]["texts"].update(format="ag_news"), "tasks.texts.test_source: ag_news has a file"),
+        (lambda c: c["tasks"]["texts"].update(classes=4), "tasks.texts.classes: vader has 2, not 4"),
         (lambda c: c["tasks"]["texts"].update(source={"path": "nowhere"}), "tasks.texts.source: nowhere is no file"),
         (
             lambda c: c["models"]["sparse"]["sparsify"].update(of="other"),

@@ -16,9 +16,10 @@ MODEL = ["model", "family", "role", "level"]
 KEYS = [*MODEL, "tensor", "measure", "statistic"]
 SHOWN = {"pearson_log": "ρ← with log frequency", "pearson": "ρ←", "mean": "mean"}
 NOTE = (
-    "After the last epoch; target words; the mean over seeds and its 95 % t interval. Less dense: the difference from"
-    " the dense model of the same seed, with its 95 % t interval; bold where that excludes 0, one row at a time. The"
-    " mean is over words; between models of other width it is not compared, as the least χ is 1/√width."
+    "After the last of the epochs; target words; the mean over seeds and its 95 % t interval. Less dense: the"
+    " difference from the dense model of the same seed after as many epochs, with its 95 % t interval; bold where that"
+    " excludes 0, one row at a time; empty where the dense model has more or fewer epochs. The mean is over words;"
+    " between models of other width it is not compared, as the least χ is 1/√width."
 )
 
 
@@ -69,7 +70,8 @@ def widths_of(architecture: dict[str, Any]) -> dict[str, int]:
 def table(values: pd.DataFrame) -> pd.DataFrame:
     """A row for each of :data:`KEYS`: ``value``, ``low``, ``high`` over ``seeds``; ``difference`` from dense likewise.
 
-    Empty where there is no difference to speak of: of the dense model itself, and of a mean at another width.
+    Empty where there is no difference to speak of: of the dense model itself, of a mean at another width, and of models
+    trained for other numbers of epochs, since χ and its correlations change with every epoch.
     """
     dense = values[values["role"] == "dense"].set_index(["tensor", "measure", "statistic", "seed"])
     rows = []
@@ -77,9 +79,9 @@ def table(values: pd.DataFrame) -> pd.DataFrame:
         row = dict(zip(KEYS, key, strict=True)) | {"epoch": group["epoch"].iloc[0], "seeds": len(group)}
         row |= dict(zip(("value", "low", "high"), interval(group["value"].to_numpy()), strict=True))
         same = dense.reindex(group.set_index(["tensor", "measure", "statistic", "seed"]).index)
-        same_width = bool((same["width"].to_numpy() == group["width"].to_numpy()).all())
-        compared = row["role"] != "dense" and (row["statistic"] != "mean" or same_width)
-        paired = group["value"].to_numpy() - same["value"].to_numpy()
+        same_width, same_epoch = (same[key].to_numpy() == group[key].to_numpy() for key in ("width", "epoch"))
+        compared = row["role"] != "dense" and (row["statistic"] != "mean" or bool(same_width.all()))
+        paired = (group["value"].to_numpy() - same["value"].to_numpy())[same_epoch]
         paired = paired[~np.isnan(paired)] if compared else np.array([])
         difference = interval(paired) if len(paired) else (np.nan,) * 3
         row |= dict(zip(("difference", "difference_low", "difference_high"), difference, strict=True))
@@ -94,10 +96,15 @@ def markdown(rows: pd.DataFrame) -> str:
         chosen = rows[(rows["measure"] == "chi") & (rows["statistic"] == statistic)]
         tensors = [tensor for tensor in ("h_1", "h_2", "grad_h_1", "grad_h_2") if (chosen["tensor"] == tensor).any()]
         of = "χ" if statistic == "mean" else "of χ"
-        heads = ["model", "seeds", *(f"{tensor}, {end}" for tensor in tensors for end in ("value", "less dense"))]
+        heads = [
+            "model",
+            "epochs",
+            "seeds",
+            *(f"{tensor}, {end}" for tensor in tensors for end in ("value", "less dense")),
+        ]
         lines += [f"**{name} {of}**", "", "| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
         for model, part in chosen.groupby("model", sort=False):
-            cells = [str(model), str(part["seeds"].iloc[0])]
+            cells = [str(model), str(part["epoch"].iloc[0]), str(part["seeds"].iloc[0])]
             for tensor in tensors:
                 cells += list(cells_of(part[part["tensor"] == tensor].to_dict("records")[0]))
             lines.append("| " + " | ".join(cells) + " |")

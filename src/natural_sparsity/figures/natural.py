@@ -27,7 +27,12 @@ from natural_sparsity.files import read_json, read_parquet
 
 WIDTH, PANEL = 6.9, 1.35
 SHOWN = ("h_1", "h_2", "grad_h_1", "grad_h_2")
-ROLES = {"random_mask": "random mask", "random_init": "random weights", "no_teacher": "without teacher"}
+ROLES = {
+    "random_mask": "random mask",
+    "random_init": "random weights",
+    "no_teacher": "without teacher",
+    "retrained": "retrained",
+}
 
 
 def table(

@@ -93,7 +93,7 @@ def markdown(rows: pd.DataFrame) -> str:
 def name_of(row: Mapping[Any, Any]) -> str:
     """What a row's model is called."""
     level = f", level {row['level']}" if row["level"] else ""
-    control = ", no teacher" if row["role"] == "no_teacher" else ""
+    control = f", {row['role'].replace('_', ' ')}" if row["role"] in ("no_teacher", "retrained") else ""
     return f"{row['family']}{level}{control}" if row["family"] else "dense"
 
 

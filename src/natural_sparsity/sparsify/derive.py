@@ -62,6 +62,7 @@ def dense(block: Config, blocks: str) -> Config:
 
 def derived(name: str, block: Config, models: Config, blocks: str) -> dict[str, Config]:
     """The models that the block stands for, by name."""
+    check_effect(f"{blocks}.{name}.sparsify", block["sparsify"])
     settings = {key: value for key, value in block["sparsify"].items() if key not in NOT_OF_A_MEMBER}
     base = block["sparsify"].get("of")
     if settings["method"] in OF_LSTMS:
@@ -87,11 +88,32 @@ def derived(name: str, block: Config, models: Config, blocks: str) -> dict[str, 
     shared = {key: models[base][key] for key in ("architecture", "training")}
     if settings["method"] in OWN_ARCHITECTURE:
         shared["architecture"] = block["architecture"]
-    shared |= {"of": base, "family": name, "rewind": settings.get("rewind", 0)}
+    shared |= {"of": base, "family": name}
+    if settings["method"] == "moduli":
+        settings.setdefault("inverted", settings["inhibitor"] == "dog")  # as the authors mean each
     return {
-        member: {**shared, "sparsify": {**settings, **own}, "parents": parents}
+        member: {**shared, "rewind": first_of(parents), "sparsify": {**settings, **own}, "parents": parents}
         for member, own, parents in levels(name, block["sparsify"])
     }
+
+
+def first_of(parents: dict[str, Parent]) -> int:
+    """The epoch that a model starts at."""
+    epoch = parents["start"][1] if "start" in parents else INIT
+    assert isinstance(epoch, int)
+    return epoch
+
+
+def check_effect(key: str, block: Config) -> None:
+    """A penalty penalises something, and its control has something to control.
+
+    Raises:
+        UserError: it does not.
+    """
+    if block["method"] == "group_lasso" and not any(block["strengths"].values()):
+        raise UserError(f"{key}.strengths: all are 0; give one that is not, or prune with gradual_groups")
+    if block["method"] == "moduli" and block["strength"] == 0 and block["control"] != "none":
+        raise UserError(f"{key}.control: {block['control']} controls a penalty, and strength is 0; leave it out")
 
 
 def levels(name: str, sparsify: Config) -> Iterator[tuple[str, Config, dict[str, Parent]]]:
@@ -118,7 +140,11 @@ def levels(name: str, sparsify: Config) -> Iterator[tuple[str, Config, dict[str,
         before = base if level == 1 or sparsify["method"] == "one_shot" else f"{name}-level{level - 1}"
         yield member, own, start if sparsify["method"].startswith("gradual") else {**start, "masks": (before, LAST)}
         for control in sparsify.get("controls", []):
-            yield f"{member}-{control}", {**own, "role": control}, {**start, "masks": (member, INIT)}
+            changed, begin = {**own, "role": control}, start
+            if control == "random_init":
+                # Trained from the first epoch on, as those weights were that the ticket goes back to.
+                changed["rewind"], begin = INIT, {"start": (base, INIT)}
+            yield f"{member}-{control}", changed, {**begin, "masks": (member, INIT)}
 
 
 def check_run(i: int, run: Config, config: Config) -> None:
