@@ -14,13 +14,14 @@ from natural_sparsity.errors import UserError
 N, SEEDS = 40, (1, 2, 3)
 
 
-def write(folder, model, seed, kept, sparsify, condition="frozen"):
+def write(folder, model, seed, kept, sparsify, condition="frozen", gates=4):
     """Units of one layer: parts and sizes by the seed; ``kept`` of 100 incoming weights, all of the outgoing."""
     generator = np.random.default_rng(seed)
     rows = []
     for tensor in ("h_1", "grad_h_1"):
         columns = {"part": generator.random(N), "size": generator.random(N)}
         sides = {"incoming": 100, "incoming_kept": kept, "outgoing": 50, "outgoing_kept": 50}
+        sides |= {"gates": 4, "gates_kept": gates, "neuron": 1, "neuron_kept": 1}
         rows.append(pd.DataFrame({"layer": "h_1", "tensor": tensor, "unit": range(N), **columns, **sides}))
     path = folder / f"{model}{seed}.parquet"
     metadata = {"seed": seed, "epoch": 3, "sparsify": sparsify, "condition": condition}
@@ -85,6 +86,27 @@ def test_sides_that_keep_everything_are_left_out(given):
     assert control["null"].isna().all()
 
 
+def test_gates_are_compared_with_what_permutations_give(tmp_path):
+    """Units that carry more than the median keep all gates, in two seeds of three; in the third all units keep all."""
+    paths, names = [], []
+    for seed in SEEDS:
+        part = carried(seed)
+        gates = np.where(part > np.median(part), 4, 1) if seed < 3 else 4
+        sparse = {"family": "sparse", "level": 0, "role": "sparse_vd"}
+        paths += [write(tmp_path, "dense", seed, 100, {}), write(tmp_path, "sparse", seed, 100, sparse, gates=gates)]
+        names += ["dense", "sparse"]
+    rows = overlap.table(overlap.read_units(paths, names))
+    assert set(rows["side"]) == {"gates"}
+    row = rows.query("tensor == 'h_1' and quantity == 'part'").squeeze()
+    expected = stats.spearmanr(carried(1), carried(1) > np.median(carried(1))).statistic
+    assert row["rho"] == pytest.approx(expected)  # the same in every seed, for it depends on ranks alone
+    assert row["seeds"] == 2
+    # The mean of two independent correlations under permutation has the variance 1 / 2(n − 1).
+    wide = 1.96 / np.sqrt(2 * (N - 1))
+    assert (-row["chance_low"], row["chance_high"]) == (pytest.approx(wide, rel=0.15), pytest.approx(wide, rel=0.15))
+    assert "gates that read, ρ | chance |" in overlap.markdown(rows)
+
+
 def test_one_seed_has_the_interval_over_units(given):
     paths, names = given
     rows = overlap.table(overlap.read_units(paths[:2], names[:2]))
@@ -98,7 +120,8 @@ def test_the_page_and_what_is_refused(given, tmp_path):
     out = {"csv": tmp_path / "o.csv", "markdown": tmp_path / "o.md"}
     overlap.run(argparse.Namespace(units=paths, models=names, **out))
     lines = [line for line in out["markdown"].read_text().splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in lines} == {8}
+    assert {line.count("|") for line in lines} == {6}
+    assert "incoming weights, ρ | random mask |" in lines[0]
     assert any("h_1 | part in χ² | 40 | 0." in line for line in lines)
     with pytest.raises(UserError, match="no units of the dense model"):
         overlap.read_units(paths[1:2], names[1:2])

@@ -106,6 +106,23 @@ def test_weights_are_counted_on_both_sides_of_a_unit(found):
     assert he["outgoing_kept"].tolist() == [19, 19, 19, 19, 20, 20]
 
 
+def test_gates_and_units_that_are_left_are_counted(found):
+    """Unit 0 of the second layer loses all that leads into its output gate; unit 4 of the first is read by nobody."""
+    model, _, run = found
+    with torch.no_grad():
+        model.recurrent[1].weight_ih_l0[3 * 4] = model.recurrent[1].weight_hh_l0[3 * 4] = 0
+        model.recurrent[0].weight_hh_l0[:, 4] = model.recurrent[1].weight_ih_l0[:, 4] = 0
+    left = units.weights_of(model).set_index(["layer", "unit"])
+    assert left.loc["h_1", "gates"].tolist() == [4] * 5
+    assert left.loc["h_1", "gates_kept"].tolist() == [4, 4, 4, 4, 0]
+    assert left.loc["h_1", "neuron_kept"].tolist() == [1, 1, 1, 1, 0]
+    assert left.loc["h_2", "gates_kept"].tolist() == [3, 4, 4, 4]
+    assert left.loc["h_e", ["gates", "gates_kept"]].to_numpy().sum() == 0
+    assert left.loc["h_e", "neuron_kept"].tolist() == [1] * 6
+    other = units.weights_of(LanguageModel(VOCABULARY, Architecture(3, [4], cell="gru")))
+    assert not other[["gates", "neuron"]].to_numpy().any()
+
+
 def test_what_it_says_of_itself_and_what_it_refuses(found, tmp_path):
     _, _, run = found
     run(units, many=False)

@@ -1,8 +1,9 @@
 """Whether the units that carry the concentration of activations and gradients are those that keep their weights.
 
 Spearman's correlation, over the units of a layer, of what a unit carries in the dense model after its last epoch with
-the share of its weights that a pruned model keeps; taken seed by seed. A mask drawn at random is the null: there the
-correlation is 0 but for chance.
+the share of its weights, or of its gates, that a pruned model keeps, and with whether it keeps the unit at all; taken
+seed by seed. A mask drawn at random is the null: there the correlation is 0 but for chance. How far chance alone takes
+it is also seen by permuting the units.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from natural_sparsity import files
 from natural_sparsity.analysis.statistics import interval as percentile_interval
@@ -21,7 +23,13 @@ from natural_sparsity.sparsify.lottery import interval
 
 # What a unit carries: its part in the mean of χ², and its mean magnitude.
 QUANTITIES = {"part": "part in χ²", "size": "mean magnitude"}
-SIDES = ("incoming", "outgoing")
+# What a pruned model keeps of a unit.
+SIDES = {
+    "incoming": "incoming weights",
+    "outgoing": "outgoing weights",
+    "gates": "gates that read",
+    "neuron": "left, or removed",
+}
 KEYS = ["model", "family", "role", "level", "layer", "tensor", "quantity", "side"]
 RESAMPLES, LEVEL = 1000, 0.95
 NOTE = (
@@ -29,7 +37,9 @@ NOTE = (
     " the share of its weights that the pruned model keeps; the mean over seeds and its 95 % t interval, on Fisher's"
     " scale (of one seed, a bootstrap interval over units). Part: the unit's part in the mean of χ². Magnitude: its"
     " mean |v_u|. Incoming weights are those of the unit's own gates (of the embedding: its column), outgoing those"
-    " that read it."
+    " that read it. Gates that read: the share of the unit's four gates that are not constant. Left, or removed: 1 or 0"
+    " (a positive ρ: units that carry little are removed). Chance: 95 % of the means over seeds where units are"
+    " permuted."
 )
 
 
@@ -70,6 +80,7 @@ def read_units(paths: Sequence[Path], models: Sequence[str]) -> pd.DataFrame:
 def table(units: pd.DataFrame) -> pd.DataFrame:
     """A row for each of :data:`KEYS`: ``rho`` with ``low`` and ``high``, ``units``, ``seeds``, and the share ``kept``.
 
+    ``chance_low``, ``chance_high``: between which 95 % of ρ lie if what is kept is permuted over the units.
     ``null``, ``null_low``, ``null_high``: the same of the family's random mask at the level; ``excess`` is ρ less that,
     seed by seed, with its interval; empty without one.
     """
@@ -85,10 +96,11 @@ def table(units: pd.DataFrame) -> pd.DataFrame:
         for where, group in together.groupby(["layer", "tensor", "quantity"], sort=False):
             for side in SIDES:
                 name = dict(zip(KEYS, (*key, *where, side), strict=True))
-                kept = group[f"{side}_kept"] / group[side]
-                if kept.eq(1).all():
-                    continue  # nothing is pruned there
-                found = by_units(group.assign(kept=kept))
+                kept = (group[f"{side}_kept"] / group[side]).where(group[side] > 0)
+                varies = kept.groupby(group["seed"]).transform("nunique") > 1
+                if not varies.any():
+                    continue  # nothing is pruned there, or there is nothing of the kind
+                found = by_units(group.assign(kept=kept)[varies])
                 by_seed[tuple(name.values())] = found["rho"]
                 rows.append(name | summary(found) | {"kept": kept.mean()})
     frame = pd.DataFrame(rows)
@@ -98,15 +110,26 @@ def table(units: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_units(group: pd.DataFrame) -> dict[str, Any]:
-    """ρ by seed, the bootstrap interval over units of its mean over seeds, and how many units there are."""
-    replicates, rho = [], {}
+    """ρ by seed, the bootstrap interval over units of its mean over seeds, its range by chance, and how many units."""
+    replicates, chance, rho = [], [], {}
     for seed, part in group.dropna(subset="carried").groupby("seed"):
         weights = resampling_weights(len(part), RESAMPLES, (int(str(seed)),))
         values = spearman(part["carried"].to_numpy(), part[["kept"]].to_numpy(), weights)[:, 0]
         rho[seed] = values[0]
         replicates.append(values[1:])
+        chance.append(permuted(part["carried"].to_numpy(), part["kept"].to_numpy(), int(str(seed))))
     low, high = percentile_interval(np.mean(replicates, 0)[:, None], LEVEL)
-    return {"rho": pd.Series(rho), "low": low[0], "high": high[0], "units": group["unit"].nunique()}
+    ends = np.quantile(np.mean(chance, 0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    by_chance = {"chance_low": ends[0], "chance_high": ends[1]}
+    return {"rho": pd.Series(rho), "low": low[0], "high": high[0], **by_chance, "units": group["unit"].nunique()}
+
+
+def permuted(carried: np.ndarray, kept: np.ndarray, seed: int) -> np.ndarray:
+    """ρ where ``kept`` is permuted over the units, :data:`RESAMPLES` times."""
+    generator = np.random.default_rng(seed)
+    x, y = (rank - rank.mean() for rank in (rankdata(carried), rankdata(kept)))
+    shuffled = generator.permuted(np.tile(y, (RESAMPLES, 1)), axis=1)
+    return shuffled @ x / np.sqrt((x**2).sum() * (y**2).sum())
 
 
 def over_seeds(rho: pd.Series) -> tuple[float, float, float]:
@@ -125,6 +148,8 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
         "low": ends[0],
         "high": ends[1],
         **over_units,
+        "chance_low": found["chance_low"],
+        "chance_high": found["chance_high"],
         "units": found["units"],
         "seeds": len(found["rho"]),
     }
@@ -152,19 +177,25 @@ def same_place(a: tuple, b: tuple) -> bool:
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """A table a model that is no control: a line a tensor and quantity, both sides, the null beside them."""
+    """A table a model that is no control: a line a tensor and quantity, what is kept, and beside it the null.
+
+    Where there is no random mask, the null is what permutations of the units give.
+    """
     lines = []
     for model, part in rows[rows["role"] != "random_mask"].groupby("model", sort=False):
         kept = part.drop_duplicates(["layer", "side"])
         shares = ", ".join(f"{row['layer']} {row['side']} {row['kept']:.0%}" for row in kept.to_dict("records"))
         lines += [f"**{model}** (kept: {shares}; {part['seeds'].iloc[0]} seeds)", ""]
-        heads = ["tensor", "carries", "units", *(f"{side}, {what}" for side in SIDES for what in ("ρ", "random mask"))]
+        sides = [side for side in SIDES if (part["side"] == side).any()]
+        null = "chance" if part["null"].isna().all() else "random mask"
+        heads = ["tensor", "carries", "units", *(name for side in sides for name in (f"{SIDES[side]}, ρ", null))]
         lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
         for (tensor, quantity), two in part.groupby(["tensor", "quantity"], sort=False):
             cells = [str(tensor), QUANTITIES[str(quantity)], str(two["units"].iloc[0])]
-            for side in SIDES:
+            for side in sides:
                 here = two[two["side"] == side]
-                cells += [cell(here, ""), cell(here, "null")] if len(here) else ["", ""]
+                beside = chance if null == "chance" else lambda row: cell(row, "null")
+                cells += [cell(here, ""), beside(here)] if len(here) else ["", ""]
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join([*lines, NOTE, ""])
@@ -177,6 +208,11 @@ def cell(row: pd.DataFrame, name: str) -> str:
     if np.isnan(value):
         return ""
     return (f"{value:z.2f}" + ("" if np.isnan(low) else f" [{low:z.2f}, {high:z.2f}]")).replace("-", "−")
+
+
+def chance(row: pd.DataFrame) -> str:
+    """The range that permutations give."""
+    return f"{row['chance_low'].item():z.2f} to {row['chance_high'].item():z.2f}".replace("-", "−")
 
 
 def run(args: argparse.Namespace) -> None:

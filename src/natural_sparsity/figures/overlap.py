@@ -1,4 +1,4 @@
-"""Whether the units that carry the concentration keep their weights: rank correlations, and those of random masks."""
+"""Whether the units that carry the concentration keep their weights and gates: rank correlations, and their nulls."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.style import SYMBOLS, Style
 
-WIDTH, HEIGHT = 6.9, 4.2
-SIDES = ("incoming", "outgoing")
+WIDTH, ABOVE, PANEL = 6.9, 0.9, 1.65
+SIDES = {
+    "incoming": "incoming weights",
+    "outgoing": "outgoing weights",
+    "gates": "gates that read",
+    "neuron": "left, or removed",
+}
 COLUMNS = ["model", "family", "role", "level", "layer", "tensor", "quantity", "side", "rho", "low", "high", "units"]
+CHANCE = ["chance_low", "chance_high"]
 MARKERS = "os^Dvp"
 QUANTITIES = {"part": "part\nin χ²", "size": "mean\nsize"}
 
@@ -26,7 +33,7 @@ def table(path: Path | str) -> pd.DataFrame:
     """
     try:
         rows = pd.read_csv(path, keep_default_na=False, na_values=dict.fromkeys(("rho", "low", "high"), ""))
-        rows = rows[[*COLUMNS, "seeds"]]
+        rows = rows[[*COLUMNS, *CHANCE, "seeds"]]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not a table of units ({error}); delete it and run again") from error
     ends = rows.groupby("family")["level"].agg(["min", "max"])
@@ -35,18 +42,21 @@ def table(path: Path | str) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, style: Style) -> Figure:
-    """A row a side, a column a layer; a colour and marker a model, hollow for its random mask."""
-    style = style.sized(WIDTH, HEIGHT)
+    """A row a thing kept, a column a layer; a colour and marker a model, hollow for its random mask."""
+    sides = [side for side in SIDES if (table["side"] == side).any()]
+    style = style.sized(WIDTH, ABOVE + PANEL * len(sides))
     figure = style.figure()
     layers = list(dict.fromkeys(table["layer"]))
-    panels = figure.subplots(len(SIDES), len(layers), sharex="col", sharey=True, squeeze=False)
+    panels = figure.subplots(len(sides), len(layers), sharex="col", sharey=True, squeeze=False)
     tickets = list(dict.fromkeys(map(tuple, table.loc[~is_null(table), ["family", "level"]].to_numpy())))
     looks = {key: (style.colors()[i % 4], MARKERS[i % len(MARKERS)]) for i, key in enumerate(tickets)}
-    for row, side in zip(panels, SIDES, strict=True):
+    for row, side in zip(panels, sides, strict=True):
         for ax, layer in zip(row, layers, strict=True):
             here = table[(table["side"] == side) & (table["layer"] == layer)]
             places = [(tensor, q) for tensor in (layer, f"grad_{layer}") for q in QUANTITIES]
             ax.axhline(0, color="0.3", linewidth=0.6, zorder=0.5)
+            if len(here):
+                ax.axhspan(here["chance_low"].min(), here["chance_high"].max(), color="0.92", linewidth=0, zorder=0)
             ax.axvline(1.5, color="0.85", linewidth=0.6, zorder=0)
             drawn = [(key, null) for key in tickets for null in (False, True)]
             for i, (key, null) in enumerate(drawn):
@@ -64,20 +74,24 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
             labels = [f"${SYMBOLS[tensor]}$\n{QUANTITIES[q]}" for tensor, q in places]
             ax.set_xticks(range(len(places)), labels)
             ax.set_xlim(-0.6, len(places) - 0.4)
-            if side == SIDES[0]:
-                ax.set_title(f"${SYMBOLS[layer]}$, {here['units'].max() if len(here) else 0} units")
-        row[0].set_ylabel(f"{side} weights")
-    figure.supylabel("Spearman's ρ with the share of the unit's weights kept", fontsize=style.font_size)
-    handles: list[Line2D] = []
+            if side == sides[0]:
+                units = table.loc[table["layer"] == layer, "units"].max()
+                ax.set_title(f"${SYMBOLS[layer]}$, {units} units")
+            if here.empty:
+                ax.text(0.5, 0.5, "all kept, or has none", transform=ax.transAxes, ha="center", va="bottom")
+        row[0].set_ylabel(SIDES[side])
+    figure.supylabel("Spearman's ρ with what the model keeps of the unit", fontsize=style.font_size)
+    handles: list[Line2D | Patch] = []
     for (family, level), (color, marker) in looks.items():
         name = f"{family}, level {level}" if level else family
         look: dict[str, Any] = {"color": color, "marker": marker, "linestyle": ""}
         handles.append(Line2D([], [], label=name, **look))
+    handles.append(Patch(color="0.92", label="chance: 95 % of permutations of the units"))
     if is_null(table).any():
         handles.append(
             Line2D([], [], color="0.4", marker="o", markerfacecolor="white", linestyle="", label="hollow: random mask")
         )
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(5, len(handles)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
     return figure
 
 

@@ -25,6 +25,7 @@ from natural_sparsity.probing.probe import probe_window
 from natural_sparsity.probing.settings import Probe, check_conditions
 from natural_sparsity.progress import Progress
 from natural_sparsity.settings import json_object, read_block
+from natural_sparsity.sparsify.structure import masks_of, reading, settled
 from natural_sparsity.training.step import Observation
 
 
@@ -83,11 +84,14 @@ def weights_of(model: LanguageModel) -> pd.DataFrame:
     """Of each layer's units, how many weights come in and go out, and how many are not 0.
 
     ``layer`` (``h_e``, ``h_1``, …), ``unit``, ``incoming``, ``incoming_kept``, ``outgoing``, ``outgoing_kept``. A
-    recurrent unit's weight to itself is on both sides.
+    recurrent unit's weight to itself is on both sides. Of LSTMs also what :mod:`natural_sparsity.sparsify.structure`
+    counts: ``gates`` (4; 0 of the embedding's units) and ``gates_kept``, those that read; ``neuron`` (1) and
+    ``neuron_kept``, 0 of a unit that is removed. Of other cells all of them are 0.
     """
     weights: dict[str, Tensor] = {name: p.detach() for name, p in model.named_parameters()}
     widths = [model.architecture.embedding, *model.architecture.hidden]
     tables = []
+    left = structured_units(model)
     for layer, width in enumerate(widths):
         incoming, outgoing = [weights["embedding.weight"].T], []
         if layer:
@@ -101,8 +105,24 @@ def weights_of(model: LanguageModel) -> pd.DataFrame:
         for side, matrices in (("incoming", incoming), ("outgoing", outgoing)):
             rows = torch.cat(matrices, 1)
             columns |= {side: rows.shape[1], f"{side}_kept": rows.count_nonzero(1).cpu().numpy()}
+        for name, total, kept in left[layer]:
+            columns |= {name: total, f"{name}_kept": kept.cpu().numpy()}
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
+
+
+def structured_units(model: LanguageModel) -> list[list[tuple[str, int, Tensor]]]:
+    """Of the embedding and of each layer: the name, the number, and how many of them each unit has left."""
+    widths = [model.architecture.embedding, *model.architecture.hidden]
+    if model.architecture.cell != "lstm":
+        return [[(name, 0, torch.zeros(width)) for name in ("gates", "neuron")] for width in widths]
+    left = settled(masks_of(model, {}, {}))
+    gates = [torch.zeros(widths[0]), *(row.view(4, -1).sum(0) for row in reading(left, left.neurons))]
+    neurons = [left.units, *left.neurons]
+    return [
+        [("gates", 4 if layer else 0, of_gates), ("neuron", 1, kept.long())]
+        for layer, (of_gates, kept) in enumerate(zip(gates, neurons, strict=True))
+    ]
 
 
 @torch.no_grad()
