@@ -1,5 +1,7 @@
 """A corpus whose tokens are characters: what is about word classes is left out."""
 
+import re
+
 import pandas as pd
 import yaml
 from harness import TINY
@@ -36,6 +38,15 @@ def test_a_run_of_characters_to_the_end(fresh):
     of_classes = claims[claims["claim"].str.contains("class|matched")]
     assert set(of_classes["verdict"]) == {"not testable here"}
     assert (folder / "frozen/figures/chi/fig3a.png").exists()
+    texts = [(folder / "seed1/frozen/claims.md").read_text(), *claims["statement"], *claims["rule"], *claims["claim"]]
+    of_all = [text for text in texts if "class" not in text.lower()]
+    assert any("Frequent input characters have concentrated activations" in text for text in of_all)
+    assert not any("word" in text.lower() for text in of_all)
+    assert set(of_classes["because"]) == {"a character has no part of speech, hence no class"}
+    words_of = fresh.snakemake("--dry-run", "--printshellcmds", "--forceall", configfile=configfile)
+    drawn = [line for line in words_of.stdout.splitlines() if re.search(r"draw (fig2|fig3|claims|comparison)", line)]
+    assert len(drawn) == 5
+    assert all("--unit character" in line for line in drawn)
     asked = fresh.snakemake("results/tiny/small/frozen/figures/chi/fig4.png", configfile=configfile)
     assert asked.returncode != 0
     assert "nothing was tagged: characters have no part of speech" in asked.stderr + asked.stdout

@@ -40,9 +40,10 @@ rule judge_claims:
         "../../envs/natural-sparsity.yaml"
     params:
         code=code_digest("natural_sparsity.analysis.claims"),
+        unit=unit_of,
     shell:
         "natural-sparsity claims --correlations {input.correlations} --differences {input.differences}"
-        " --checkpoints {input.checkpoints} --run {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed}"
+        " --checkpoints {input.checkpoints} --run {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed} --unit {params.unit}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
 

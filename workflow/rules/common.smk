@@ -194,6 +194,17 @@ def of_characters(corpus):
     return config["corpora"].get(corpus, {}).get("unit") == "character"
 
 
+def unit_of(wildcards):
+    """A parameter: what the tokens of the wildcards' corpus are, or of all corpora that are compared."""
+    names = (
+        [wildcards.corpus]
+        if "corpus" in wildcards.keys()
+        else {run["corpus"] for run in config["runs"] if run["probes"]}
+    )
+    units = {"character" if of_characters(name) else "word" for name in names}
+    return units.pop() if len(units) == 1 else "token"
+
+
 def data(name):
     """An input function: an array or the vocabulary that the wildcards' corpus or task gives to training."""
 

@@ -60,11 +60,12 @@ rule draw_fig2:
     params:
         code=code_digest("natural_sparsity.figures.draw"),
         style=style("fig2"),
+        unit=unit_of,
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
         min_count=block("corpora", "thresholds", "fig2"),
     shell:
         "natural-sparsity draw fig2 --measure {wildcards.measure} --probes {input.probes} --words {input.words} --min-count {params.min_count}"
-        " --style {params.style:q} --output {params.stem} 2> {log}"
+        " --unit {params.unit} --style {params.style:q} --output {params.stem} 2> {log}"
 
 
 rule draw_fig3a:
@@ -80,10 +81,11 @@ rule draw_fig3a:
     params:
         code=code_digest("natural_sparsity.figures.draw"),
         style=style("fig3a"),
+        unit=unit_of,
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
     shell:
         "natural-sparsity draw fig3a --measure {wildcards.measure} --correlations {input.correlations} --checkpoints {input.checkpoints}"
-        " --style {params.style:q} --output {params.stem} 2> {log}"
+        " --unit {params.unit} --style {params.style:q} --output {params.stem} 2> {log}"
 
 
 rule draw_fig3b:
@@ -99,10 +101,11 @@ rule draw_fig3b:
     params:
         code=code_digest("natural_sparsity.figures.draw"),
         style=style("fig3b"),
+        unit=unit_of,
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
     shell:
         "natural-sparsity draw fig3b --measure {wildcards.measure} --correlations {input.correlations} --checkpoints {input.checkpoints}"
-        " --style {params.style:q} --output {params.stem} 2> {log}"
+        " --unit {params.unit} --style {params.style:q} --output {params.stem} 2> {log}"
 
 
 rule draw_fig4:
@@ -157,9 +160,10 @@ rule draw_claims:
     params:
         code=code_digest("natural_sparsity.figures.draw"),
         style=style("claims"),
+        unit=unit_of,
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
     shell:
-        "natural-sparsity draw claims --claims {input.claims} --style {params.style:q} --output {params.stem} 2> {log}"
+        "natural-sparsity draw claims --claims {input.claims} --unit {params.unit} --style {params.style:q} --output {params.stem} 2> {log}"
 
 
 rule draw_comparison:
@@ -174,9 +178,10 @@ rule draw_comparison:
     params:
         code=code_digest("natural_sparsity.figures.draw"),
         style=style("comparison"),
+        unit=unit_of,
     shell:
         "natural-sparsity draw comparison --measure {wildcards.measure} --correlations {input.correlations}"
-        " --style {params.style:q} --output results/comparison/{wildcards.measure}/comparison 2> {log}"
+        " --unit {params.unit} --style {params.style:q} --output results/comparison/{wildcards.measure}/comparison 2> {log}"
 
 
 # Targets by name.

@@ -34,10 +34,11 @@ rule draw_natural:
     params:
         code=code_digest("natural_sparsity.figures.draw"),
         style=style("natural"),
+        unit=unit_of,
         stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
     shell:
         "natural-sparsity draw natural --measure {wildcards.measure} --statistic pearson_log"
-        " --correlations {input.correlations} --checkpoints {input.checkpoints}"
+        " --correlations {input.correlations} --checkpoints {input.checkpoints} --unit {params.unit}"
         " --style {params.style:q} --output {params.stem} 2> {log}"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from natural_sparsity import files
+from natural_sparsity.corpus.vocabulary import UNITS, in_units
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.inputs import drops, read_checkpoints
 
@@ -392,8 +393,11 @@ def judge(claim: Claim, run: Run) -> tuple[str, str, list[Evidence]]:
     return NOT_TESTABLE, f"{unclear} does not decide whether it is {requirement(unclear)}", evidence
 
 
-def judged(run: Run, claims: list[Claim] = CLAIMS) -> pd.DataFrame:
-    """A row for each piece of evidence, and one for each claim that has none: the columns are :data:`COLUMNS`."""
+def judged(run: Run, claims: list[Claim] = CLAIMS, unit: str = "word") -> pd.DataFrame:
+    """A row for each piece of evidence, and one for each claim that has none: the columns are :data:`COLUMNS`.
+
+    They speak of the corpus's ``unit``, but for claims about classes, which are of words.
+    """
     rows = []
     for claim in claims:
         verdict, because, evidence = judge(claim, run)
@@ -401,19 +405,24 @@ def judged(run: Run, claims: list[Claim] = CLAIMS) -> pd.DataFrame:
         head |= {"statement": claim.statement, "rule": claim.rule}
         rows += [{**head, **vars(item), "evidence": item.what, "holds": item.holds} for item in evidence] or [head]
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    if unit != "word":
+        about_all = ~table["claim"].str.startswith("classes")
+        texts = ["claim", "statement", "rule", "because"]
+        table.loc[about_all, texts] = table.loc[about_all, texts].map(lambda text: in_units(text, unit))
+        table.loc[~about_all, "because"] = f"a {unit} has no part of speech, hence no class"
     return table.astype(dict.fromkeys(["value", "low", "high", "above", "below", "least"], float) | {"n": "Int64"})
 
 
-def markdown(table: pd.DataFrame, name: str, run: Run, level: float, resamples: int) -> str:
+def markdown(table: pd.DataFrame, name: str, run: Run, level: float, resamples: int, unit: str = "word") -> str:
     """The table for reading: a row a claim."""
     lowered = f"dropped after epoch {', '.join(map(str, run.dropped))}" if run.dropped else "never dropped"
     lines = [
         f"# Claims of Saphra & Lopez 2019 on {name}",
         "",
         f"{len(run.epochs)} epochs; the learning rate {lowered}. In brackets: {100 * level:g} % intervals from "
-        f"{resamples:,} bootstrap resamples of the words. A claim is reproduced if every interval lies in its range, "
+        f"{resamples:,} bootstrap resamples of the {unit}s. A claim is reproduced if every interval lies in its range, "
         f"not reproduced if one lies outside or (where a sign is claimed) holds 0 and no effect of {SLIGHT}. It "
-        f"needs {LEAST_EPOCHS} epochs and {LEAST_WORDS} words.",
+        f"needs {LEAST_EPOCHS} epochs and {LEAST_WORDS} {unit}s.",
         "",
         "| Claim | Rule | Evidence | Verdict |",
         "| --- | --- | --- | --- |",
@@ -436,6 +445,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--differences", type=Path, required=True, help="Parquet of correlate")
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="checkpoint JSON, one an epoch")
     parser.add_argument("--run", required=True, help="name of the run, for the heading")
+    parser.add_argument("--unit", choices=UNITS, default="word", help="what the corpus's tokens are")
     parser.add_argument("--csv", type=Path, required=True, help="out: a row for each piece of evidence")
     parser.add_argument("--markdown", type=Path, required=True, help="out: a row for each claim")
 
@@ -452,9 +462,9 @@ def run(args: argparse.Namespace) -> None:
     if missing:
         raise UserError(f"--checkpoints: none of epoch {missing[0]}, which {args.correlations} has")
     of_run = Run(correlations, differences, drops(checkpoints, correlations["epoch"]))
-    table = judged(of_run)
+    table = judged(of_run, unit=args.unit)
     with files.atomic(args.csv) as path:
         table.to_csv(path, index=False, lineterminator="\n")
     with files.atomic(args.markdown) as path:
-        text = markdown(table, args.run, of_run, settings["level"], settings["resamples"])
+        text = markdown(table, args.run, of_run, settings["level"], settings["resamples"], args.unit)
         path.write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 """The vocabulary: types that still reach ``min_count`` after the filter, with their training-set counts."""
 
 import argparse
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from natural_sparsity.errors import UserError
 
 SPECIALS = ["<unk>", "<eos>"]
 UNK, EOS = range(2)
+# What a vocabulary's entries are called; ``token`` where some are words and others characters.
+UNITS = ("word", "character", "token")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--assignment", type=Path, nargs="+", required=True, help="each shard's sentence splits")
     parser.add_argument("--min-count", type=int, required=True, help="recounted occurrences that a word needs")
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet id, word, count (in training)")
+
+
+def in_units(text: str, unit: str) -> str:
+    """A text about words, said of the vocabulary's ``unit``."""
+    return re.sub(r"\b([Ww])ord(s?)\b", lambda found: matched_case(found[1], unit) + found[2], text)
+
+
+def matched_case(first: str, unit: str) -> str:
+    """The unit with a capital where ``first`` is one."""
+    return unit.capitalize() if first.isupper() else unit
 
 
 def read_by_id(path: Path, columns: list[str]) -> pd.DataFrame:

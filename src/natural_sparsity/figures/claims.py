@@ -57,7 +57,7 @@ def verdict_of(rows: pd.DataFrame) -> str:
     return str(verdicts.iloc[0])
 
 
-def draw(table: pd.DataFrame, style: Style) -> Figure:
+def draw(table: pd.DataFrame, style: Style, unit: str = "word") -> Figure:
     """Draw the rows of :func:`table`: a line with the claim and its verdict, and below it a line a value.
 
     The range claimed is shaded. Values inside, outside and across its edge differ in colour and marker. Several seeds
@@ -127,7 +127,8 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     ax.axvline(0, color="0.3", linewidth=0.6, zorder=0.6)
     of_seeds = "" if seeds == 1 else f"; {seeds} seeds"
     ax.set_xlabel(
-        f"correlation, or difference of correlations or of mean χ; interval over words; shaded: range claimed{of_seeds}"
+        f"correlation, or difference of correlations or of mean χ; interval over {unit}s;"
+        f" shaded: range claimed{of_seeds}"
     )
     return figure
 

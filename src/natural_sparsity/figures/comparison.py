@@ -47,7 +47,9 @@ def table(paths: Sequence[Path | str], measure: str, statistic: str) -> pd.DataF
     return result[["run", "tensor", "epoch", "rho", *spread, "n"]]
 
 
-def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str = "Pearson") -> Figure:
+def draw(
+    table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str = "Pearson", unit: str = "word"
+) -> Figure:
     """Draw the rows of :func:`table`: a panel a run, all to one scale."""
     runs = list(dict.fromkeys(table["run"]))
     columns = min(4, len(runs)) if len(runs) != 5 else 3
@@ -77,7 +79,7 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
     for ax in panels.flat[len(runs) :]:
         ax.set_visible(False)
     figure.supylabel(
-        f"{ARROWS['target']}: correlation of mean {name_of(measure)}\nwith target-word frequency ({statistic})",
+        f"{ARROWS['target']}: correlation of mean {name_of(measure)}\nwith target-{unit} frequency ({statistic})",
         fontsize=style.font_size,
         multialignment="center",
     )

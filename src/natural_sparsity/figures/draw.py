@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
+from natural_sparsity.corpus.vocabulary import UNITS
 from natural_sparsity.figures import (
     architecture,
     chi,
@@ -73,7 +74,7 @@ def draw_training(args: argparse.Namespace, style: Style) -> Drawn:
 def draw_claims(args: argparse.Namespace, style: Style) -> Drawn:
     """:mod:`natural_sparsity.figures.claims`."""
     table = claims.table(args.claims)
-    return table, claims.draw(table, style)
+    return table, claims.draw(table, style, args.unit)
 
 
 def draw_lottery(args: argparse.Namespace, style: Style) -> Drawn:
@@ -99,13 +100,13 @@ def draw_connectivity(args: argparse.Namespace, style: Style) -> Drawn:
 def draw_comparison(args: argparse.Namespace, style: Style) -> Drawn:
     """:mod:`natural_sparsity.figures.comparison`."""
     table = comparison.table(args.correlations, args.measure, args.statistic)
-    return table, comparison.draw(table, style, args.measure, fig3.STATISTICS[args.statistic])
+    return table, comparison.draw(table, style, args.measure, fig3.STATISTICS[args.statistic], args.unit)
 
 
 def draw_natural(args: argparse.Namespace, style: Style) -> Drawn:
     """:mod:`natural_sparsity.figures.natural`."""
     table = natural.table(args.correlations, args.checkpoints, args.measure, args.statistic)
-    return table, natural.draw(table, style, args.measure, fig3.STATISTICS[args.statistic])
+    return table, natural.draw(table, style, args.measure, fig3.STATISTICS[args.statistic], args.unit)
 
 
 def draw_overlap(args: argparse.Namespace, style: Style) -> Drawn:
@@ -118,7 +119,7 @@ def draw_fig2(args: argparse.Namespace, style: Style) -> Drawn:
     """:mod:`natural_sparsity.figures.fig2`."""
     probes = over_seeds(read_probes(args.probes, "target", "grad_h_2", args.measure), ["epoch", "id"])
     table = fig2.table(probes, read_words(args.words), args.min_count, args.measure)
-    return table, fig2.draw(table, style, args.measure)
+    return table, fig2.draw(table, style, args.measure, args.unit)
 
 
 def draw_fig5(args: argparse.Namespace, style: Style) -> Drawn:
@@ -133,7 +134,7 @@ def draw_fig3(args: argparse.Namespace, style: Style) -> Drawn:
     # No intervals unless asked for: eight bands would hide each other.
     correlations, dropped = correlations_and_drops(args, bool(style.intervals))
     table = fig3.table(correlations, dropped, {"fig3a": "target", "fig3b": "input"}[args.figure])
-    return table, fig3.draw(table, style, args.measure, args.statistic)
+    return table, fig3.draw(table, style, args.measure, args.statistic, args.unit)
 
 
 def draw_fig4(args: argparse.Namespace, style: Style) -> Drawn:
@@ -193,6 +194,10 @@ FIGURES = {
 }
 
 
+# Those that say what the vocabulary's entries are. Classes are of words alone.
+OF_UNITS = ("fig2", "fig3a", "fig3b", "claims", "comparison", "natural")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A subcommand for each figure, with that figure's inputs and parameters."""
     subparsers = parser.add_subparsers(dest="figure", metavar="FIGURE", required=True)
@@ -214,6 +219,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if "correlations" in kind.required:
             sub.add_argument(
                 "--statistic", choices=list(fig3.STATISTICS), default="pearson", help="default %(default)s"
+            )
+        if figure in OF_UNITS:
+            sub.add_argument(
+                "--unit", choices=UNITS, default="word", help="what the corpus's tokens are (default %(default)s)"
             )
         sub.add_argument("--output", required=True, metavar="STEM", help="STEM.pdf, STEM.png and STEM.csv are written")
         defaults = json.dumps(asdict(Style()))

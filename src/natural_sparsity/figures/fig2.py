@@ -34,7 +34,7 @@ def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int, measure: st
     return cells.drop(columns=["low", "high"], errors="ignore").rename(columns={"value": measure})
 
 
-def draw(table: pd.DataFrame, style: Style, measure: str = "chi") -> Figure:
+def draw(table: pd.DataFrame, style: Style, measure: str = "chi", unit: str = "word") -> Figure:
     """Draw the cells of :func:`table`: an epoch a column, a word a row, the most frequent at the bottom."""
     style = style.sized(*SIZE)
     figure = style.figure()
@@ -62,7 +62,7 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi") -> Figure:
     for label in ax.get_yticklabels():
         label.set_parse_math(False)  # a word may hold a dollar sign
     named = "" if every == 1 else f" (one in {every} named)"
-    ax.set_ylabel(f"{len(words):,} target words{named},\nmost frequent at the bottom")
+    ax.set_ylabel(f"{len(words):,} target {unit}s{named},\nmost frequent at the bottom")
     epochs = cells.columns.to_numpy()
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(epochs)) if len(epochs) <= 9 * step)
     shown = epochs % step == 0

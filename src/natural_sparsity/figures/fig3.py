@@ -75,7 +75,9 @@ def table(correlations: pd.DataFrame, drops: Sequence[int], role: str) -> pd.Dat
     return result[["kind", "role", "tensor", "epoch", "rho", *ends, "n"]].astype({"epoch": "Int64"})
 
 
-def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str = "pearson") -> Figure:
+def draw(
+    table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str = "pearson", unit: str = "word"
+) -> Figure:
     """Draw the rows of :func:`table`: a colour and marker a layer, solid activations, dashed gradients."""
     style = style.sized(*SIZE)
     figure = style.figure()
@@ -110,7 +112,8 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
     epoch_axis(ax, points["epoch"].astype(int).tolist())
     ax.set_ylim(limits.min(), limits.max())
     ax.set_ylabel(
-        f"{ARROWS[role]}: correlation of mean {name_of(measure)}\nwith {role}-word frequency ({STATISTICS[statistic]})"
+        f"{ARROWS[role]}: correlation of mean {name_of(measure)}\n"
+        f"with {role}-{unit} frequency ({STATISTICS[statistic]})"
     )
     dropped = mark_drops(ax, table.loc[table["kind"] == DROP, "epoch"].astype(int).tolist(), seeds_in(points))
 

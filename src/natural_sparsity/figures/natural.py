@@ -74,7 +74,9 @@ def table(
     return result[["family", "role", "level", "model", "tensor", "epoch", "rho", *spread, "n"]]
 
 
-def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str = "Pearson") -> Figure:
+def draw(
+    table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str = "Pearson", unit: str = "word"
+) -> Figure:
     """Draw the rows of :func:`table`: a column a family, a row a tensor; the dense model in grey in every panel."""
     families = [family for family in table["family"].unique() if family]
     tensors = [tensor for tensor in SHOWN if (table["tensor"] == tensor).any()]
@@ -107,7 +109,7 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi", statistic: str
                 ax.set_title(family).set_parse_math(False)
         row[0].set_ylabel(f"${SYMBOLS[tensor]}$")
     figure.supylabel(
-        f"{ARROWS['target']}: correlation of mean {name_of(measure)} with target-word frequency ({statistic})",
+        f"{ARROWS['target']}: correlation of mean {name_of(measure)} with target-{unit} frequency ({statistic})",
         fontsize=style.font_size,
     )
     names = list(handles)
