@@ -54,6 +54,7 @@ bench: install
 	$(BIN)/python benchmarks/measures.py
 	$(BIN)/python benchmarks/measures.py --vocabulary 4000
 	$(BIN)/python benchmarks/passes.py
+	$(BIN)/python benchmarks/folding.py
 	$(BIN)/python benchmarks/text.py
 	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/snakemake --cores $(CORES)

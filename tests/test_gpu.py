@@ -17,6 +17,9 @@ from natural_sparsity.probing.gather import Gathering
 from natural_sparsity.probing.measures import MEASURES, choose
 from natural_sparsity.probing.probe import probe_window
 from natural_sparsity.probing.settings import Probe
+from natural_sparsity.sparsify import sparse_vd
+from natural_sparsity.sparsify.method import Place
+from natural_sparsity.tasks.classify import ClassifierStep, Examples
 from natural_sparsity.training.saves import Interruption, Saves
 from natural_sparsity.training.settings import Training
 from natural_sparsity.training.step import EAGER_STEPS, Replayed, Step
@@ -160,6 +163,82 @@ def test_no_step_waits_for_the_device(streams, replayed):
             run(*window)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+VARIATIONAL = {"groups": ["weights", "gates", "neurons", "vocabulary"], "threshold": 3, "learning_rate": 0.01}
+VARIATIONAL |= {"clip": 1.0, "dropout": 0.0}
+
+
+def variational_step(device, streams, step_of=Step, classes=None, log_sigma=None):
+    """A step of sparse variational dropout with every group; ``log_sigma``: of all variables, in place of the first."""
+    model = new_model(device)
+    if classes:
+        torch.manual_seed(0)
+        model.output = torch.nn.Linear(32, classes).to(device)
+    method = sparse_vd.make(VARIATIONAL, model, {}, Place(1, len(streams), streams.tokens))
+    for name, tensor in method.tensors.items():
+        if log_sigma is not None and name.startswith(sparse_vd.LOG_SIGMA):
+            tensor.fill_(log_sigma)
+    return step_of(model, Training(), 1.0, streams.batch, method=method)
+
+
+def run_all(step, run, windows):
+    """What :func:`run_steps` does; the losses."""
+    losses = []
+    for number, window in enumerate(windows):
+        step.method.before_step(number)
+        losses.append(run(*window).clone())
+    return torch.stack(losses).cpu()
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """Six batches of texts of one to thirty words, and a smaller one."""
+    random = np.random.default_rng(0)
+    rows = random.integers(1, VOCABULARY, (40 * 6 + 10, 31)) * (np.arange(31) <= random.integers(1, 31, (250, 1)))
+    rows[:, 0] = random.integers(3, size=len(rows))
+    files.write_array(tmp_path / "texts.npy", rows.astype(np.uint16))
+    return Examples(tmp_path / "texts.npy", 40, 35, VOCABULARY)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")
+def test_variational_dropout_without_noise_has_the_losses_of_the_cpu(streams, texts):
+    for data, step_of, classes in ((streams, Step, None), (texts, ClassifierStep, 3)):
+        losses = []
+        for device in ("cpu", "cuda"):
+            step = variational_step(device, data, step_of, classes, log_sigma=-30.0)
+            losses.append(run_all(step, step, data.windows(torch.device(device))))
+        torch.testing.assert_close(losses[1], losses[0], atol=1e-3, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")
+def test_variational_dropout_replayed_is_that_of_eager_steps(streams):
+    """The noise of the groups is drawn within the graph, that of the weights before it."""
+    left = []
+    for replayed in (True, False):
+        torch.cuda.manual_seed(1)
+        step = variational_step("cuda", streams)
+        losses = run_all(step, Replayed(step) if replayed else step, streams.windows(torch.device("cuda")))
+        left.append({"losses": losses, **{name: tensor.cpu() for name, tensor in step.method.tensors.items()}})
+    for name, tensor in left[0].items():
+        torch.testing.assert_close(tensor, left[1][name], msg=name)
+    assert float(left[0]["steps"]) == len(streams)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")
+@pytest.mark.parametrize("replayed", [False, True])
+def test_no_step_of_variational_dropout_waits_for_the_device(streams, texts, replayed):
+    for data, step_of, classes in ((streams, Step, None), (texts, ClassifierStep, 3)):
+        step = variational_step("cuda", data, step_of, classes)
+        run, windows = Replayed(step) if replayed else step, data.windows(torch.device("cuda"))
+        run_all(step, run, islice(windows, EAGER_STEPS + 1))
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for number, window in enumerate(windows, EAGER_STEPS + 1):
+                step.method.before_step(number)
+                run(*window)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 class Record(Gathering):
