@@ -149,6 +149,21 @@ def test_no_verdict_from_missing_data(claim, monkeypatch):
             assert verdict == NOT_TESTABLE and reason in because and not evidence
 
 
+def test_on_characters_nothing_is_said_of_words_and_classes_are_not_judged():
+    """Character corpora have no classes: the tables have no row of them."""
+    correlations, differences = (table[table["words"] == "all"] for table in tables(as_in_the_paper))
+    run = Run(correlations, differences, [DROP])
+    table = judged(run, unit="character")
+    of_classes = table["claim"].str.contains("class|matched")
+    assert set(table.loc[of_classes, "verdict"]) == {NOT_TESTABLE}
+    assert set(table.loc[of_classes, "because"]) == {"a character has no part of speech, hence no class"}
+    others = table.loc[~of_classes, ["claim", "statement", "rule", "because"]].to_numpy(str).ravel()
+    assert "Frequent input characters have concentrated activations at hᵉ and h¹." in others
+    assert not any("word" in text for text in others)
+    assert set(table.loc[~of_classes, "verdict"]) == {REPRODUCED}
+    assert "resamples of the characters" in claims.markdown(table, "c/m", run, 0.95, 10, "character")
+
+
 def test_a_short_run_tells_nothing():
     table = judged(run_of(epochs=range(1, 5), dropped=()))
     assert len(table) == len(CLAIMS) and set(table["verdict"]) == {NOT_TESTABLE}

@@ -406,7 +406,7 @@ def judged(run: Run, claims: list[Claim] = CLAIMS, unit: str = "word") -> pd.Dat
         rows += [{**head, **vars(item), "evidence": item.what, "holds": item.holds} for item in evidence] or [head]
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
     if unit != "word":
-        about_all = ~table["claim"].str.startswith("classes")
+        about_all = ~table["claim"].str.startswith(("classes", "matched"))
         texts = ["claim", "statement", "rule", "because"]
         table.loc[about_all, texts] = table.loc[about_all, texts].map(lambda text: in_units(text, unit))
         table.loc[~about_all, "because"] = f"a {unit} has no part of speech, hence no class"
