@@ -7,7 +7,7 @@ import torch
 from task_chain import TaskChain
 
 from natural_sparsity import files
-from natural_sparsity.figures import connectivity
+from natural_sparsity.figures import connectivity, network
 from natural_sparsity.figures.style import Style
 from natural_sparsity.sparsify import geometry, spaces
 
@@ -71,6 +71,79 @@ def test_the_table_has_means_and_t_intervals(tmp_path):
     assert "Decoding error (cm) (95 %)" in text
     line = "| torus, rnn | torus | dog, inverted | none | 0.1 | 3 | 90.0 % | 22.0 (19.5 to 24.5) | 2.00 / 4.00 |"
     assert line in text
+
+
+def test_perplexities_are_of_mean_and_interval_of_the_loss(tmp_path):
+    """As in the other tables of language models; by hand, mean 2 and t interval ± 2.4841 of 1, 2 and 3."""
+    of = [
+        {"seed": s, "cell": "lstm", "loss": float(s), "perplexity": np.exp(s), "density": 1.0, "sparsify": {}}
+        for s in (1, 2, 3)
+    ]
+    files.write_json(tmp_path / "dense.json", {"evaluations": [{**one, "geometry": {}} for one in of]})
+    rows = geometry.table([tmp_path / "dense.json"])
+    assert np.log(rows.loc[0, ["low", "error", "high"]].astype(float)).tolist() == pytest.approx(
+        [2 - 2.484138, 2, 2 + 2.484138], rel=1e-5
+    )
+    assert "| Perplexity (95 %) |" in geometry.markdown(rows)
+
+
+def inside(line):
+    """The length of the part of a line that lies in the square, by walking along it."""
+    steps = np.linspace(line[0], line[1], 20001)
+    middles = (steps[1:] + steps[:-1]) / 2
+    within = ((middles > 0) & (middles < spaces.SIDE)).all(1)
+    return np.linalg.norm(np.diff(steps, axis=0), axis=1)[within].sum()
+
+
+@pytest.mark.parametrize("space", ["torus", "klein"])
+def test_lines_go_the_shortest_way_and_their_parts_lie_in_the_square(space):
+    generator = torch.Generator().manual_seed(1)
+    a, b = spaces.points(space, 40, generator), spaces.points(space, 40, generator)
+    distances = spaces.distances(space, a, b).diagonal()
+    wrapped = 0
+    for start, end, distance in zip(a.double().numpy(), b.double().numpy(), distances.tolist(), strict=True):
+        parts = network.flat_lines(space, start, end)
+        assert sum(map(inside, parts)) == pytest.approx(distance, abs=2e-3)
+        assert any(np.allclose(line[0], start) for line in parts)
+        assert any(np.allclose(line[1], end, atol=1e-5) for line in parts)
+        wrapped += len(parts) > 1
+    assert wrapped > 10
+
+
+def test_the_map_of_the_sphere_keeps_areas_and_cuts_lines_at_its_border():
+    points = spaces.points("sphere", 20000, torch.Generator().manual_seed(1)).double().numpy()
+    x, y = network.hammer(points).T
+    assert ((x / np.sqrt(8)) ** 2 + (y / np.sqrt(2)) ** 2 <= 1 + 1e-9).all()
+    # A circle of radius 1 around the middle has a quarter of the ellipse's area, π of 4π.
+    assert np.mean(x**2 + y**2 < 1) == pytest.approx(1 / 4, abs=0.01)
+    behind = np.array([[-0.9, 0.3, 0.3], [-0.9, -0.3, 0.3]]) / np.sqrt(0.99)
+    first, second = network.arcs(*behind)
+    assert np.allclose(first[0], network.hammer(behind[0])) and np.allclose(second[-1], network.hammer(behind[1]))
+    assert all(np.abs(np.diff(part, axis=0)).max() < 0.2 for part in (first, second))
+
+
+def test_the_network_has_the_strongest_weights_of_the_first_checkpoint(trained):
+    paths = [trained.paths(f"{control}3") for control in CONTROLS]
+    names = ["torus", "permuted", "permuted"]
+    table = network.table([path for path, _ in paths], [state for _, state in paths], names)
+    assert table["model"].unique().tolist() == ["torus", "permuted"]
+    for name, control in (("torus", "none"), ("permuted", "permuted")):
+        part = table[(table["model"] == name) & table["target"].notna()]
+        weight = trained.load(f"{control}3")[0]["recurrent.0.weight_hh_l0"].detach()
+        expected = sorted((w for w in weight.flatten().abs().tolist() if w), reverse=True)[: network.STRONGEST]
+        assert part["weight"].abs().tolist() == pytest.approx(expected)
+        for target, source, value in part[["target", "source", "weight"]].itertuples(index=False):
+            assert float(weight[int(target), int(source)]) == pytest.approx(value)
+    figure = network.draw(table, Style())
+    assert [ax.get_title() for ax in figure.axes] == ["torus", "permuted (torus)"]
+
+
+def test_spaces_of_more_dimensions_are_named_and_not_drawn():
+    table = pd.DataFrame([{"model": "six", "space": "torus6", "seed": 1}])
+    table = table.reindex(columns=["model", "space", "seed", "source", "target", "weight", "x", "y", "z"])
+    figure = network.draw(table, Style())
+    assert figure.axes == []
+    assert figure.get_supxlabel() == "not drawn: six (6 dimensions)"
 
 
 def test_the_figure_has_the_shares_of_kept_and_of_all_pairs(trained, tmp_path):

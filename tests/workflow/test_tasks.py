@@ -41,7 +41,16 @@ def test_spaces_are_compared_and_drawn(fresh):
         encoding="utf-8"
     )
     assert (folder / "figures/connectivity.png").exists()
+    assert (folder / "figures/network.png").exists()
     assert (folder / "moduli.html").exists()
+
+
+def test_language_models_are_compared_by_space_as_those_of_tasks_are(fresh):
+    torus = {"sparsify": {"method": "moduli", "of": "small", "ramp": 1, "retrain": True}}
+    given = {"models": {"torus": torus}, "runs": [{"corpus": "tiny", "model": model} for model in ("small", "torus")]}
+    planned = fresh.planned("moduli", changes=given)
+    assert planned["evaluate"] == 3
+    assert planned["compare_moduli"] == planned["draw_connectivity"] == planned["draw_network"] == 1
 
 
 def test_epochs_share_jobs(fresh):

@@ -87,6 +87,8 @@ wildcard_constraints:
     model=one_of(config["models"]),
     task=one_of(config["tasks"]),
     task_model=one_of(config["task_models"]),
+    # What models are trained on: a corpus or a task.
+    field=one_of([*config["corpora"], *config["tasks"]]),
     probe=one_of(config["probes"]),
     measure=r"[a-z]\w*",
     shard=r"\d+-of-\d+",
@@ -381,6 +383,7 @@ TITLES = {
     "comparison": "Runs side by side",
     "moduli": "Error by space and control",
     "connectivity": "Distances of joined units",
+    "network": "Strongest weights in the space",
     "lottery": "Perplexity against density",
     "compression": "What models cost",
     "natural": "Sparsified models beside the dense one",
@@ -472,31 +475,35 @@ def on_tasks(pattern):
 
 
 def is_moduli(run, others=False):
-    """Whether a run of a task is of moduli regularisation, or (``others``) its dense model's or its retrained one's."""
-    models = config["task_models"]
-    of = {model.get("of") for model in models.values() if model["sparsify"].get("method") == "moduli"}
-    sparsify = models[run["model"]]["sparsify"]
+    """Whether a run is of moduli regularisation, or (``others``) its dense model's or its retrained one's."""
+    of = {model.get("of") for model in MODELS.values() if model["sparsify"].get("method") == "moduli"}
+    sparsify = MODELS[run["model"]]["sparsify"]
     if sparsify.get("role") == "retrained":
         return others
     return sparsify.get("method") == "moduli" or (others and run["model"] in of)
 
 
-def of_moduli(pattern, others=True):
-    """An input function: ``pattern`` for each moduli-regularised run of the task; their dense models and what is retrained
-    under their masks are the ``others``.
+def of_moduli(language, task, others=True):
+    """An input function: a file for each moduli-regularised run of the wildcards' corpus, by the pattern ``language``, or of
+    their task, by ``task``; their dense models and what is retrained under their masks are the ``others``.
     """
 
     def paths(wildcards):
-        runs = [run for run in config["task_runs"] if run["corpus"] == wildcards.task and is_moduli(run, others)]
-        axes = [
-            dict(task=run["corpus"], task_model=run["model"], epoch=run["epochs"], seed=run["seeds"]) for run in runs
-        ]
-        return [path for of in axes for path in expand(pattern, **of)]
+        runs = [run for run in RUNS if run["corpus"] == wildcards.field and is_moduli(run, others)]
+        found = []
+        for run in runs:
+            of = dict(epoch=run["epochs"], seed=run["seeds"])
+            if run["model"] in config["task_models"]:
+                found += expand(task, task=run["corpus"], task_model=run["model"], **of)
+            else:
+                found += expand(language, corpus=run["corpus"], model=run["model"], **of)
+        return found
 
     return paths
 
 
-MODULI_TASKS = sorted({run["corpus"] for run in config["task_runs"] if is_moduli(run)})
+RUNS = [*config["runs"], *config["task_runs"]]
+MODULI_FIELDS = sorted({run["corpus"] for run in RUNS if is_moduli(run)})
 
 
 def runs_of(corpus, models):

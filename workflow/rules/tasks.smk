@@ -110,12 +110,12 @@ rule evaluate_task:
 
 rule compare_moduli:
     input:
-        evaluations=of_moduli(TASK_EVALUATION),
+        evaluations=of_moduli(EVALUATION, TASK_EVALUATION),
     output:
-        csv="results/{task}/moduli.csv",
-        markdown="results/{task}/moduli.md",
+        csv="results/{field}/moduli.csv",
+        markdown="results/{field}/moduli.md",
     log:
-        "results/{task}/logs/moduli.log",
+        "results/{field}/logs/moduli.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -129,26 +129,26 @@ rule tabulate_moduli:
     input:
         csv=rules.compare_moduli.output.csv,
     output:
-        page=report("results/{task}/moduli.html", **in_report("moduli", "results/{task}", form="table")),
+        page=report("results/{field}/moduli.html", **in_report("moduli", "results/{field}", form="table")),
     log:
-        "results/{task}/logs/tabulate_moduli.log",
+        "results/{field}/logs/tabulate_moduli.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
         code=code_digest("natural_sparsity.report.tabulate"),
     shell:
-        "natural-sparsity tabulate --csv {input.csv} --title 'Spaces and controls: {wildcards.task}'"
+        "natural-sparsity tabulate --csv {input.csv} --title 'Spaces and controls: {wildcards.field}'"
         " --output {output.page} 2> {log}"
 
 
 rule draw_connectivity:
     input:
-        parameters=of_moduli(TASK_PARAMETERS, others=False),
-        states=of_moduli(TASK_STATE, others=False),
+        parameters=of_moduli(PARAMETERS, TASK_PARAMETERS, others=False),
+        states=of_moduli(STATE, TASK_STATE, others=False),
     output:
-        figure("results/{task}/figures/connectivity"),
+        figure("results/{field}/figures/connectivity"),
     log:
-        "results/{task}/figures/logs/connectivity.log",
+        "results/{field}/figures/logs/connectivity.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -161,6 +161,26 @@ rule draw_connectivity:
         " --runs {params.runs} --style {params.style:q} --output {params.stem} 2> {log}"
 
 
+rule draw_network:
+    input:
+        parameters=rules.draw_connectivity.input.parameters,
+        states=rules.draw_connectivity.input.states,
+    output:
+        figure("results/{field}/figures/network"),
+    log:
+        "results/{field}/figures/logs/network.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code_digest("natural_sparsity.figures.draw"),
+        style=style("network"),
+        runs=lambda wildcards, input: [Path(path).parts[2] for path in input.states],
+        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
+    shell:
+        "natural-sparsity draw network --parameters {input.parameters} --states {input.states}"
+        " --runs {params.runs} --style {params.style:q} --output {params.stem} 2> {log}"
+
+
 localrules:
     tasks,
     moduli,
@@ -170,12 +190,13 @@ localrules:
 rule moduli:
     input:
         [
-            expand(path, task=task)
-            for task in MODULI_TASKS
+            expand(path, field=field)
+            for field in MODULI_FIELDS
             for path in [
                 *rules.compare_moduli.output,
                 *rules.tabulate_moduli.output,
                 *rules.draw_connectivity.output,
+                *rules.draw_network.output,
             ]
         ],
 

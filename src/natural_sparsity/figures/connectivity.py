@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.style import GREY, Style
 from natural_sparsity.model import checkpoint
+from natural_sparsity.sparsify import start
 from natural_sparsity.sparsify.geometry import kept_pairs
 from natural_sparsity.sparsify.moduli import POINTS
-from natural_sparsity.tasks.model import load
 
 BINS = 16
 COLUMNS = 4
@@ -31,7 +31,7 @@ def table(parameters: Sequence[Path], states: Sequence[Path], names: Sequence[st
     cpu = torch.device("cpu")
     pairs: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]] = {}
     for path, state_path, name in zip(parameters, states, names, strict=True):
-        model, state = load(path, state_path, cpu)
+        model, state = start.load(path, state_path)
         beside = checkpoint.load_beside(path, cpu)
         for tensor, weight in model.named_parameters():
             if POINTS + tensor in beside:

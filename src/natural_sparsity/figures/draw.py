@@ -23,6 +23,7 @@ from natural_sparsity.figures import (
     fig5,
     lottery,
     natural,
+    network,
     overlap,
     structure,
     training,
@@ -47,7 +48,7 @@ INPUTS = {
     "overlap": ("L", None, "CSV of the units' table"),
     "structures": ("J", "+", "structure JSON, one file a run"),
     "runs": ("R", "+", "the runs' names"),
-    "parameters": ("P", "+", "checkpoint safetensors of a task's models, one file a run"),
+    "parameters": ("P", "+", "checkpoint safetensors, one file a run"),
     "states": ("J", "+", "checkpoint JSON, one file a run"),
 }
 Drawn = tuple[pd.DataFrame, Figure]
@@ -95,6 +96,12 @@ def draw_connectivity(args: argparse.Namespace, style: Style) -> Drawn:
         [Path(path) for path in args.parameters], [Path(path) for path in args.states], args.runs
     )
     return table, connectivity.draw(table, style)
+
+
+def draw_network(args: argparse.Namespace, style: Style) -> Drawn:
+    """:mod:`natural_sparsity.figures.network`."""
+    table = network.table([Path(path) for path in args.parameters], [Path(path) for path in args.states], args.runs)
+    return table, network.draw(table, style)
 
 
 def draw_comparison(args: argparse.Namespace, style: Style) -> Drawn:
@@ -189,6 +196,9 @@ FIGURES = {
         "distances in the space of the units that kept weights join",
         draw_connectivity,
         ("parameters", "states", "runs"),
+    ),
+    "network": Kind(
+        "the strongest recurrent weights as lines in the space", draw_network, ("parameters", "states", "runs")
     ),
     "lottery": Kind("held-out perplexity of pruned models by density, with controls", draw_lottery, ("lottery",)),
 }

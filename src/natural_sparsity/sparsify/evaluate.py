@@ -12,6 +12,7 @@ from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device
+from natural_sparsity.sparsify.geometry import geometry
 from natural_sparsity.sparsify.masks import TENSORS, prunable
 from natural_sparsity.tasks.classify import Examples, outcomes
 from natural_sparsity.training.train import held_out_loss, opened
@@ -64,10 +65,12 @@ def evaluated(
     loss = held_out_loss(model, data)
     counts = weight_counts(model)
     total, nonzero = (sum(count[key] for count in counts.values()) for key in ("weights", "nonzero"))
+    sparsify = state.get("sparsify", {})
     return {
         "epoch": state["epoch"],
         "seed": state["seed"],
-        "sparsify": state.get("sparsify", {}),
+        "cell": state["architecture"]["cell"],
+        "sparsify": sparsify,
         "loss": loss,
         "perplexity": math.exp(loss),
         **({"accuracy": outcomes(model, data)[1]} if isinstance(data, Examples) else {}),
@@ -75,5 +78,6 @@ def evaluated(
         "nonzero": nonzero,
         "density": nonzero / total,
         "tensors": counts,
+        "geometry": geometry(model, checkpoint.load_beside(parameters, device), sparsify),
         "sha256": state["sha256"],
     }

@@ -1,10 +1,12 @@
 """Where in its space the recurrent weights of a moduli-regularised model lie: their distances, and the table of spaces.
 
 The table has a row a model: its space and control, what is left of it, the held-out error with the 95 % t interval over
-seeds, and the mean distance of the units that kept weights join, against that of all pairs of units.
+seeds, and the mean distance of the units that kept weights join, against that of all pairs of units. The error of
+language models is their perplexity: of mean and interval of the loss, as in the other tables.
 """
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from natural_sparsity.sparsify.lottery import interval
 from natural_sparsity.sparsify.moduli import INHIBITION, POINTS
 
 KEYS = ["family", "role", "space", "inhibitor", "inverted", "control", "strength"]
+PERPLEXITY = "perplexity"
 TITLES = (
     "Model, Space, Penalty, Control, Strength, Seeds, Weights pruned, {}, Distance kept / all, Penalty K kept / all"
 )
@@ -69,6 +72,8 @@ def table(paths: Sequence[Path]) -> pd.DataFrame:
     for path in paths:
         for value in files.read_json(path, ["evaluations"])["evaluations"]:
             of = {"family": "dense", "role": "dense", **dict.fromkeys(KEYS[2:], ""), **value["sparsify"]}
+            if "perplexity" in value:
+                value |= {"error": value["loss"], "measures": PERPLEXITY, "digits": 1}
             numbers = {key: value[key] for key in ("seed", "cell", "error", "measures", "digits", "density")}
             rows.append({key: of[key] for key in KEYS} | numbers | value["geometry"])
     frame = pd.DataFrame(rows)
@@ -79,6 +84,8 @@ def table(paths: Sequence[Path]) -> pd.DataFrame:
     found = []
     for key, group in frame.groupby([*KEYS, "cell"], sort=False):
         error, low, high = interval(group["error"].to_numpy())
+        if group["measures"].iloc[0] == PERPLEXITY:
+            error, low, high = (math.exp(loss) for loss in (error, low, high))
         means = {
             name: group[name].mean() for name in ("distance_kept", "distance_all", "k_kept", "k_all") if name in group
         }
