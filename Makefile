@@ -12,8 +12,9 @@ run: install
 report: run
 	$(BIN)/snakemake --cores 1 --report results/report.html
 
+# A file of tests at a time goes to each of CORES processes; by hand, .venv/bin/python -m pytest runs them in one.
 test: install
-	$(BIN)/python -m pytest -m "not faults"
+	$(BIN)/python -m pytest -m "not faults" --numprocesses $(CORES) --dist loadfile
 
 # Whole runs, killed at many moments and on a disk that is too small: some ten minutes, therefore not in .ci/run.
 test-faults: install

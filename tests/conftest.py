@@ -1,8 +1,12 @@
-"""A real browser, for the tests marked so."""
+"""One thread a process, and a real browser for the tests marked so."""
 
+import os
 import shutil
 
 import pytest
+
+# Before torch is imported. Several processes of several threads each on a few cores hold each other up.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # WebGL on a processor, for machines without a graphics card; root needs to go without the sandbox.
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
