@@ -1,4 +1,4 @@
-"""The worked examples of docs/extending.md that need the workflow: a corpus and a model, and a figure."""
+"""The worked examples of docs/extending.md that need the workflow: a corpus and a model, a figure, a task."""
 
 import os
 import re
@@ -10,8 +10,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import yaml
 from harness import ROOT, Workflow
+
+from natural_sparsity import files
 
 BIN = Path(sys.executable).parent
 
@@ -46,13 +49,17 @@ def test_the_example_of_a_corpus_and_a_model_runs(fresh):
     assert vocabulary["count"].sum() > 8_000
 
 
+def project(folder):
+    """A copy of the project, to be added to."""
+    left_out = shutil.ignore_patterns(".*", "results", "tests", "__pycache__", "*.egg-info")
+    return Path(shutil.copytree(ROOT, folder / "project", ignore=left_out))
+
+
 def test_the_example_of_a_figure_is_drawn(finished, tmp_path):
     """In a copy of the project; from a copy of the finished run, which has all that the figure needs."""
     example = blocks("Adding a figure")
     module, entry = example["python"]
-    copy = tmp_path / "project"
-    left_out = shutil.ignore_patterns(".*", "results", "tests", "__pycache__", "*.egg-info")
-    shutil.copytree(ROOT, copy, ignore=left_out)
+    copy = project(tmp_path)
     figures = copy / "src/natural_sparsity/figures"
     (figures / "gap.py").write_text(module)
     imported, rest = entry.split("\n\n\n", 1)
@@ -79,3 +86,32 @@ def test_the_example_of_a_figure_is_drawn(finished, tmp_path):
     curve = pd.read_csv(workflow.folder / "results/tiny/small/figures/training.csv")
     pd.testing.assert_series_equal(drawn["gap"], curve["dev_loss"] - curve["train_loss"], check_names=False)
     assert (workflow.folder / "results/tiny/small/figures/gap.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_example_of_a_task_is_learnt_and_pruned(tmp_path):
+    example = blocks("Adding a task")
+    (module, entry), (schema, configuration) = example["python"], example["yaml"]
+    copy = project(tmp_path)
+    tasks = copy / "src/natural_sparsity/tasks"
+    (tasks / "recall.py").write_text(module)
+    (tasks / "kinds.py").write_text((tasks / "kinds.py").read_text() + "\n\n" + entry)
+    path = copy / "workflow/schemas/config.schema.yaml"
+    whole = yaml.safe_load(path.read_text())
+    whole["$defs"].update(yaml.safe_load(schema))
+    whole["$defs"]["task"]["oneOf"].append({"$ref": "#/$defs/recall"})
+    path.write_text(yaml.safe_dump(whole, sort_keys=False))
+
+    run = Workflow(tmp_path / "run")
+    run.folder.mkdir()
+    (run.folder / "recall.yaml").write_text(configuration)
+    environment = {"PYTHONPATH": str(copy / "src")}
+    process = run.snakemake("tasks", root=copy, environment=environment, configfile=run.folder / "recall.yaml")
+    assert process.returncode == 0, process.stderr[-3000:]
+    dense, half = (
+        files.read_json(run.folder / f"results/first/{model}/evaluation/epoch3.json")["evaluations"][0]
+        for model in ("rnn", "half-level1")
+    )
+    assert dense["measures"] == half["measures"] == "mean absolute error"
+    assert 0 < dense["error"] < 0.15  # always to answer a half has 0.25
+    assert 0 < half["error"] < 0.2
+    assert half["density"] == pytest.approx(0.5, abs=0.01)
