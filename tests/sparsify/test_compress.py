@@ -155,6 +155,7 @@ def test_the_table_compares_with_the_dense_model_in_float(tmp_path):
     assert rows.loc[("dense", "int8"), "bytes_of_dense"] == 0.25
     assert rows.loc[("dense", "int8"), "perplexity"] == pytest.approx(math.exp(5.06))
     assert rows.loc[("dense", "int8"), "milliseconds_per_token"] == pytest.approx(2)
+    assert rows["nonzero"].tolist() == [100] * 3
     compression.run(argparse.Namespace(costs=paths, csv=tmp_path / "c.csv", markdown=tmp_path / "c.md"))
     lines = (tmp_path / "c.md").read_text().splitlines()
     assert {line.count("|") for line in lines[:5]} == {11}

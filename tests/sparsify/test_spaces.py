@@ -10,20 +10,23 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.sparsify import spaces
 from natural_sparsity.sparsify.spaces import distances, inhibition, matched, permuted, points
 
-EVERY = ["circle", "sphere", "torus", "torus1", "torus6", "klein"]
+# Half a great circle of radius 5; half the diagonal of the cube of side 10.
+BOUNDS = {"circle": 5 * math.pi, "sphere": 5 * math.pi, "torus": 5 * math.sqrt(2), "torus1": 5.0}
+BOUNDS |= {"torus6": 5 * math.sqrt(6), "klein": 5 * math.sqrt(2)}
 
 
 def draw(space, n=200, seed=0):
     return points(space, n, torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("space", EVERY)
+@pytest.mark.parametrize("space", BOUNDS)
 def test_distances_are_a_metric_within_the_spaces_bound(space):
     d = distances(space, draw(space), draw(space))
     assert torch.equal(d.diagonal(), torch.zeros(200)), "a unit is at distance 0 from itself, exactly"
     assert torch.allclose(d, d.T, atol=1e-5)
     assert bool((d >= 0).all())
-    assert float(d.max()) <= spaces.greatest(space) + 1e-4
+    assert float(d.max()) <= BOUNDS[space] + 1e-4
+    assert spaces.greatest(space) == pytest.approx(BOUNDS[space])
     through = (d[:, :, None] + d[None]).amin(1)
     assert bool((d <= through + 1e-4).all()), "the triangle inequality"
 
@@ -47,9 +50,10 @@ def test_means_and_maxima_are_the_published_ones(space, mean, greatest):
 def test_the_torus_wraps_around():
     a, b = draw("torus6", 50), draw("torus6", 60, seed=1)
     d = distances("torus6", a, b)
-    moved = b.clone()
-    moved[:, 2] += 10
-    assert torch.allclose(distances("torus6", a, moved), d, atol=1e-4)
+    for coordinate in range(6):
+        moved = b.clone()
+        moved[:, coordinate] += 10
+        assert torch.allclose(distances("torus6", a, moved), d, atol=1e-4)
     assert torch.allclose(distances("torus6", a - 20, b), d, atol=1e-4)
     assert float(distances("torus", torch.tensor([[0.5, 5.0]]), torch.tensor([[9.5, 5.0]]))) == pytest.approx(1.0)
 
@@ -103,6 +107,12 @@ def test_the_controls_are_as_strong_without_the_geometry():
     assert torch.equal(shuffled.flatten().sort().values, k.flatten().sort().values)
     assert not torch.equal(shuffled, k)
     assert torch.equal(matched(k), torch.full_like(k, float(k.mean())))
+
+
+def test_a_constant_k_is_nothing_once_inverted_so_the_matched_control_is_taken_after_it():
+    d = distances("torus", draw("torus"), draw("torus"))
+    assert not inhibition(torch.full((3, 3), 2.0), "dog", inverted=True).any()
+    assert float(matched(inhibition(d, "dog", inverted=True)).min()) > 50
 
 
 @pytest.mark.parametrize("name", ["plane", "torus0", "circle3", "Torus", ""])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from task_chain import TaskChain
 
 from natural_sparsity.tasks.kinds import task_of
 
@@ -24,3 +25,12 @@ def test_the_target_is_the_sum_of_the_two_marked_numbers():
 def test_to_answer_one_has_an_error_of_a_sixth():
     task, batch = drawn(200_000)
     assert float(task.errors(torch.ones(200_000, 1), batch).mean()) == pytest.approx(1 / 6, abs=2e-3)
+
+
+def test_an_elman_network_learns_it(tmp_path):
+    """An error below 0.05 is only reached by who adds: the best constant's is a sixth."""
+    chain = TaskChain(tmp_path, architecture={"hidden": [48]}, steps=80, learning_rate=0.003)
+    chain.initialise()
+    chain.train("dense0", "dense1", "dense2", "dense3")
+    assert chain.evaluate("dense0")["error"] > 1 / 6
+    assert chain.evaluate("dense3")["error"] < 0.05
