@@ -101,7 +101,7 @@ def test_an_elman_network_has_costs_in_single_precision_alone(chain, tmp_path):
     chain.initialise("elman0", cell="rnn")
     parameters, state = ([path] for path in chain.paths("elman0"))
     arguments = {"tokens": chain.folder / "dev.npy", "parameters": parameters, "state": state, "batch": 5, "window": 9}
-    compress.run(argparse.Namespace(**arguments, timed_tokens=3, output=tmp_path / "c.json"))
+    compress.run(argparse.Namespace(**arguments, timed_tokens=3, rounded=[], output=tmp_path / "c.json"))
     assert [cost["precision"] for cost in files.read_json(tmp_path / "c.json")["costs"]] == ["float32"]
 
 
@@ -109,7 +109,7 @@ def test_costs_agree_with_the_evaluation(chain, tmp_path):
     parameters, state = zip(*(chain.paths(name) for name in ("dense3", "level2-3")), strict=True)
     arguments = {"tokens": chain.folder / "dev.npy", "parameters": parameters, "state": state, "batch": 5, "window": 9}
     evaluate.run(argparse.Namespace(**arguments, device="cpu", threads=1, output=tmp_path / "e.json"))
-    compress.run(argparse.Namespace(**arguments, timed_tokens=3, output=tmp_path / "c.json"))
+    compress.run(argparse.Namespace(**arguments, timed_tokens=3, rounded=[], output=tmp_path / "c.json"))
     evaluations = files.read_json(tmp_path / "e.json")["evaluations"]
     costs = files.read_json(tmp_path / "c.json")["costs"]
     assert [cost["precision"] for cost in costs] == ["float32", "int8"] * 2

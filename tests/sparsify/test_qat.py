@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 
+import numpy as np
 import pytest
 import torch
 from chains import VOCABULARY
@@ -203,10 +204,48 @@ def test_the_table_has_the_trained_numbers_and_their_bytes(chain, tmp_path):
         chain.train(f"{name}2", f"{name}3", **settings)
     parameters, state = zip(*(chain.paths(name) for name in ("dense3", "eight3", "four3")), strict=True)
     arguments = {"tokens": chain.folder / "dev.npy", "parameters": parameters, "state": state, "batch": 10, "window": 7}
-    compress.run(argparse.Namespace(**arguments, timed_tokens=3, output=tmp_path / "c.json"))
+    compress.run(argparse.Namespace(**arguments, timed_tokens=3, rounded=[], output=tmp_path / "c.json"))
     costs = files.read_json(tmp_path / "c.json")["costs"]
     assert [cost["precision"] for cost in costs] == ["float32", "int8", "int8, trained", "int4, trained"]
     for cost, name in zip(costs[2:], ("eight3", "four3"), strict=True):
         assert cost["loss"] == pytest.approx(chain.load(name)[2]["dev_loss"], abs=0.01)
         assert 0 < cost["seconds_per_token"] < math.inf
     assert costs[2]["bytes"] < costs[0]["bytes"]
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("scope", ["channel", "tensor"])
+def test_the_control_is_the_dense_model_with_its_weights_rounded_by_hand(bits, scope):
+    """Against numpy; torch's layers round the activations too, to eight bits."""
+    torch.manual_seed(0)
+    model = LanguageModel(VOCABULARY, Architecture(16, [16, 16])).eval()
+    by_hand = LanguageModel(VOCABULARY, Architecture(16, [16, 16])).eval()
+    with torch.no_grad():
+        for (name, weight), other in zip(model.named_parameters(), by_hand.parameters(), strict=True):
+            weight.copy_(torch.randn_like(weight) * 0.5)
+            w = weight.numpy()
+            if "bias" not in name:
+                largest = np.abs(w).max(1, keepdims=True) if scope == "channel" else np.abs(w).max()
+                scale = largest / (2 ** (bits - 1) - 1)
+                w = np.rint(w / scale) * scale
+            other.copy_(torch.from_numpy(w))
+        whole, tensors = compress.rounded(model, bits, scope)
+        words = torch.randint(VOCABULARY, (20, 3))
+        logits = [m.output(m(words, model.zero_state(3))[1]) for m in (whole, by_hand, model)]
+    as_by_hand, as_before = (float((logits[0] - other).norm() / other.norm()) for other in logits[1:])
+    assert as_by_hand < 0.03
+    assert as_before > 3 * as_by_hand or bits == 8
+    for name, weight in by_hand.named_parameters():
+        if "bias" not in name:
+            assert int(tensors[name].count_nonzero()) == int(weight.count_nonzero())
+
+
+def test_the_control_stands_beside_the_dense_model_in_the_table(chain, tmp_path):
+    parameters, state = chain.paths("dense3")
+    arguments = {"tokens": chain.folder / "dev.npy", "parameters": [parameters], "state": [state], "batch": 10}
+    asked = [{"bits": 2, "scope": "channel"}, {"bits": 8, "scope": "tensor"}]
+    compress.run(argparse.Namespace(**arguments, window=7, timed_tokens=3, rounded=asked, output=tmp_path / "c.json"))
+    costs = files.read_json(tmp_path / "c.json")["costs"]
+    assert [cost["precision"] for cost in costs] == ["float32", "int8", "int2, rounded", "int8, rounded by tensor"]
+    assert costs[2]["bytes"] < costs[3]["bytes"]
+    assert {str(cost["sparsify"]) for cost in costs} == {"{}"}

@@ -110,6 +110,13 @@ def block(kind, *keys):
     return get
 
 
+def roundings(wildcards):
+    """A parameter: the bits and scopes, as JSON, of the models that the wildcards' one is trained on to with few bits."""
+    of = [model["sparsify"] for model in config["models"].values() if model.get("of") == wildcards.model]
+    pairs = {(s["bits"], s["scope"]) for s in of if s["method"] == "qat"}
+    return [json.dumps({"bits": bits, "scope": scope}) for bits, scope in sorted(pairs)]
+
+
 def probe_block(wildcards):
     """A rule's parameter: the block of the wildcards' probe as JSON; the split is the rule's input."""
     of = config["probes"][wildcards.probe]

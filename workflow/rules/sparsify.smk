@@ -121,9 +121,10 @@ rule compress:
     params:
         code=code_digest("natural_sparsity.sparsify.compress"),
         batch=block("models", "training", "evaluation_batch"),
+        rounded=roundings,
     shell:
         "natural-sparsity compress --tokens {input.tokens} --parameters {input.parameters} --state {input.state}"
-        " --batch {params.batch} --output {output} 2> {log}"
+        " --batch {params.batch} --rounded {params.rounded:q} --output {output} 2> {log}"
 
 
 rule compare_costs:

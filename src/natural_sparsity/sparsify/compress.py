@@ -4,6 +4,7 @@ On disk a weight matrix is stored as it is or, where that is smaller, as a bit a
 Eight bits: post-training dynamic quantisation by torch, of the recurrent layers and the output layer; embedding and
 biases stay in single precision. Exact zeros stay zeros. A model that was trained with quantised weights is measured
 with those alone: its own whole numbers and scales, in torch's layers of eight bits; stored in as many bits as it has.
+What that training is worth, the same model tells whose weights are rounded to as many bits and not trained after it.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.language_model import LanguageModel, State
-from natural_sparsity.sparsify.qat import integers
+from natural_sparsity.settings import json_object
+from natural_sparsity.sparsify.masks import TENSORS, prunable
+from natural_sparsity.sparsify.qat import integers, quantise
 
 # A stored tensor's parts: which weights are not 0; their values, or all; of how many bits these are; the shape.
 BITS, VALUES, WIDTH, SHAPE = ".bits", ".values", ".width", ".shape"
@@ -43,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=10, help="streams")
     parser.add_argument("--window", type=int, default=35, help="steps; they bound memory and change nothing")
     parser.add_argument("--timed-tokens", type=int, default=200, help="tokens, one at a time, that are timed")
+    parser.add_argument(
+        "--rounded",
+        type=json_object,
+        nargs="*",
+        default=[],
+        help="JSON, bits and scope: measure it with weights rounded so, too",
+    )
     parser.add_argument("--output", type=Path, required=True, help="out: JSON")
 
 
@@ -157,6 +167,16 @@ def with_integers(
     return int8, tensors
 
 
+def rounded(model: LanguageModel, bits: int, scope: str) -> tuple[LanguageModel, dict[str, Tensor]]:
+    """The model with every weight matrix rounded to so many bits, as it is; as :func:`with_integers`."""
+    model, numbers = copy.deepcopy(model), {}
+    for name, weight in prunable(model, list(TENSORS)).items():
+        values, scale = quantise(weight, bits, scope)
+        weight.copy_(values)
+        numbers[name] = (values / scale[:, None]).round().to(torch.int8), scale
+    return with_integers(model, numbers)
+
+
 def as_torch_has_it(q: Tensor, scale: Tensor) -> Tensor:
     """A quantised matrix of torch's from whole numbers and scales, (rows,) or (1,)."""
     if len(scale) == 1:
@@ -203,28 +223,38 @@ def run(args: argparse.Namespace) -> None:
         model, state = checkpoint.load(parameters, state_path, cpu)
         streams = Streams(args.tokens, args.batch, args.window, state["vocabulary"])
         beside = checkpoint.load_beside(parameters, cpu)
-        rows += costs(model.eval(), beside, state, streams, args.timed_tokens)
+        rows += costs(model.eval(), beside, state, streams, args.timed_tokens, args.rounded)
     files.write_json(args.output, {"costs": rows})
 
 
+@torch.no_grad()
 def costs(
-    model: LanguageModel, beside: Mapping[str, Tensor], state: dict[str, Any], streams: Streams, timed: int
+    model: LanguageModel,
+    beside: Mapping[str, Tensor],
+    state: dict[str, Any],
+    streams: Streams,
+    timed: int,
+    roundings: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Loss (nats per token), weights that are not 0, bytes and seconds per token, a row a precision.
 
     That is single precision and, of an LSTM or GRU, int8; of a model that was trained with quantised weights, these
-    alone.
+    alone. Each of ``roundings``, bits and scope, is a row more.
     """
-    sparsify, bits = state.get("sparsify", {}), 8
-    numbers = integers(model, beside)
+    sparsify = state.get("sparsify", {})
+    numbers, bits = integers(model, beside), {}
     if numbers:
-        bits = sparsify["bits"]
-        models = {f"int{bits}, trained": with_integers(model, numbers)}
+        models = {f"int{sparsify['bits']}, trained": with_integers(model, numbers)}
+        bits = dict.fromkeys(models, sparsify["bits"])
     else:
         floats = {name: p.detach() for name, p in model.named_parameters()}
         models = {"float32": (model, floats)}
         if model.architecture.cell != "rnn":  # of which torch has no layer of eight bits
             models["int8"] = quantised(model)
+    for rounding in roundings:
+        by = "" if rounding["scope"] == "channel" else " by tensor"
+        name = f"int{rounding['bits']}, rounded{by}"
+        models[name], bits[name] = rounded(model, rounding["bits"], rounding["scope"]), rounding["bits"]
     one, many = model.zero_state(1), model.zero_state(streams.batch)
     words = torch.from_numpy(streams.columns[0, :timed].astype(np.int64))
     times = seconds_per_token([each for each, _ in models.values()], words, one)
@@ -233,6 +263,6 @@ def costs(
         of
         | {"precision": precision, "loss": held_out_loss(each, streams, many), "seconds_per_token": seconds}
         | {"nonzero": sum(int(t.count_nonzero()) for t in tensors.values() if t.dim() > 1)}
-        | {"bytes": len(safetensors.torch.save(packed(tensors, bits)))}
+        | {"bytes": len(safetensors.torch.save(packed(tensors, bits.get(precision, 8))))}
         for seconds, (precision, (each, tensors)) in zip(times, models.items(), strict=True)
     ]
