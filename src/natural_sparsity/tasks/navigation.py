@@ -6,7 +6,7 @@ by its sum. The loss is the cross-entropy of the cells; the decoded place is the
 the answer makes most active, and the error its distance from the true place (Mackey et al., arXiv 2406.06290).
 The start is the place cells' activity before the first step. The three most active cells are the nearest only where a
 few centres lie within s: 512 cells want 0.12 m, 128 cells 0.24 m; from the targets themselves the error is then 4 and
-10 cm.
+9 cm.
 """
 
 import math
