@@ -102,6 +102,7 @@ def markdown(rows: pd.DataFrame) -> str:
     titles = [
         "Run",
         "Variables or penalties",
+        "Epochs",
         "Seeds",
         "Perplexity or accuracy",
         "Compression",
@@ -124,7 +125,8 @@ def markdown(rows: pd.DataFrame) -> str:
         layers = [layer for _, layer in part.groupby("layer")]
         gates = [" + ".join(f"{layer[f'reading_{gate}'].mean():.0f}" for gate in GATES) for layer in layers]
         lines.append(
-            [str(run), seeds["groups"].iloc[0] or seeds["method"].iloc[0], str(len(seeds))]
+            [str(run), seeds["groups"].iloc[0] or seeds["method"].iloc[0]]
+            + [str(seeds["epoch"].iloc[0]), str(len(seeds))]
             + [score(seeds), spread(seeds["compression"], "{:.1f}×")]
             + [spread(seeds["weights_left"], "{:,.0f}"), f"{seeds['units_left'].mean():.0f} of {seeds['units'].max()}"]
             + ["; ".join(f"{layer['neurons_left'].mean():.0f} of {layer['neurons'].max()}" for layer in layers)]
