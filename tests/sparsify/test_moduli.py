@@ -4,6 +4,7 @@ import pytest
 import torch
 from chains import TENSORS, Chain
 
+from natural_sparsity.errors import UserError
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.sparsify import moduli, spaces
 from natural_sparsity.sparsify.masks import prunable
@@ -62,6 +63,17 @@ def test_a_permuted_control_has_the_same_entries_and_points():
         elif name.startswith("inhibition."):
             assert not torch.equal(geometric[name], permuted[name])
             assert torch.equal(geometric[name].flatten().sort().values, permuted[name].flatten().sort().values)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("control", ["none", "permuted", "matched"])
+def test_a_penalty_of_nothing_is_refused(inverted, control):
+    """A constant K is 0 once inverted; the distance of a unit to itself is all that a layer of one unit has."""
+    assert not spaces.inhibition(torch.full((3, 3), 2.0), "dog", inverted=True).any()
+    torch.manual_seed(0)
+    model = LanguageModel(20, Architecture(4, [6, 1]))
+    with pytest.raises(UserError, match=r"recurrent\.1\.weight_hh_l0: K is 0 everywhere"):
+        moduli.start({**SETTINGS, "inverted": inverted, "control": control}, model, None, {}, 1)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from natural_sparsity.errors import UserError
 from natural_sparsity.model.device import seed_everything
 from natural_sparsity.model.language_model import LanguageModel
 from natural_sparsity.sparsify import spaces
@@ -32,6 +33,9 @@ def start(
 
     In the role ``retrained``, masks, points and K are those ``decided`` by the model whose masks are kept, and the
     weights of ``rewound`` are drawn anew.
+
+    Raises:
+        UserError: a layer of which no weight would be penalised.
     """
     if settings.get("role") == "retrained":
         seed_everything(seed, "retrained")
@@ -43,7 +47,10 @@ def start(
         seed_everything(seed, "moduli", name)
         points = spaces.points(settings["space"], weight.shape[1], torch.default_generator)
         tensors[POINTS + name] = points
-        tensors[INHIBITION + name] = inhibition(settings, points)
+        k = inhibition(settings, points)
+        if not bool(k.any()):
+            raise UserError(f"{name}: K is 0 everywhere, so nothing would be penalised; give the layer more units")
+        tensors[INHIBITION + name] = k
     return tensors
 
 
