@@ -174,7 +174,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     left = [f"{name} ({spaces.parse(space)[1]} dimensions)" for name, space in of_space.items() if name not in shown]
     columns = min(COLUMNS, max(len(shown), 1))
     height = -(-len(shown) // columns)
-    style = style.sized(max(PANEL * columns, 3.5), PANEL * height * 1.1 + 0.6)
+    style = style.sized(max(PANEL * columns, 3.5), 1.05 * PANEL * height + (0.7 if left else 0.5))
     figure = style.figure()
     panels = list(figure.subplots(height, columns, squeeze=False).flatten()) if shown else []
     for ax, name in zip(panels, shown, strict=False):
@@ -185,7 +185,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     if shown:
         signs = zip(style.colors(), ("positive", "negative"), strict=False)
         handles = [Line2D([], [], color=color, linewidth=style.line_width, label=sign) for color, sign in signs]
-        title = f"the {STRONGEST} strongest recurrent weights left"
+        title = f"the strongest recurrent weights that are left, at most {STRONGEST}"
         figure.legend(handles=handles, title=title, loc="outside upper center", ncols=2, title_fontsize=style.font_size)
     if left:
         figure.supxlabel(f"not drawn: {', '.join(left)}", fontsize=0.875 * style.font_size)
