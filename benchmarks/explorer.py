@@ -62,7 +62,7 @@ def write(folder: Path, n_words: int, epochs: int) -> None:
         "words": n_words,
     }
     files.write_json(data / "data.json", about | {"epochs": [{"epoch": e, **rates} for e in range(1, epochs + 1)]})
-    words_of = ["--corpora", "big", "--words", str(folder / "words.parquet")]
+    words_of = ["--corpora", "big", "--words", str(folder / "words.parquet"), "--units", "word"]
     cli.main(["explore", "--data", str(data), *words_of, "--output", str(folder / "index.html")])
 
 

@@ -69,6 +69,6 @@ def explorer(tmp_path_factory, inputs):
         output = folder / f"small/lstm/seed{seed}/{condition}"
         write_data(inputs, "--run", f"small/lstm/seed{seed}", "--condition", condition, "--output", str(output))
         data.append(str(output))
-    words = ["--corpora", "small", "--words", *inputs["--words"]]
+    words = ["--corpora", "small", "--words", *inputs["--words"], "--units", "word"]
     cli.main(["explore", "--data", *data, *words, "--output", str(folder / "index.html")])
     return folder

@@ -1,5 +1,6 @@
 """The explorer in a real browser, opened from its folder."""
 
+import re
 import shutil
 from urllib.parse import quote_plus
 
@@ -7,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from small_run import DROPS, EPOCHS, HOSTILE, NEVER, UNDEFINED, WORDS
+from small_run import DROPS, EPOCHS, HOSTILE, NEVER, UNDEFINED, WORDS, write_data
+
+from natural_sparsity import cli, files
 
 pytestmark = pytest.mark.browser
 
@@ -376,3 +379,20 @@ def test_a_lost_file_is_named(browser, explorer, tmp_path):
     page.wait_for_selector("#problem:not([hidden])")
     assert "seed1/frozen/chi.target.x.js cannot be read" in page.locator("#problem").inner_text()
     page.close()
+
+
+def test_characters_are_called_so_and_the_most_frequent_are_followed(open_page, inputs, words, tmp_path):
+    folder = tmp_path / "explorer"
+    write_data(inputs, "--run", "small/lstm/seed1", "--condition", "frozen", "--output", str(folder / "data"))
+    files.write_parquet(tmp_path / "characters.parquet", words.assign(pos=None, pos_class=None))
+    given = ["--corpora", "small", "--words", str(tmp_path / "characters.parquet"), "--units", "character"]
+    cli.main(["explore", "--data", str(folder / "data"), *given, "--output", str(folder / "index.html")])
+    page = open_page(folder=folder)
+    assert followed(page) == WORDS[2:8]
+    page.focus("#scatter")
+    page.keyboard.press("ArrowRight")
+    page.fill("#search", "nothing like it")
+    text = page.locator("body").inner_text()
+    assert "characters shown" in text and "no such character in the vocabulary" in text
+    assert "Click a character to follow it" in text and "Characters counted at least" in text
+    assert not re.search(r"\b[Ww]ords?\b|part of speech", text.replace("part of speech", "", 1))

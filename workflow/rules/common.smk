@@ -203,6 +203,11 @@ def of_characters(corpus):
     return config["corpora"].get(corpus, {}).get("unit") == "character"
 
 
+def unit_of_corpus(corpus):
+    """What the tokens of a corpus are."""
+    return "character" if of_characters(corpus) else "word"
+
+
 def unit_of(wildcards):
     """A parameter: what the tokens of the wildcards' corpus are, or of all corpora that are compared."""
     names = (
@@ -210,7 +215,7 @@ def unit_of(wildcards):
         if "corpus" in wildcards.keys()
         else {run["corpus"] for run in config["runs"] if run["probes"]}
     )
-    units = {"character" if of_characters(name) else "word" for name in names}
+    units = {unit_of_corpus(name) for name in names}
     return units.pop() if len(units) == 1 else "token"
 
 

@@ -44,9 +44,10 @@ rule explore:
     params:
         code=code_digest("natural_sparsity.explorer.page"),
         corpora=list(dict.fromkeys(run["corpus"] for run in config["runs"])),
+        units=[unit_of_corpus(name) for name in dict.fromkeys(run["corpus"] for run in config["runs"])],
     shell:
         "natural-sparsity explore --data {input.data} --corpora {params.corpora} --words {input.words}"
-        " --output {output.page} 2> {log}"
+        " --units {params.units} --output {output.page} 2> {log}"
 
 
 localrules:

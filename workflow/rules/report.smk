@@ -38,6 +38,7 @@ rule tabulate_claims:
         "../../envs/natural-sparsity.yaml"
     params:
         code=code_digest("natural_sparsity.report.tabulate"),
+        unit=unit_of,  # for the caption
     shell:
         "natural-sparsity tabulate --csv {input.csv} --title 'Claims: {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed},"
         " {wildcards.probe}' --output {output.page} 2> {log}"
@@ -54,5 +55,6 @@ rule tabulate_comparison:
         "../../envs/natural-sparsity.yaml"
     params:
         code=code_digest("natural_sparsity.report.tabulate"),
+        unit=unit_of,  # for the caption
     shell:
         "natural-sparsity tabulate --csv {input.csv} --title 'Runs side by side' --output {output.page} 2> {log}"

@@ -34,7 +34,7 @@ const explorer = (() => {
   };
   // What is loaded, and so drawn and described; the state may be ahead of it. scatter and each of series: {values, n, …}.
   let shown = null; // {entry, corpus, measure, role, tensor, panels, scatter, series}
-  let words = null; // of the corpus: {word, count, pos, pos_class}, arrays by id; ids: word → id
+  let words = null; // of the corpus: {unit, word, count, pos, pos_class}, arrays by id; ids: word → id
   let drawn = []; // for each trace of the scatter, the ids of its points
   let playing = null;
 
@@ -289,7 +289,7 @@ const explorer = (() => {
     const arrow = shown.role === "target" ? "ρ←" : "ρ→";
     const value = Number.isFinite(r) ? r.toFixed(3).replace("-", "−") : "undefined";
     $("summary").textContent = `${arrow} = ${value}: Pearson’s correlation of ${written(shown.tensor)} with frequency, `
-      + `over the ${number(ids.length)} words shown`;
+      + `over the ${number(ids.length)} ${inUnits("words")} shown`;
   }
 
   function lineOf(word) {
@@ -369,11 +369,18 @@ const explorer = (() => {
     $("now").textContent = parts.join(" · ");
   }
 
+  // A text that says word, with what the corpus's tokens are.
+  function inUnits(text) {
+    return text.replace(/(word|character)/, words.unit)
+      .replace(/(Word|Character)/, words.unit[0].toUpperCase() + words.unit.slice(1));
+  }
+
   function drawAbout() {
     const { condition, probe, positions } = shown.entry;
     const settings = Object.entries(probe).map(([key, value]) => `${key} ${value}`).join(", ");
     $("about").textContent = `Condition ${condition}: ${settings}; ${number(positions)} positions an epoch. `
-      + `Corpus ${shown.corpus}: ${number(words.word.length - manifest.specials)} words.`;
+      + `Corpus ${shown.corpus}: ${number(words.word.length - manifest.specials)} ${inUnits("words")}.`;
+    for (const element of document.querySelectorAll(".unit")) element.textContent = inUnits(element.textContent);
   }
 
   function drawLegend() {
@@ -462,6 +469,7 @@ const explorer = (() => {
         if (words.pos_class[id] === name) { state.followed.push(words.word[id]); n++; }
       }
     }
+    if (!state.followed.length) state.followed = words.word.slice(manifest.specials, manifest.specials + 6);
   }
 
   function follow(word, toggle = true) {
@@ -506,7 +514,9 @@ const explorer = (() => {
       `${written(tensor)} = ${short(at(data, id, epoch))} after epoch ${shown.entry.epochs[epoch].epoch}`,
       `mean over ${number(n)} positions as ${shown.role}`,
       `${number(words.count[id])} occurrences in training`,
-      [words.pos[id] || "no majority part of speech", words.pos_class[id] ? `${words.pos_class[id]} class` : ""].filter(Boolean).join(", "),
+      ...(words.unit === "character" ? [] : [
+        [words.pos[id] || "no majority part of speech", words.pos_class[id] ? `${words.pos_class[id]} class` : ""].filter(Boolean).join(", "),
+      ]),
     ];
   }
 
@@ -571,7 +581,7 @@ const explorer = (() => {
     }));
     if (open && !matches.length) {
       const item = document.createElement("li");
-      item.textContent = "no such word in the vocabulary";
+      item.textContent = inUnits("no such word in the vocabulary");
       $("matches").append(item);
     }
     if (open && chosen >= 0) $("search").setAttribute("aria-activedescendant", `match${chosen}`);

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from natural_sparsity import files
-from natural_sparsity.corpus.vocabulary import SPECIALS
+from natural_sparsity.corpus.vocabulary import SPECIALS, UNITS
 from natural_sparsity.errors import UserError
 
 ASSETS = ("explorer.css", "explorer.js")
@@ -23,14 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the folders that 'pack' wrote")
     parser.add_argument("--corpora", nargs="+", required=True, help="the corpora's names")
     parser.add_argument("--words", type=Path, nargs="+", required=True, help="Parquet, a file a corpus, in that order")
+    parser.add_argument("--units", nargs="+", choices=UNITS, required=True, help="what a corpus's tokens are")
     parser.add_argument("--output", type=Path, required=True, help="out: index.html, above the folders; more beside it")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the page, its scripts and each corpus's words."""
     folder = args.output.parent
-    if len(args.corpora) != len(args.words):
-        raise UserError(f"{len(args.corpora)} --corpora, {len(args.words)} --words: give one of each for every corpus")
+    if not len(args.corpora) == len(args.words) == len(args.units):
+        given = f"{len(args.corpora)} --corpora, {len(args.words)} --words, {len(args.units)} --units"
+        raise UserError(f"{given}: give one of each for every corpus")
     data = []
     for path in args.data:
         entry = files.read_json(
@@ -41,9 +43,9 @@ def run(args: argparse.Namespace) -> None:
         if entry["run"].split("/")[0] not in args.corpora:
             raise UserError(f"{path}: of {entry['run']}, whose corpus is not among --corpora; add it and its --words")
         data.append(entry | {"folder": path.relative_to(folder).as_posix()})
-    for corpus, path in zip(args.corpora, args.words, strict=True):
+    for corpus, path, unit in zip(args.corpora, args.words, args.units, strict=True):
         with files.atomic(folder / "words" / f"{corpus}.js") as temporary:
-            temporary.write_text(words_script(corpus, path), encoding="utf-8")
+            temporary.write_text(words_script(corpus, path, unit), encoding="utf-8")
     package = resources("natural_sparsity.explorer")
     for name in ASSETS:
         with files.atomic(folder / name) as temporary:
@@ -81,10 +83,10 @@ def symbol(tensor: str) -> str:
     return ("∇" if tensor != name else "") + letter + index.translate(SUPERSCRIPTS)
 
 
-def words_script(corpus: str, path: Path) -> str:
-    """The script that hands over the words' spelling, counts, parts of speech and classes, by id."""
+def words_script(corpus: str, path: Path, unit: str) -> str:
+    """The script that hands over what the words are, and their spelling, counts, parts of speech and classes, by id."""
     frame = files.read_parquet(path, ["id", "word", "count", "pos", "pos_class"])
     if frame["id"].tolist() != list(range(len(frame))):
         raise UserError(f"{path}: its ids are not 0, 1, 2 …; was another file given?")
     columns = {name: frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns[1:]}
-    return f"explorer.receiveWords({json.dumps(corpus)}, {json.dumps(columns)});\n"
+    return f"explorer.receiveWords({json.dumps(corpus)}, {json.dumps({'unit': unit} | columns)});\n"
