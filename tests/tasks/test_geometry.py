@@ -7,6 +7,7 @@ import torch
 from task_chain import TaskChain
 
 from natural_sparsity import files
+from natural_sparsity.errors import UserError
 from natural_sparsity.figures import connectivity, network
 from natural_sparsity.figures.style import Style
 from natural_sparsity.sparsify import geometry, spaces
@@ -63,12 +64,13 @@ def test_the_table_has_means_and_t_intervals(tmp_path):
     files.write_json(tmp_path / "dense.json", {"evaluations": [evaluation(s, 10.0 + s) for s in (1, 2, 3)]})
     torus = {**MODULI, "family": "torus"}
     files.write_json(tmp_path / "torus.json", {"evaluations": [evaluation(s, 20.0 + s, **torus) for s in (1, 2, 3)]})
-    rows = geometry.table([tmp_path / "dense.json", tmp_path / "torus.json"])
-    assert rows["family"].tolist() == ["dense", "torus"]
+    rows = geometry.table([tmp_path / "dense.json", tmp_path / "torus.json"], ["walker", "torus"])
+    assert rows["family"].tolist() == ["walker", "torus"]
     assert rows["error"].tolist() == [12.0, 22.0]
     assert (rows["high"] - rows["error"]).tolist() == pytest.approx([4.302653 / 3**0.5] * 2, rel=1e-5)
     text = geometry.markdown(rows)
     assert "Decoding error (cm) (95 %)" in text
+    assert "| walker (dense), rnn |  |  |  |  | 3 | 0.0 % | 12.0 (9.5 to 14.5) |  |  |" in text
     line = "| torus, rnn | torus | dog, inverted | none | 0.1 | 3 | 90.0 % | 22.0 (19.5 to 24.5) | 2.00 / 4.00 |"
     assert line in text
 
@@ -80,11 +82,24 @@ def test_perplexities_are_of_mean_and_interval_of_the_loss(tmp_path):
         for s in (1, 2, 3)
     ]
     files.write_json(tmp_path / "dense.json", {"evaluations": [{**one, "geometry": {}} for one in of]})
-    rows = geometry.table([tmp_path / "dense.json"])
+    rows = geometry.table([tmp_path / "dense.json"], ["small"])
     assert np.log(rows.loc[0, ["low", "error", "high"]].astype(float)).tolist() == pytest.approx(
         [2 - 2.484138, 2, 2 + 2.484138], rel=1e-5
     )
     assert "| Perplexity (95 %) |" in geometry.markdown(rows)
+
+
+def test_two_dense_models_of_one_cell_have_a_row_each(tmp_path):
+    one = {"seed": 1, "cell": "rnn", "measures": "mean squared error", "digits": 4, "density": 1.0, "sparsify": {}}
+    for name, error in (("narrow", 0.2), ("wide", 0.1)):
+        files.write_json(tmp_path / f"{name}.json", {"evaluations": [{**one, "error": error, "geometry": {}}]})
+    paths = [tmp_path / "narrow.json", tmp_path / "wide.json"]
+    rows = geometry.table(paths, ["narrow", "wide"]).set_index("family")
+    assert rows["error"].to_dict() == {"narrow": 0.2, "wide": 0.1}
+    with pytest.raises(UserError, match="a model and seed are given twice"):
+        geometry.table(paths, ["narrow", "narrow"])
+    with pytest.raises(UserError, match="names 2 files and --models 1"):
+        geometry.table(paths, ["narrow"])
 
 
 def inside(line):

@@ -495,15 +495,19 @@ def is_moduli(run, others=False):
     return sparsify.get("method") == "moduli" or (others and run["model"] in of)
 
 
+def moduli_runs(field, others=True):
+    """The moduli-regularised runs of a corpus or task, with or without the ``others``: dense and retrained models."""
+    return [run for run in RUNS if run["corpus"] == field and is_moduli(run, others)]
+
+
 def of_moduli(language, task, others=True):
     """An input function: a file for each moduli-regularised run of the wildcards' corpus, by the pattern ``language``, or of
     their task, by ``task``; their dense models and what is retrained under their masks are the ``others``.
     """
 
     def paths(wildcards):
-        runs = [run for run in RUNS if run["corpus"] == wildcards.field and is_moduli(run, others)]
         found = []
-        for run in runs:
+        for run in moduli_runs(wildcards.field, others):
             of = dict(epoch=run["epochs"], seed=run["seeds"])
             if run["model"] in config["task_models"]:
                 found += expand(task, task=run["corpus"], task_model=run["model"], **of)

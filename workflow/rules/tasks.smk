@@ -120,8 +120,9 @@ rule compare_moduli:
         "../../envs/natural-sparsity.yaml"
     params:
         code=code_digest("natural_sparsity.sparsify.geometry"),
+        models=lambda wildcards: [run["model"] for run in moduli_runs(wildcards.field)],
     shell:
-        "natural-sparsity moduli --evaluations {input.evaluations}"
+        "natural-sparsity moduli --evaluations {input.evaluations} --models {params.models}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
 

@@ -37,6 +37,7 @@ NOTE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="JSON, one a model")
+    parser.add_argument("--models", nargs="+", required=True, help="the models' names, in that order")
     parser.add_argument("--csv", type=Path, required=True, help="out: CSV")
     parser.add_argument("--markdown", type=Path, required=True, help="out: the same as a Markdown table")
 
@@ -62,16 +63,20 @@ def geometry(model: torch.nn.Module, beside: Mapping[str, Tensor], settings: Map
     return {key: float(mean) for key, mean in means.items() if bool(mean.isfinite())}
 
 
-def table(paths: Sequence[Path]) -> pd.DataFrame:
-    """A row a model, the dense one first: ``family … strength, seeds, sparsity, error, low, high`` and the geometry.
+def table(paths: Sequence[Path], models: Sequence[str]) -> pd.DataFrame:
+    """A row a model of ``models``: ``family … strength, seeds, sparsity, error, low, high`` and the geometry.
+
+    The family of a dense model is its name.
 
     Raises:
-        UserError: the evaluations are of different tasks or repeat one.
+        UserError: the evaluations are of different tasks, repeat one or are not as many as the models.
     """
+    if len(paths) != len(models):
+        raise UserError(f"--evaluations names {len(paths)} files and --models {len(models)}; give as many")
     rows = []
-    for path in paths:
+    for path, model in zip(paths, models, strict=True):
         for value in files.read_json(path, ["evaluations"])["evaluations"]:
-            of = {"family": "dense", "role": "dense", **dict.fromkeys(KEYS[2:], ""), **value["sparsify"]}
+            of = {"family": model, "role": "dense", **dict.fromkeys(KEYS[2:], ""), **value["sparsify"]}
             if "perplexity" in value:
                 value |= {"error": value["loss"], "measures": PERPLEXITY, "digits": 1}
             numbers = {key: value[key] for key in ("seed", "cell", "error", "measures", "digits", "density")}
@@ -115,7 +120,8 @@ def markdown(rows: pd.DataFrame) -> str:
             else ""
             for key in ("distance", "k")
         ]
-        name = f"{row['family']}{' (retrained)' if row['role'] == 'retrained' else ''}, {row['cell']}"
+        role = f" ({row['role']})" if row["role"] in ("dense", "retrained") else ""
+        name = f"{row['family']}{role}, {row['cell']}"
         words = [name, row["space"], penalty, row["control"], f"{row['strength']:g}" if of_space else ""]
         lines.append([*words, str(row["seeds"]), f"{100 * row['sparsity']:.1f} %", error, *pairs])
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", NOTE, ""])
@@ -123,7 +129,7 @@ def markdown(rows: pd.DataFrame) -> str:
 
 def run(args: argparse.Namespace) -> None:
     """Write the table."""
-    rows = table(args.evaluations)
+    rows = table(args.evaluations, args.models)
     with files.atomic(args.csv) as path:
         rows.to_csv(path, index=False, lineterminator="\n")
     with files.atomic(args.markdown) as path:
