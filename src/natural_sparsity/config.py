@@ -30,7 +30,7 @@ TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
 # Sparsification methods that classifiers have; None is the dense model's.
 ON_TEXTS = (None, "sparse_vd")
 # How many classes the texts of each format have.
-CLASSES = {"vader": 2, "imdb": 2, "ag_news": 4}
+CLASSES = {"vader": 2, "vader_sources": 4, "imdb": 2, "ag_news": 4}
 Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=TYPES)
 
 

@@ -26,8 +26,9 @@ def archive(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def vader(lines: list[str]) -> bytes:
-    inner = archive({"hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt": "\n".join(lines).encode()})
+def vader(lines: list[str], **others: list[str]) -> bytes:
+    of = {"movieReviewSnippets": lines, **others}
+    inner = archive({f"hutto_ICWSM_2014/{name}_GroundTruth.txt": "\n".join(of[name]).encode() for name in of})
     return archive({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": inner})
 
 
@@ -66,6 +67,16 @@ def test_snippets_have_the_sign_of_their_rating(tmp_path: Path) -> None:
     assert 0.4 < len(arrays["train"]) / 200 < 0.6
     assert summary["train"]["texts"] == len(arrays["train"])
     assert summary["classes"] == 2
+
+
+def test_snippets_of_all_sources_have_their_source(tmp_path: Path) -> None:
+    names = ["movieReviewSnippets", "amazonReviewSnippets", "nytEditorialSnippets", "tweets"]
+    of = {name: [f"{i}\t{i - 20}\tfrom{k} number {i}" for i in range(40)] for k, name in enumerate(names)}
+    (tmp_path / "v.tar.gz").write_bytes(vader(of.pop(names[0]), **of))
+    arrays, words, summary = run(tmp_path, tmp_path / "v.tar.gz", format="vader_sources", words=1000)
+    assert sum(map(len, arrays.values())) == 160
+    assert all(decoded(row, words).startswith(f"from{row[0]} number") for rows in arrays.values() for row in rows)
+    assert summary["classes"] == 4
 
 
 def test_the_vocabulary_is_of_the_training_split_and_texts_are_cut(tmp_path: Path) -> None:
@@ -130,7 +141,7 @@ def test_topics_come_from_two_files(tmp_path: Path) -> None:
     [
         (b"no archive", "not a readable archive"),
         (archive({"other": b"x"}), "has 0 members /additional_resources/hutto_ICWSM_2014.tar.gz, not one"),
-        (vader(["1\tgood\ttext"]), "line 1 of the snippets has no rating and text"),
+        (vader(["1\tgood\ttext"]), "line 1 of movieReviewSnippets has no rating and text"),
         (vader([f"{i}\t1\ttext {i}" for i in range(50)]), "train has not every class|has not every class|some class"),
     ],
 )

@@ -66,25 +66,41 @@ def member(archive: tarfile.TarFile, name: str, path: Path) -> bytes:
     return file.read()
 
 
-def read_vader(paths: Sequence[Path]) -> Iterator[Text]:
-    """The movie-review snippets in vaderSentiment's source distribution, by the sign of people's mean rating.
+# Where the snippets of vaderSentiment come from (Hutto & Gilbert 2014); the reviews of films are Pang & Lee's.
+SOURCES = ("movieReview", "amazonReview", "nytEditorial", "tweets")
 
-    Hutto & Gilbert 2014; the text is Pang & Lee's. Those rated 0 are left out.
-    """
+
+def snippets(path: Path, source: str) -> Iterator[tuple[float, str]]:
+    """People's mean rating and the text of each snippet of a source, in vaderSentiment's source distribution."""
+    name = source if source == "tweets" else f"{source}Snippets"
+    with open_tar(path) as outer:
+        inner = io.BytesIO(member(outer, "/additional_resources/hutto_ICWSM_2014.tar.gz", path))
+        with open_tar(path, inner) as archive:
+            content = member(archive, f"/{name}_GroundTruth.txt", path).decode("utf-8", "replace")
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            _, rating, text = line.split("\t", 2)
+            yield float(rating), text
+        except ValueError as error:
+            raise UserError(f"{path}: line {number} of {name} has no rating and text ({error})") from error
+
+
+def read_vader(paths: Sequence[Path]) -> Iterator[Text]:
+    """The snippets of film reviews, by the sign of their rating; those rated 0 are left out."""
     for path in paths:
-        with open_tar(path) as outer:
-            inner = io.BytesIO(member(outer, "/additional_resources/hutto_ICWSM_2014.tar.gz", path))
-            with open_tar(path, inner) as archive:
-                content = member(archive, "/movieReviewSnippets_GroundTruth.txt", path).decode("utf-8", "replace")
-        for number, line in enumerate(content.split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                _, rating, text = line.split("\t", 2)
-                if float(rating):
-                    yield "", int(float(rating) > 0), text
-            except ValueError as error:
-                raise UserError(f"{path}: line {number} of the snippets has no rating and text ({error})") from error
+        for rating, text in snippets(path, SOURCES[0]):
+            if rating:
+                yield "", int(rating > 0), text
+
+
+def read_vader_sources(paths: Sequence[Path]) -> Iterator[Text]:
+    """The snippets of all sources, by their source: reviews of films, of products, editorials, tweets."""
+    for path in paths:
+        for label, source in enumerate(SOURCES):
+            for _, text in snippets(path, source):
+                yield "", label, text
 
 
 def read_imdb(paths: Sequence[Path]) -> Iterator[Text]:
@@ -113,6 +129,7 @@ def read_ag_news(paths: Sequence[Path]) -> Iterator[Text]:
 
 FORMATS: dict[str, Callable[[Sequence[Path]], Iterator[Text]]] = {
     "vader": read_vader,
+    "vader_sources": read_vader_sources,
     "imdb": read_imdb,
     "ag_news": read_ag_news,
 }
