@@ -35,7 +35,6 @@ rule all:
         rules.structure.input,
         rules.tasks.input,
         rules.moduli.input,
-        of_tasks(EVALUATION),
         # Asked for by name, so that one that is missing is made again although the figures are there.
         everywhere(PROBE),
         rules.describe.output,

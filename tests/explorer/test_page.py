@@ -395,4 +395,9 @@ def test_characters_are_called_so_and_the_most_frequent_are_followed(open_page, 
     text = page.locator("body").inner_text()
     assert "characters shown" in text and "no such character in the vocabulary" in text
     assert "Click a character to follow it" in text and "Characters counted at least" in text
-    assert not re.search(r"\b[Ww]ords?\b|part of speech", text.replace("part of speech", "", 1))
+    assert not re.search(r"\b[Ww]ords?\b|part of speech", text)
+    labels = page.locator("[aria-label]").evaluate_all("all => all.map((element) => element.ariaLabel)")
+    assert "Show or hide characters by colour" in labels
+    assert not any("word" in label.lower() for label in labels)
+    with pytest.raises(SystemExit, match="1 --corpora, 2 --words, 1 --units: give one of each for every corpus"):
+        cli.main(["explore", "--data", str(folder / "data"), *given, "--words", "a", "b", "--output", "index.html"])

@@ -205,3 +205,4 @@ rule moduli:
 rule tasks:
     input:
         on_tasks(TASK_EVALUATION),
+        of_tasks(EVALUATION),

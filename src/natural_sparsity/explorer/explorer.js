@@ -381,6 +381,8 @@ const explorer = (() => {
     $("about").textContent = `Condition ${condition}: ${settings}; ${number(positions)} positions an epoch. `
       + `Corpus ${shown.corpus}: ${number(words.word.length - manifest.specials)} ${inUnits("words")}.`;
     for (const element of document.querySelectorAll(".unit")) element.textContent = inUnits(element.textContent);
+    for (const element of document.querySelectorAll(".unit-label")) element.ariaLabel = inUnits(element.ariaLabel);
+    $("colour").parentElement.hidden = words.unit === "character"; // which have no part of speech
   }
 
   function drawLegend() {

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the folders that 'pack' wrote")
     parser.add_argument("--corpora", nargs="+", required=True, help="the corpora's names")
     parser.add_argument("--words", type=Path, nargs="+", required=True, help="Parquet, a file a corpus, in that order")
-    parser.add_argument("--units", nargs="+", choices=UNITS, required=True, help="what a corpus's tokens are")
+    parser.add_argument("--units", nargs="+", choices=UNITS[:2], required=True, help="what a corpus's tokens are")
     parser.add_argument("--output", type=Path, required=True, help="out: index.html, above the folders; more beside it")
 
 
