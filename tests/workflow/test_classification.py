@@ -58,6 +58,7 @@ def test_texts_are_trained_counted_and_folded(fresh, config):
     ours |= {"measure_folding": 2, "compare_structures": 1, "draw_structure": 1, "tabulate_structure": 1}
     assert {name: planned.get(name) for name in ours} == ours
     assert not {"sentences", "probe", "correlate", "draw_fig2", "compare", "compress"} & set(planned)
+    assert fresh.planned("tasks", configfile=path)["evaluate"] == 2
     process = fresh.snakemake("structure", configfile=path)
     assert process.returncode == 0, process.stderr[-3000:]
     table = pd.read_csv(fresh.folder / "results/comparison/structure/table.csv")
