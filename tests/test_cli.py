@@ -1,9 +1,11 @@
 """The command line: one line for a mistake, and no waiting for what a command does not need."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -73,6 +75,16 @@ def test_a_disk_too_full_for_a_checkpoint_is_one_line(tmp_path):
 def test_text_passes_wait_neither_for_torch_nor_for_spacy():
     for module in ("index", "filter", "split", "vocabulary", "encode", "documents", "sentences"):
         code = f"import sys, natural_sparsity.corpus.{module}; print({{'torch', 'spacy'}} & set(sys.modules))"
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n", module
+
+
+def test_the_workflow_and_the_figures_wait_neither_for_torch_nor_for_spacy():
+    """Nor have they its memory: on a cluster each job is a Snakemake of its own."""
+    rules = (Path(__file__).parents[1] / "workflow/rules/common.smk").read_text()
+    imports = re.findall(r"^from (natural_sparsity\S*) import", rules, re.MULTILINE)
+    assert "natural_sparsity.tasks.kinds" in imports
+    for module in [*imports, "natural_sparsity.figures.draw", "natural_sparsity.sparsify.structures"]:
+        code = f"import sys, {module}; print({{'torch', 'spacy'}} & set(sys.modules))"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n", module
 
 

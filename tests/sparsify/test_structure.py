@@ -17,7 +17,8 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.figures import structure as figure
 from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.sparsify import fold, folding, sparse_vd, structure, structures
-from natural_sparsity.sparsify.structure import CONSTANT, GATES, READING, REMOVED, Masks
+from natural_sparsity.sparsify.gates import CONSTANT, GATES, READING, REMOVED
+from natural_sparsity.sparsify.structure import Masks
 
 WORDS, EMBEDDING, HIDDEN = 12, 5, [6, 4]
 SETTINGS = {"method": "sparse_vd", "groups": ["weights", "gates", "neurons", "vocabulary"], "threshold": 3}

@@ -16,14 +16,12 @@ from natural_sparsity.figures import (
     chi,
     claims,
     comparison,
-    connectivity,
     fig2,
     fig3,
     fig4,
     fig5,
     lottery,
     natural,
-    network,
     overlap,
     structure,
     training,
@@ -92,6 +90,8 @@ def draw_structure(args: argparse.Namespace, style: Style) -> Drawn:
 
 def draw_connectivity(args: argparse.Namespace, style: Style) -> Drawn:
     """:mod:`natural_sparsity.figures.connectivity`."""
+    from natural_sparsity.figures import connectivity  # which loads torch: no other figure needs it
+
     table = connectivity.table(
         [Path(path) for path in args.parameters], [Path(path) for path in args.states], args.runs
     )
@@ -100,6 +100,8 @@ def draw_connectivity(args: argparse.Namespace, style: Style) -> Drawn:
 
 def draw_network(args: argparse.Namespace, style: Style) -> Drawn:
     """:mod:`natural_sparsity.figures.network`."""
+    from natural_sparsity.figures import network  # which loads torch
+
     table = network.table([Path(path) for path in args.parameters], [Path(path) for path in args.states], args.runs)
     return table, network.draw(table, style)
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.style import Style
 from natural_sparsity.files import read_json
-from natural_sparsity.sparsify.structure import CONSTANT, GATES, READING, REMOVED
+from natural_sparsity.sparsify.gates import CONSTANT, GATES, READING, REMOVED
 
 WIDTH, PANEL = 6.9, 0.68
 STATUS = {REMOVED: "neuron removed", CONSTANT: "constant", READING: "reads its input"}

@@ -15,7 +15,8 @@ from torch import Tensor
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.language_model import LanguageModel
-from natural_sparsity.sparsify.structure import GATES, Masks, masks_of, settled
+from natural_sparsity.sparsify.gates import GATES
+from natural_sparsity.sparsify.structure import Masks, masks_of, settled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

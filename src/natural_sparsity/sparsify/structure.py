@@ -22,12 +22,9 @@ from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.language_model import LanguageModel
 from natural_sparsity.sparsify import sparse_vd
+from natural_sparsity.sparsify.gates import CONSTANT, GATES, READING, REMOVED
 from natural_sparsity.tasks.classify import PAD, Examples, outcomes
 from natural_sparsity.training.train import held_out_loss, opened
-
-GATES = ("i", "f", "g", "o")
-# What a gate is: of a removed neuron, constant, or a function of what it reads.
-REMOVED, CONSTANT, READING = 0, 1, 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
-from natural_sparsity.sparsify.structure import GATES
+from natural_sparsity.sparsify.gates import GATES
 
 NOTE = (
     "Means over seeds, with the least and the greatest in brackets. Perplexity, of classifiers accuracy: on the test"

@@ -2,10 +2,12 @@
 
 import importlib
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from natural_sparsity.errors import UserError
-from natural_sparsity.tasks.task import Task
+
+if TYPE_CHECKING:
+    from natural_sparsity.tasks.task import Task
 
 KINDS = {
     "addition": "natural_sparsity.tasks.addition",
@@ -24,7 +26,7 @@ def module_of(kind: str) -> ModuleType:
     return importlib.import_module(KINDS[kind])
 
 
-def task_of(block: dict[str, Any]) -> Task:
+def task_of(block: dict[str, Any]) -> "Task":
     """The task that a block of the configuration describes."""
     return module_of(block.get("kind", "")).make({key: value for key, value in block.items() if key not in SHARED})
 
