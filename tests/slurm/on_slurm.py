@@ -114,7 +114,7 @@ class OnSlurm:
 
 def sacct(fields: str, *arguments: str) -> list[dict[str, str]]:
     """SLURM's account of all jobs: a row a job, or a step of one."""
-    command = ["sacct", "--parsable2", f"--format={fields}", *arguments]
+    command = ["sacct", "--parsable2", "--units=M", f"--format={fields}", *arguments]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     names, *rows = [line.split("|") for line in lines]
     return [dict(zip(names, row, strict=True)) for row in rows]

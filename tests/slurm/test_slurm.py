@@ -69,10 +69,10 @@ def test_jobs_are_few_and_only_training_and_probing_are_on_a_gpu(whole):
 
 def test_jobs_stay_within_the_memory_that_they_asked_for(whole):
     """Of its steps, a group has as many at once as it has processors; the batch step is Snakemake's own."""
-    steps: dict[str, list[int]] = {}
+    steps: dict[str, list[float]] = {}
     for row in sacct("JobIDRaw,MaxRSS"):
         if row["MaxRSS"]:
-            steps.setdefault(row["JobIDRaw"].split(".")[0], []).append(int(row["MaxRSS"].removesuffix("K")) // 1024)
+            steps.setdefault(row["JobIDRaw"].split(".")[0], []).append(float(row["MaxRSS"].removesuffix("M")))
     for job in whole.jobs():
         processors = int(re.search(r"cpu=(\d+)", job["AllocTRES"])[1])
         batch, *others = steps[job["JobIDRaw"]]
