@@ -6,6 +6,7 @@ a step whose code changed runs again, with all that depends on it; comments and 
 
 import ast
 import hashlib
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,29 +27,40 @@ def code_digest(module: str) -> str:
     if not is_module(module):
         raise UserError(f"{module}: no such module, so nothing to tell a change of its code by")
     digest = hashlib.sha256()
-    for name, tree in sorted(imported_modules(module).items()):
-        digest.update(f"{name}\n{ast.unparse(without_docstrings(tree))}\n".encode())
+    for name, code in sorted(imported_modules(module).items()):
+        digest.update(f"{name}\n{code}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def imported_modules(module: str) -> dict[str, ast.Module]:
-    """The syntax trees of ``module`` and of all that it imports from the package, by name."""
-    trees: dict[str, ast.Module] = {}
+def imported_modules(module: str) -> dict[str, str]:
+    """The code of ``module`` and of all that it imports from the package, by name."""
+    codes: dict[str, str] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        spec = find_spec(name) if name not in trees and name not in LEFT_OUT else None
+        spec = find_spec(name) if name not in codes and name not in LEFT_OUT else None
         if spec is None or spec.origin is None:
             continue
-        trees[name] = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-        for node in ast.walk(trees[name]):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
-                # "from package import name": the name may be a module or something in one.
-                submodules = [f"{node.module}.{alias.name}" for alias in node.names]
-                waiting += [node.module, *(sub for sub in submodules if is_module(sub))]
-            elif isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names if alias.name.startswith(PACKAGE)]
-    return trees
+        codes[name], modules, members = parsed(Path(spec.origin).read_text(encoding="utf-8"))
+        waiting += [*modules, *(member for member in members if is_module(member))]
+    return codes
+
+
+@cache
+def parsed(source: str) -> tuple[str, list[str], list[str]]:
+    """Code without comments and docstrings, the package's modules that it imports, and the names imported from them.
+
+    Such a name may be a module too ("from package import name"). Cached, since most modules are imported by many.
+    """
+    tree = ast.parse(source)
+    modules, members = [], []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
+            modules.append(node.module)
+            members += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names if alias.name.startswith(PACKAGE)]
+    return ast.unparse(without_docstrings(tree)), modules, members
 
 
 def is_module(name: str) -> bool:
