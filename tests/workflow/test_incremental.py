@@ -102,15 +102,10 @@ def test_where_and_how_often_it_is_saved_rerun_nothing(finished, change):
     assert finished.planned(changes=change) == {}
 
 
-def test_a_deleted_probe_is_made_again_with_what_depends_on_it(finished, tmp_path):
-    probe = finished.folder / RUN / "epoch1/frozen.parquet"
-    shutil.move(probe, tmp_path / "probe.parquet")
-    try:
-        planned = finished.planned()
-    finally:
-        shutil.move(tmp_path / "probe.parquet", probe)
+def test_a_deleted_probe_is_made_again_with_what_depends_on_it(copied):
+    (copied.folder / RUN / "epoch1/frozen.parquet").unlink()
     # Figure 5 shows the last epoch alone.
-    assert planned == {"probe": 1, **{name: n for name, n in FROM_PROBES.items() if name != "draw_fig5"}}
+    assert copied.planned() == {"probe": 1, **{name: n for name, n in FROM_PROBES.items() if name != "draw_fig5"}}
 
 
 @pytest.mark.parametrize(

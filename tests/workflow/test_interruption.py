@@ -2,13 +2,10 @@
 
 import json
 import os
-import shutil
 import signal
 import threading
 import time
 from pathlib import Path
-
-from harness import Workflow
 
 from natural_sparsity.cli import main
 
@@ -28,16 +25,14 @@ def training_process(folder):
     return None
 
 
-def test_snakemake_tries_again_and_the_epoch_goes_on(finished, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(finished.folder, folder)
-    workflow = Workflow(folder)
+def test_snakemake_tries_again_and_the_epoch_goes_on(copied, tmp_path):
+    folder = copied.folder
     changes = {"models": {"small": {"training": SETTINGS}}, "save_interval_s": 1}
     target, partial = RUN / "epoch1/state.json", folder / RUN / "epoch1/parameters.partial.safetensors"
     ended = []
 
     def run():
-        ended.append(workflow.snakemake(str(target), "--retries", "1", changes=changes))
+        ended.append(copied.snakemake(str(target), "--retries", "1", changes=changes))
 
     snakemake = threading.Thread(target=run)
     snakemake.start()

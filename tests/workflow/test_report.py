@@ -130,19 +130,17 @@ def test_the_report_opens_in_a_browser_without_a_network(browser, report):
 
 
 @pytest.mark.browser
-def test_the_explorer_of_a_run(finished, fresh, browser):
+def test_the_explorer_of_a_run(copied, browser):
     """What the page shows after the last epoch is what figure 5 and figure 3a are drawn from."""
-    for name in ("results", ".snakemake"):
-        shutil.copytree(finished.folder / name, fresh.folder / name)
-    assert fresh.planned("explorer") == {"pack": 1, "explore": 1, "explorer": 1}
-    fresh.run("explorer")
+    assert copied.planned("explorer") == {"pack": 1, "explore": 1, "explorer": 1}
+    copied.run("explorer")
     page = browser.new_page()
     errors = []
     page.on("console", lambda message: errors.append(message.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto((fresh.folder / "results/explorer/index.html").as_uri())
+    page.goto((copied.folder / "results/explorer/index.html").as_uri())
     page.wait_for_selector("body[data-ready]")
-    correlations = pd.read_parquet(finished.folder / "results/tiny/small/seed1/frozen/correlations.parquet")
+    correlations = pd.read_parquet(copied.folder / "results/tiny/small/seed1/frozen/correlations.parquet")
     row = correlations.query(
         "epoch == 2 and role == 'target' and tensor == 'grad_h_2' and measure == 'chi' and words == 'all'"
         " and statistic == 'pearson'"
@@ -152,7 +150,7 @@ def test_the_explorer_of_a_run(finished, fresh, browser):
     assert said.startswith(f"ρ← = {row['value'].item():.3f}:".replace("-", "−"))
     assert f"over the {int(row['n'].item()):,} words".replace(",", "\u202f") in said
     assert errors == []
-    assert fresh.planned("explorer") == {}
+    assert copied.planned("explorer") == {}
 
 
 def test_every_figure_has_a_caption_and_a_title():

@@ -130,21 +130,19 @@ def test_shards_do_not_change_the_results(finished, fresh):
         assert (fresh.folder / corpus / name).read_bytes() == (finished.folder / corpus / name).read_bytes(), name
 
 
-def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, fresh):
+def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, copied):
     """Two epochs, then three: the third epoch and its probe are those of a run of three at once."""
-    shutil.copytree(finished.folder / "results", fresh.folder / "results")
-    shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
     three = {"runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 3}]}
     targets = [f"{RUN}/epoch3/frozen.parquet"]
-    fresh.run(*targets, changes=three)
     assert not (finished.folder / RUN / "epoch3").exists()
-    extended = fresh.folder / RUN
+    copied.run(*targets, changes=three)
+    extended = copied.folder / RUN
     products = {
         name: (extended / name).read_bytes() for name in ("epoch3/parameters.safetensors", "epoch3/frozen.parquet")
     }
     for k in (1, 2, 3):
         shutil.rmtree(extended / f"epoch{k}")
-    fresh.run(*targets, changes=three)
+    copied.run(*targets, changes=three)
     for name, content in products.items():
         assert (extended / name).read_bytes() == content, name
 
@@ -167,23 +165,21 @@ def test_epochs_that_share_a_job_have_the_same_products(finished, fresh):
             assert (fresh.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
 
 
-def test_a_probe_gathers_during_training(finished, fresh):
+def test_a_probe_gathers_during_training(copied):
     """From the checkpoint before; the first epoch's is the untrained one."""
-    shutil.copytree(finished.folder / "results", fresh.folder / "results")
-    shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
     targets = [f"{RUN}/epoch{k}/during.parquet" for k in (1, 2)]
     changes = {"probes": {"during": {"weights": "training", "measures": ["chi", "gini"]}}}
-    assert fresh.planned(*targets, changes=changes) == {"probe": 2}
-    fresh.run(*targets, changes=changes)
+    assert copied.planned(*targets, changes=changes) == {"probe": 2}
+    copied.run(*targets, changes=changes)
     for k in (1, 2):
         during, frozen = (
-            pd.read_parquet(fresh.folder / RUN / f"epoch{k}" / f"{p}.parquet") for p in ("during", "frozen")
+            pd.read_parquet(copied.folder / RUN / f"epoch{k}" / f"{p}.parquet") for p in ("during", "frozen")
         )
         assert during["count"].equals(frozen["count"])
         assert during["gini_mean"].between(0, 1).all()
         assert not during["chi_mean"].equals(frozen["chi_mean"])
-        metadata = read_metadata(fresh.folder / RUN / f"epoch{k}/during.parquet")
-        state = json.loads((fresh.folder / RUN / f"epoch{k}/state.json").read_text())
+        metadata = read_metadata(copied.folder / RUN / f"epoch{k}/during.parquet")
+        state = json.loads((copied.folder / RUN / f"epoch{k}/state.json").read_text())
         assert metadata["loss"] == pytest.approx(state["train_loss"], rel=1e-6)
 
 

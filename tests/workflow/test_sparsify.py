@@ -62,12 +62,12 @@ def test_a_run_without_its_dense_model_is_refused(fresh):
     assert "configuration: runs.0: imp starts from small: give small a run on tiny with seeds 1" in process.stderr
 
 
-def test_a_level_runs_to_its_table_and_its_probe(finished):
-    """Real jobs, in the finished run's folder, where they add a model."""
+def test_a_level_runs_to_its_table_and_its_probe(copied):
+    """Real jobs, which add a model to the finished run."""
     rewound = changes(rewind=1, levels=1)
     probe = "results/tiny/imp-level1/seed1/epoch2/frozen.parquet"
-    finished.run("lottery", "natural", probe, changes=rewound)
-    folder = finished.folder / "results/tiny"
+    copied.run("lottery", "natural", probe, changes=rewound)
+    folder = copied.folder / "results/tiny"
     table = pd.read_csv(folder / "small/lottery.csv", keep_default_na=False)
     assert table["role"].tolist() == ["dense", "ticket"]
     assert table["density"].tolist() == pytest.approx([1.0, 0.5], abs=1e-4)
@@ -86,7 +86,7 @@ def test_a_level_runs_to_its_table_and_its_probe(finished):
     assert state["epoch"] == 2
     for name, mask in masks.items():
         assert bool((model.get_parameter(name)[~mask] == 0).all())
-    assert finished.planned("lottery", "natural", probe, changes=rewound) == {}
+    assert copied.planned("lottery", "natural", probe, changes=rewound) == {}
 
 
 def by_group(**sparsify):
@@ -108,19 +108,19 @@ def test_a_run_without_methods_for_groups_has_no_structure(finished):
     assert finished.planned("structure", changes=changes()) == {}
 
 
-def test_structures_to_the_end(finished):
-    """Real jobs, in the finished run's folder: trained on from the dense model, counted, folded, drawn."""
+def test_structures_to_the_end(copied):
+    """Real jobs on top of the finished run: trained on from the dense model, counted, folded, drawn."""
     planned = {"sparsify": 1, "train_epoch": 2, "structure_of": 2, "fold": 2, "measure_folding": 2, **SHOWN_STRUCTURE}
     given = by_group(learning_rate=0.03)
-    assert finished.planned("structure", changes=given) == planned
+    assert copied.planned("structure", changes=given) == planned
     probe = "results/tiny/g/seed1/epoch4/frozen.parquet"
-    finished.run("structure", probe, changes=given)
-    folder = finished.folder / "results/comparison/structure"
+    copied.run("structure", probe, changes=given)
+    folder = copied.folder / "results/comparison/structure"
     table = pd.read_csv(folder / "table.csv")
     assert table["run"].tolist() == ["tiny/small"] * 2 + ["tiny/g"] * 2
     assert table["compression"].iloc[-1] > 1.2
     assert (folder / "structure.png").exists()
     assert (folder / "table.html").exists()
-    assert finished.planned("structure", probe, changes=given) == {}
+    assert copied.planned("structure", probe, changes=given) == {}
     other = by_group(learning_rate=0.03, groups=["weights", "neurons"])
-    assert finished.planned("structure", changes=other)["train_epoch"] == 2
+    assert copied.planned("structure", changes=other)["train_epoch"] == 2

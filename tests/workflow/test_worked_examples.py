@@ -55,8 +55,8 @@ def project(folder):
     return Path(shutil.copytree(ROOT, folder / "project", ignore=left_out))
 
 
-def test_the_example_of_a_figure_is_drawn(finished, tmp_path):
-    """In a copy of the project; from a copy of the finished run, which has all that the figure needs."""
+def test_the_example_of_a_figure_is_drawn(copied, tmp_path):
+    """In a copy of the project, from the finished run, which has all that the figure needs."""
     example = blocks("Adding a figure")
     module, entry = example["python"]
     copy = project(tmp_path)
@@ -75,17 +75,14 @@ def test_the_example_of_a_figure_is_drawn(finished, tmp_path):
     schema.write_text(schema.read_text().replace("{enum: [all, ", "{enum: [all, gap, ", 1))
     assert "gap" in yaml.safe_load(schema.read_text())["$defs"]["figures"]["propertyNames"]["enum"]
 
-    workflow = Workflow(tmp_path / "run")
-    shutil.copytree(finished.folder / "results", workflow.folder / "results")
-    shutil.copytree(finished.folder / ".snakemake", workflow.folder / ".snakemake")
     environment = {"PYTHONPATH": str(copy / "src")}
     styled = {"figures": {"gap": {"width": 4}}}
-    process = workflow.snakemake("gap", root=copy, environment=environment, changes=styled)
+    process = copied.snakemake("gap", root=copy, environment=environment, changes=styled)
     assert process.returncode == 0, process.stderr[-3000:]
-    drawn = pd.read_csv(workflow.folder / "results/tiny/small/figures/gap.csv")
-    curve = pd.read_csv(workflow.folder / "results/tiny/small/figures/training.csv")
+    drawn = pd.read_csv(copied.folder / "results/tiny/small/figures/gap.csv")
+    curve = pd.read_csv(copied.folder / "results/tiny/small/figures/training.csv")
     pd.testing.assert_series_equal(drawn["gap"], curve["dev_loss"] - curve["train_loss"], check_names=False)
-    assert (workflow.folder / "results/tiny/small/figures/gap.pdf").read_bytes().startswith(b"%PDF")
+    assert (copied.folder / "results/tiny/small/figures/gap.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_the_example_of_a_task_is_learnt_and_pruned(tmp_path):
