@@ -72,10 +72,15 @@ def test_a_disk_too_full_for_a_checkpoint_is_one_line(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def assert_light(module):
+    """Its import, in a process of its own, brings neither torch nor spaCy."""
+    code = f"import sys, {module}; print({{'torch', 'spacy'}} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n", module
+
+
 def test_text_passes_wait_neither_for_torch_nor_for_spacy():
     for module in ("index", "filter", "split", "vocabulary", "encode", "documents", "sentences"):
-        code = f"import sys, natural_sparsity.corpus.{module}; print({{'torch', 'spacy'}} & set(sys.modules))"
-        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n", module
+        assert_light(f"natural_sparsity.corpus.{module}")
 
 
 def test_the_workflow_and_the_figures_wait_neither_for_torch_nor_for_spacy():
@@ -84,8 +89,7 @@ def test_the_workflow_and_the_figures_wait_neither_for_torch_nor_for_spacy():
     imports = re.findall(r"^from (natural_sparsity\S*) import", rules, re.MULTILINE)
     assert "natural_sparsity.tasks.kinds" in imports
     for module in [*imports, "natural_sparsity.figures.draw", "natural_sparsity.sparsify.structures"]:
-        code = f"import sys, {module}; print({{'torch', 'spacy'}} & set(sys.modules))"
-        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n", module
+        assert_light(module)
 
 
 def test_a_gpu_that_is_not_there_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Snakemake, run for real on a tiny configuration in a folder of its own."""
 
+import json
 import os
 import re
 import subprocess
@@ -80,3 +81,9 @@ class Workflow:
             "comparison",
         )
         return {name: count for name, count in jobs.items() if name not in targets_by_name}
+
+
+def results_in(report: Path) -> dict[str, dict]:
+    """What a report holds: {path: {caption, labels, data_uri, …}}."""
+    (found,) = re.findall(r"^\s*var results = ({.*})\s*;?$", report.read_text(), re.MULTILINE)
+    return json.loads(found)

@@ -1,11 +1,10 @@
 """A corpus whose tokens are characters: what is about word classes is left out."""
 
-import json
 import re
 
 import pandas as pd
 import yaml
-from harness import TINY
+from harness import TINY, results_in
 
 from natural_sparsity import files
 
@@ -48,8 +47,8 @@ def test_a_run_of_characters_to_the_end(fresh):
     drawn = [line for line in words_of.stdout.splitlines() if re.search(r"draw (fig2|fig3|claims|comparison)", line)]
     assert len(drawn) == 5
     assert fresh.snakemake("--report", "report.html", configfile=configfile).returncode == 0
-    (results,) = re.findall(r"^\s*var results = ({.*})\s*;?$", (fresh.folder / "report.html").read_text(), re.MULTILINE)
-    captions = {path: re.sub("<[^>]+>", "", entry["caption"]) for path, entry in json.loads(results).items()}
+    results = results_in(fresh.folder / "report.html")
+    captions = {path: re.sub("<[^>]+>", "", entry["caption"]) for path, entry in results.items()}
     of_characters = [text for path, text in captions.items() if re.search(r"fig[23]|claims|comparison", path)]
     assert len(of_characters) == 12
     assert all("character" in text and "word" not in text.replace("frequent words grow", "") for text in of_characters)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 import yaml
-from harness import ROOT, TINY
+from harness import ROOT, TINY, results_in
 
 FIGURES = ["architecture", "chi", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison"]
 # Any attempt to reach a network fails at once; where the system lets us, there is no network at all.
@@ -35,9 +35,7 @@ def report(finished, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(report):
-    """What the report holds: {path: {caption, labels, data_uri, …}}."""
-    (found,) = re.findall(r"^\s*var results = ({.*})\s*;?$", report.read_text(), re.MULTILINE)
-    return json.loads(found)
+    return results_in(report)
 
 
 def content(entry):

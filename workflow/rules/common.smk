@@ -78,8 +78,10 @@ MODELS = {**config["models"], **config["task_models"]}
 
 # Tasks whose texts the rules of language models read, where such a task stands in the place of a corpus.
 TEXTS = [name for name, task in config["tasks"].items() if task["kind"] == "classification"]
-# Whether something is probed: there is nothing to compare but for it.
-PROBED = any(run["probes"] for run in config["runs"])
+# The corpora of which models are probed: of others there is nothing to compare or to explore.
+PROBED = list(dict.fromkeys(run["corpus"] for run in config["runs"] if run["probes"]))
+# Of language models and of tasks.
+RUNS = [*config["runs"], *config["task_runs"]]
 
 
 wildcard_constraints:
@@ -177,7 +179,7 @@ def source_files(wildcards):
 def entry(wildcards):
     """The entry of ``runs`` that has the wildcards' corpus and model, or task and its model."""
     wanted = (wildcards.get("corpus", wildcards.get("task")), model_of(wildcards))
-    for run in [*config["runs"], *config["task_runs"]]:
+    for run in RUNS:
         if (run["corpus"], run["model"]) == wanted:
             return run
     sys.exit(f"configuration: {'/'.join(wanted)} is not among the runs")
@@ -198,23 +200,19 @@ def epochs(wildcards):
     return epochs_of(entry(wildcards))
 
 
+def unit_of_corpus(corpus):
+    """What the tokens of a corpus are; a task's texts are read as words."""
+    return "word" if corpus in TEXTS else config["corpora"][corpus]["unit"]
+
+
 def of_characters(corpus):
     """Whether a corpus's tokens are characters, which have no part of speech."""
-    return config["corpora"].get(corpus, {}).get("unit") == "character"
-
-
-def unit_of_corpus(corpus):
-    """What the tokens of a corpus are."""
-    return "character" if of_characters(corpus) else "word"
+    return unit_of_corpus(corpus) == "character"
 
 
 def unit_of(wildcards):
     """A parameter: what the tokens of the wildcards' corpus are, or of all corpora that are compared."""
-    names = (
-        [wildcards.corpus]
-        if "corpus" in wildcards.keys()
-        else {run["corpus"] for run in config["runs"] if run["probes"]}
-    )
+    names = [wildcards.corpus] if "corpus" in wildcards.keys() else PROBED
     units = {unit_of_corpus(name) for name in names}
     return units.pop() if len(units) == 1 else "token"
 
@@ -518,7 +516,6 @@ def of_moduli(language, task, others=True):
     return paths
 
 
-RUNS = [*config["runs"], *config["task_runs"]]
 MODULI_FIELDS = sorted({run["corpus"] for run in RUNS if is_moduli(run)})
 
 

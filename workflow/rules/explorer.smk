@@ -35,7 +35,7 @@ rule explore:
         assets=ASSETS,
     output:
         page=f"{EXPLORER}/index.html",
-        words=expand(f"{EXPLORER}/words/{{corpus}}.js", corpus=[run["corpus"] for run in config["runs"]]),
+        words=expand(f"{EXPLORER}/words/{{corpus}}.js", corpus=PROBED),
         assets=expand(f"{EXPLORER}/{{name}}", name=["explorer.css", "explorer.js", "plotly.min.js"]),
     log:
         "results/logs/explore.log",
@@ -43,8 +43,8 @@ rule explore:
         "../../envs/natural-sparsity.yaml"
     params:
         code=code_digest("natural_sparsity.explorer.page"),
-        corpora=list(dict.fromkeys(run["corpus"] for run in config["runs"])),
-        units=[unit_of_corpus(name) for name in dict.fromkeys(run["corpus"] for run in config["runs"])],
+        corpora=PROBED,
+        units=[unit_of_corpus(name) for name in PROBED],
     shell:
         "natural-sparsity explore --data {input.data} --corpora {params.corpora} --words {input.words}"
         " --units {params.units} --output {output.page} 2> {log}"
@@ -57,4 +57,4 @@ localrules:
 
 rule explorer:
     input:
-        rules.explore.output,
+        rules.explore.output if PROBED else [],

@@ -75,20 +75,11 @@ def strongest(weight: Tensor, points: Tensor) -> list[dict[str, float]]:
     ]
 
 
-def images(space: str, line: np.ndarray) -> list[np.ndarray]:
-    """A line (2 ends, 2) in the plane as it is seen from each of the nine cells around the square."""
-    seen = []
-    for i in (-1, 0, 1):
-        turned = line if space != "klein" or i == 0 else np.column_stack([line[:, 0], spaces.SIDE - line[:, 1]])
-        seen += [turned + spaces.SIDE * np.array([i, j]) for j in (-1, 0, 1)]
-    return seen
-
-
-def flat_lines(space: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+def flat_lines(kind: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
     """The shortest way from a to b on the torus or the Klein bottle: lines of which the square shows a part each."""
-    ends = [image[0] for image in images(space, b[None])]
+    ends = [image[0].numpy() for image in spaces.images(kind, torch.from_numpy(b[None]))]
     nearest = min(ends, key=lambda end: float(np.linalg.norm(end - a)))
-    seen = images(space, np.stack([a, nearest]))
+    seen = [image.numpy() for image in spaces.images(kind, torch.from_numpy(np.stack([a, nearest])))]
     return [line for line in seen if (line.max(0) > 0).all() and (line.min(0) < spaces.SIDE).all()]
 
 

@@ -9,16 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from natural_sparsity.analysis.overlap import SIDES
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.style import SYMBOLS, Style
 
 WIDTH, ABOVE, PANEL = 6.9, 0.9, 1.65
-SIDES = {
-    "incoming": "incoming weights",
-    "outgoing": "outgoing weights",
-    "gates": "gates that read",
-    "neuron": "left, or removed",
-}
 COLUMNS = ["model", "family", "role", "level", "layer", "tensor", "quantity", "side", "rho", "low", "high", "units"]
 CHANCE = ["chance_low", "chance_high"]
 MARKERS = "os^Dvp"

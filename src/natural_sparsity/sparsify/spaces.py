@@ -5,7 +5,6 @@ penalised by the inhibitor K = f(d). Distances are in the units of the space: a 
 bottle is 10, half a great circle of the circle and of the spheres is 5π.
 """
 
-import math
 import re
 
 import torch
@@ -55,11 +54,16 @@ def distances(space: str, a: Tensor, b: Tensor) -> Tensor:
         apart = (a[:, None] - b[None]).remainder(SIDE)
         return torch.linalg.vector_norm(torch.minimum(apart, SIDE - apart), dim=-1)
     a, b = first_cell(a), first_cell(b)
-    images = []
+    return torch.stack([euclidean(a, image) for image in images(kind, b)]).amin(0)
+
+
+def images(kind: str, p: Tensor) -> list[Tensor]:
+    """Points (n, 2) of the torus or the Klein bottle as they are seen from each of the nine cells around the square."""
+    seen = []
     for i in (-1, 0, 1):
-        y = b[:, 1] if i == 0 else SIDE - b[:, 1]
-        images += [torch.stack([b[:, 0] + SIDE * i, y + SIDE * j], 1) for j in (-1, 0, 1)]
-    return torch.stack([euclidean(a, image) for image in images]).amin(0)
+        y = SIDE - p[:, 1] if kind == "klein" and i else p[:, 1]
+        seen += [torch.stack([p[:, 0] + SIDE * i, y + SIDE * j], 1) for j in (-1, 0, 1)]
+    return seen
 
 
 def euclidean(a: Tensor, b: Tensor) -> Tensor:
@@ -108,9 +112,3 @@ def permuted(k: Tensor, generator: torch.Generator) -> Tensor:
 def matched(k: Tensor) -> Tensor:
     """The mean of K everywhere: an l1 penalty as strong as K is on average."""
     return torch.full_like(k, float(k.mean()))
-
-
-def greatest(space: str) -> float:
-    """No distance in the space is greater."""
-    kind, dimension = parse(space)
-    return math.pi * RADIUS if kind in ("circle", "sphere") else SIDE / 2 * math.sqrt(dimension)

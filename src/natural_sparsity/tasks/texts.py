@@ -70,27 +70,28 @@ def member(archive: tarfile.TarFile, name: str, path: Path) -> bytes:
 SOURCES = ("movieReview", "amazonReview", "nytEditorial", "tweets")
 
 
-def snippets(path: Path, source: str) -> Iterator[tuple[float, str]]:
-    """People's mean rating and the text of each snippet of a source, in vaderSentiment's source distribution."""
-    name = source if source == "tweets" else f"{source}Snippets"
+def snippets(path: Path, sources: Sequence[str]) -> Iterator[tuple[int, float, str]]:
+    """The snippets of some sources, in vaderSentiment's source distribution: place of the source, mean rating, text."""
     with open_tar(path) as outer:
         inner = io.BytesIO(member(outer, "/additional_resources/hutto_ICWSM_2014.tar.gz", path))
-        with open_tar(path, inner) as archive:
+    with open_tar(path, inner) as archive:
+        for place, source in enumerate(sources):
+            name = source if source == "tweets" else f"{source}Snippets"
             content = member(archive, f"/{name}_GroundTruth.txt", path).decode("utf-8", "replace")
-    for number, line in enumerate(content.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            _, rating, text = line.split("\t", 2)
-            yield float(rating), text
-        except ValueError as error:
-            raise UserError(f"{path}: line {number} of {name} has no rating and text ({error})") from error
+            for number, line in enumerate(content.split("\n"), 1):
+                if not line.strip():
+                    continue
+                try:
+                    _, rating, text = line.split("\t", 2)
+                    yield place, float(rating), text
+                except ValueError as error:
+                    raise UserError(f"{path}: line {number} of {name} has no rating and text ({error})") from error
 
 
 def read_vader(paths: Sequence[Path]) -> Iterator[Text]:
     """The snippets of film reviews, by the sign of their rating; those rated 0 are left out."""
     for path in paths:
-        for rating, text in snippets(path, SOURCES[0]):
+        for _, rating, text in snippets(path, SOURCES[:1]):
             if rating:
                 yield "", int(rating > 0), text
 
@@ -98,9 +99,8 @@ def read_vader(paths: Sequence[Path]) -> Iterator[Text]:
 def read_vader_sources(paths: Sequence[Path]) -> Iterator[Text]:
     """The snippets of all sources, by their source: reviews of films, of products, editorials, tweets."""
     for path in paths:
-        for label, source in enumerate(SOURCES):
-            for _, text in snippets(path, source):
-                yield "", label, text
+        for label, _, text in snippets(path, SOURCES):
+            yield "", label, text
 
 
 def read_imdb(paths: Sequence[Path]) -> Iterator[Text]:
