@@ -69,6 +69,7 @@ def test_groups_pruned_gradually_have_levels_that_start_at_the_dense_model(confi
     models = validate(config, SCHEMA)["models"]
     assert [models[f"imp-level{n}"]["sparsify"]["density"] for n in (1, 2)] == [0.5, 0.25]
     assert models["imp-level2"]["parents"] == {"start": ("lstm", 0)}
+    assert models["imp-level2"]["sparsify"]["role"] == "gradual", "it goes back to no early weights: no ticket"
 
 
 def test_strengths_not_given_are_zero(config):

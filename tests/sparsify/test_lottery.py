@@ -110,8 +110,8 @@ def test_the_figure_has_every_number_and_marks_what_matches(write, tmp_path):
 
 def test_the_legend_lies_within_the_figure(write):
     one = lottery.table(lottery.read_evaluations(write(*levels())))
-    two = pd.concat([one, one[one["family"] == "imp"].assign(family="other")])
-    for table in (one, two):
+    gradual = one[one["role"] == "ticket"].assign(family="other", role="gradual")
+    for table, labels in ((one, set()), (pd.concat([one, gradual]), {"pruned in training"})):
         style = Style()
         with style.applied():
             figure = figures_lottery.draw(table, style)
@@ -119,6 +119,8 @@ def test_the_legend_lies_within_the_figure(write):
             box = figure.legends[0].get_window_extent()
             assert box.x0 >= 0
             assert box.x1 <= figure.bbox.x1
+            always = {"ticket", "random mask", "random weights", "filled: matching", "dense, 95 %"}
+            assert {text.get_text() for text in figure.legends[0].get_texts()} == always | labels
 
 
 def test_evaluation_counts_what_a_reload_gives(chain, tmp_path):

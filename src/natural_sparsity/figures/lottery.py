@@ -1,4 +1,4 @@
-"""Held-out perplexity against density: tickets, controls, and the dense model's spread."""
+"""Held-out perplexity against density: tickets, controls, what was pruned in training, and the dense model's spread."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,12 @@ from natural_sparsity.figures.style import GREY, Style
 
 PANEL = (3.3, 2.8)
 APART = 1.04  # the factor between roles' densities, so that their intervals do not cover each other
-ROLES: dict[str, tuple[Any, str]] = {"ticket": ("-", "o"), "random_mask": ("--", "s"), "random_init": (":", "^")}
-LABELS = {"ticket": "ticket", "random_mask": "random mask", "random_init": "random weights"}
+ROLES: dict[str, tuple[Any, str, str]] = {  # line, marker, and what the legend says
+    "ticket": ("-", "o", "ticket"),
+    "random_mask": ("--", "s", "random mask"),
+    "random_init": (":", "^", "random weights"),
+    "gradual": ("-.", "D", "pruned in training"),
+}
 COLUMNS = ["family", "role", "level", "density", "seeds", "perplexity", "perplexity_low", "perplexity_high", "matching"]
 
 
@@ -47,7 +51,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     for ax, family in zip(panels, families, strict=True):
         ax.axhline(dense.perplexity, color=GREY, linewidth=0.8, zorder=0)
         ax.axhspan(dense.perplexity_low, dense.perplexity_high, color=GREY, alpha=0.2, linewidth=0, zorder=0)
-        for i, (role, (line, marker)) in enumerate(ROLES.items()):
+        for i, (role, (line, marker, _)) in enumerate(ROLES.items()):
             rows = table[(table["family"] == family) & (table["role"] == role)].sort_values("density")
             if rows.empty:
                 continue
@@ -66,14 +70,15 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     present = [role for role in ROLES if (table["role"] == role).any()]
     handles: list[Line2D | Patch] = []
     for role in present:
-        line, marker = ROLES[role]
+        line, marker, label = ROLES[role]
         look = {"color": colors[role], "linestyle": line, "marker": marker, "markerfacecolor": "white"}
-        handles.append(Line2D([], [], label=LABELS[role], **look))
+        handles.append(Line2D([], [], label=label, **look))
     handles += [
         Line2D([], [], color="0.2", linestyle="", marker="o", label="filled: matching"),
         Patch(facecolor=GREY, alpha=0.4, label="dense, 95 %"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2 if len(families) == 1 else len(handles))
+    columns = {1: 2, 2: 3}.get(len(families), len(handles))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     return figure
 
 

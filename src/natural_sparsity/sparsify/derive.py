@@ -134,11 +134,13 @@ def levels(name: str, sparsify: Config) -> Iterator[tuple[str, Config, dict[str,
         if sparsify.get("retrain"):
             yield f"{name}-retrained", {"family": name, "role": "retrained"}, {**start, "masks": (name, LAST)}
         return
+    gradual = sparsify["method"].startswith("gradual")
+    role = "gradual" if gradual else "ticket"  # which goes back to the dense model's early weights
     for level in range(1, sparsify["levels"] + 1):
-        own = {"family": name, "level": level, "density": (1 - sparsify["fraction"]) ** level, "role": "ticket"}
+        own = {"family": name, "level": level, "density": (1 - sparsify["fraction"]) ** level, "role": role}
         member = f"{name}-level{level}"
         before = base if level == 1 or sparsify["method"] == "one_shot" else f"{name}-level{level - 1}"
-        yield member, own, start if sparsify["method"].startswith("gradual") else {**start, "masks": (before, LAST)}
+        yield member, own, start if gradual else {**start, "masks": (before, LAST)}
         for control in sparsify.get("controls", []):
             changed, begin = {**own, "role": control}, start
             if control == "random_init":
