@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: run report test test-faults test-slurm lint bench install
+.PHONY: run report test test-faults test-slurm golden lint bench install
 
 run: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -31,6 +31,16 @@ test-slurm: .venv-slurm/installed
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-slurm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
 	.venv-slurm/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
 	touch $@
+
+# Whether this commit computes what BASE does: the same experiments with both, compared field by field; an hour.
+BASE ?= HEAD~1
+golden: install
+	rm -rf results/golden && mkdir -p results/golden
+	git worktree prune && git worktree add --detach results/golden/base $(BASE)
+	$(MAKE) -C results/golden/base install
+	$(BIN)/python tests/golden/manifest.py record --project results/golden/base --output results/golden/before.json
+	$(BIN)/python tests/golden/manifest.py record --project . --output results/golden/after.json
+	$(BIN)/python tests/golden/manifest.py compare results/golden/before.json results/golden/after.json
 
 lint: install
 	$(BIN)/ruff format --check .

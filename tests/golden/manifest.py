@@ -1,0 +1,215 @@
+"""The golden manifest: digests of what a commit computes, to compare with another commit on the same machine.
+
+    python tests/golden/manifest.py record --project FOLDER --output MANIFEST.json
+    python tests/golden/manifest.py compare BEFORE.json AFTER.json
+
+``record`` runs the default experiment, the tests' tiny one and each ``experiments/*-small.yaml`` with the code and the
+environment of a checkout, shortened (see :func:`shortened`), and digests every table, token stream, tensor and number
+below ``results/``, field by field. Wall times, versions, code digests and pictures are left out. ``compare`` lists the
+fields that differ; ``differences.yaml`` says what moved or was renamed on purpose, and why a field may differ.
+"""
+
+import argparse
+import fnmatch
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+import zstandard
+from safetensors.numpy import load_file
+
+EPOCHS, SEEDS = 3, 2
+# Fields that no two runs share, or that say how a product was made rather than what is in it.
+VOLATILE = re.compile(
+    r"(.*(seconds|speedup|milliseconds|faster|wall_time).*|sha256|digest|digests|versions|python|threads|device|code"
+    r"|format|commit|machine|checkpoint|folded_from|configuration)"
+)
+EXPLANATIONS = Path(__file__).with_name("differences.yaml")
+
+
+def shortened(config: dict[str, Any]) -> dict[str, Any]:
+    """The experiment with at most ``EPOCHS`` epochs and ``SEEDS`` seeds; what methods do by the epoch comes earlier."""
+    for run in config.get("runs", []):
+        run.update(epochs=min(run["epochs"], EPOCHS), seeds=run["seeds"][:SEEDS])
+    models = [*config.get("models", {}).values(), *config.get("task_models", {}).values()]
+    for block in (model["sparsify"] for model in models if "sparsify" in model):
+        latest = {"begin": 0, "rewind": 1, "ramp": 2, "end": 2}
+        block.update({key: min(block[key], latest[key]) for key in latest if key in block})
+    return config
+
+
+def experiments(project: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """Name, file and targets of each experiment; a small one names its targets in its head."""
+    yield "default", project / "config.yaml", []
+    yield "tiny", project / "tests/workflow/tiny.yaml", []
+    for path in sorted((project / "experiments").glob("*-small.yaml")):
+        command = re.search(r"snakemake --cores \d+ (.*?) ?--configfile", path.read_text(encoding="utf-8"))
+        yield path.stem, path, command[1].split() if command else []
+
+
+def run(project: Path, folder: Path, name: str, path: Path, targets: list[str], cores: int) -> None:
+    """Run one experiment below ``folder``, with the project's own environment."""
+    config = folder / f"{name}.yaml"
+    config.write_text(yaml.safe_dump(shortened(yaml.safe_load(path.read_text(encoding="utf-8")))), encoding="utf-8")
+    command = [project / ".venv/bin/snakemake", "--snakefile", project / "Snakefile", "--cores", cores, *targets]
+    command += ["--directory", folder, "--configfile", config]
+    process = subprocess.run([*map(str, command)], cwd=project, capture_output=True, text=True, check=False)
+    if process.returncode:
+        sys.exit(f"{name}: {process.stderr[-3000:]}")
+
+
+def record(project: Path, cores: int, only: list[str]) -> dict[str, dict[str, str]]:
+    """The manifest: {experiment/path: {field: digest}}."""
+    manifest = {}
+    for name, path, targets in experiments(project):
+        if only and name not in only:
+            continue
+        print(f"{name}: {' '.join(targets) or 'all'}", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            run(project, Path(folder), name, path, targets, cores)
+            manifest |= digests(Path(folder, "results"), name)
+    return manifest
+
+
+def digests(results: Path, name: str) -> dict[str, dict[str, str]]:
+    """The digests of all products in a folder of results."""
+    found = {}
+    for path in sorted(results.rglob("*")):
+        reader = next((read for suffix, read in READERS.items() if path.name.endswith(suffix)), None)
+        if reader and not {"logs", "benchmarks"} & set(path.relative_to(results).parts):
+            fields = {key: value for key, value in reader(path).items() if not VOLATILE.fullmatch(key)}
+            found[f"{name}/{path.relative_to(results)}"] = {key: digest(value) for key, value in fields.items()}
+    return found
+
+
+def digest(value: Any) -> str:
+    """A short digest of an array, a column, text, or what JSON holds."""
+    if isinstance(value, np.ndarray):
+        data = f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes()
+    elif isinstance(value, bytes):
+        data = value
+    else:
+        data = json.dumps(stable(value), sort_keys=True).encode()
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def stable(value: Any) -> Any:
+    """A JSON value without volatile fields at any depth."""
+    if isinstance(value, dict):
+        return {key: stable(entry) for key, entry in value.items() if not VOLATILE.fullmatch(key)}
+    return [stable(entry) for entry in value] if isinstance(value, list) else value
+
+
+def columns(frame: pd.DataFrame) -> dict[str, Any]:
+    """The columns of a table as arrays or lists."""
+    return {
+        str(name): column.to_numpy() if column.dtype.kind in "iufb" else [str(value) for value in column]
+        for name, column in frame.items()
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The fields of a JSON object; of an object that holds one list of objects, those of the list, one list a field."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    lists = [entry for key, entry in value.items() if isinstance(entry, list) and not VOLATILE.fullmatch(key)]
+    if len(lists) == 1 and lists[0] and all(isinstance(row, dict) for row in lists[0]):
+        keys = dict.fromkeys(key for row in lists[0] for key in row)
+        return {key: [row.get(key) for row in lists[0]] for key in keys}
+    return value
+
+
+READERS = {
+    ".npy": lambda path: {"array": np.load(path)},
+    ".parquet": lambda path: columns(pd.read_parquet(path)),
+    ".csv": lambda path: columns(pd.read_csv(path)),
+    ".safetensors": load_file,
+    ".json": read_json,
+    ".zst": lambda path: {"text": zstandard.ZstdDecompressor().stream_reader(path.open("rb")).read()},
+}
+
+
+def renamed(manifest: dict[str, dict[str, str]], names: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The manifest of a commit before a change, under the names of the commit after it."""
+    moved = {}
+    for path, fields in manifest.items():
+        for pattern, replacement in names.get("paths", {}).items():
+            path = re.sub(pattern, replacement, path)
+        moved[path] = {
+            next((new for old, new in names.get("fields", {}).items() if re.fullmatch(old, field)), field): value
+            for field, value in fields.items()
+        }
+    return moved
+
+
+def differences(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Path, field and what is the matter with it, for every field that is not the same in both."""
+    for path in sorted({*before, *after}):
+        old, new = before.get(path), after.get(path)
+        if old is None or new is None:
+            yield path, "*", "missing" if new is None else "new"
+            continue
+        for field in sorted({*old, *new}):
+            if old.get(field) != new.get(field):
+                yield path, field, "missing" if field not in new else "new" if field not in old else "differs"
+
+
+def compare(before: Path, after: Path) -> int:
+    """Print what differs without an explanation; the number of such fields."""
+    known = yaml.safe_load(EXPLANATIONS.read_text(encoding="utf-8")) or {}
+    old, new = (json.loads(path.read_text(encoding="utf-8")) for path in (before, after))
+    old = renamed(old, known.get("renamed", {}))
+    explained: dict[str, int] = {}
+    unexplained = 0
+    for path, field, what in differences(old, new):
+        reason = next(
+            (
+                entry["reason"]
+                for entry in known.get("expected", [])
+                if any(fnmatch.fnmatch(path, pattern) for pattern in entry["paths"])
+                and fnmatch.fnmatch(field, entry.get("field", "*"))
+                and what in entry.get("what", what)
+            ),
+            None,
+        )
+        if reason:
+            explained[reason] = explained.get(reason, 0) + 1
+        else:
+            unexplained += 1
+            print(f"{what}: {path}: {field}")
+    same = sum(fields == new.get(path) for path, fields in old.items())
+    for reason, count in explained.items():
+        print(f"explained, {count} fields: {reason}")
+    print(f"{same} of {len(old)} products are the same in every field; {unexplained} fields differ without a reason")
+    return unexplained
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    recording = commands.add_parser("record", help="run a checkout's experiments and write their manifest")
+    recording.add_argument("--project", type=Path, required=True, help="a checkout in which 'make install' has run")
+    recording.add_argument("--output", type=Path, required=True, help="out: JSON")
+    recording.add_argument("--cores", type=int, default=2)
+    recording.add_argument("--only", nargs="*", default=[], help="names of experiments")
+    comparing = commands.add_parser("compare", help="list what differs between two manifests")
+    comparing.add_argument("before", type=Path)
+    comparing.add_argument("after", type=Path)
+    args = parser.parse_args()
+    if args.command == "compare":
+        sys.exit(bool(compare(args.before, args.after)))
+    manifest = record(args.project.resolve(), args.cores, args.only)
+    args.output.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
