@@ -1,4 +1,4 @@
-"""Timing ours and a reference in turn, in one process, and keeping the result as JSON."""
+"""What benchmarks share: options, timing in turn, peak memory, and results as JSON."""
 
 import argparse
 import json
@@ -7,21 +7,44 @@ import platform
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parents[1] / "results/benchmarks"
+ROOT = Path(__file__).parents[1]
+EXCERPT = "test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+RESULTS = ROOT / "results/benchmarks"
+Value = int | str
 
 
-def arguments(description: str, **defaults: int | str) -> argparse.Namespace:
-    """A benchmark's options: ``--repeats``, ``--threads`` and ``defaults``."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+def parse(parser: argparse.ArgumentParser, tiny: Mapping[str, Value], **defaults: Value) -> argparse.Namespace:
+    """Parse a benchmark's options: its parser's own, those of ``defaults``, and what every benchmark has.
+
+    ``--tiny`` puts the values of ``tiny`` in place of the defaults: a run of seconds that shows that the benchmark
+    works, not how fast the code is. Its results go to a folder of their own.
+    """
+    parser.add_argument("--tiny", action="store_true", help="a size that takes seconds; the times mean nothing")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (default %(default)s)")
     for name, value in {"repeats": 5, "threads": os.cpu_count() or 1, **defaults}.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value}")
+    if parser.parse_known_args()[0].tiny:
+        parser.set_defaults(**{"repeats": 1, "threads": 1, "output": RESULTS / "tiny", **tiny})
     return parser.parse_args()
+
+
+def arguments(description: str | None, tiny: Mapping[str, Value], **defaults: Value) -> argparse.Namespace:
+    """:func:`parse` for a benchmark that has no options of another kind."""
+    return parse(argparse.ArgumentParser(description=(description or "").splitlines()[0]), tiny, **defaults)
+
+
+def excerpt() -> Path:
+    """The excerpt of Wikipedia that gensim's package carries, as the default experiment has it."""
+    spec = find_spec("gensim")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0], EXCERPT)
 
 
 def in_turn(repeats: int, **functions: Callable[[], object]) -> dict[str, float]:
@@ -37,9 +60,9 @@ def in_turn(repeats: int, **functions: Callable[[], object]) -> dict[str, float]
 
 
 class PeakMemory:
-    """The highest anonymous resident memory, MiB, in a block, and what it was before.
+    """The highest anonymous resident memory within a block, and the memory before it, MiB.
 
-    Mapped files, which the system may drop, do not count.
+    Mapped files do not count: the system can drop them.
     """
 
     def __enter__(self) -> "PeakMemory":
@@ -63,19 +86,23 @@ class PeakMemory:
         self.thread.join()
 
 
-def report(name: str, *, ours: float, reference: float, unit: str, **details: Any) -> None:
-    """Print and store one comparison. ``ratio`` is ours over the reference, in ``unit``; rates, so more is better."""
-    result = {"name": name, "ours": ours, "reference": reference, "ratio": ours / reference, "unit": unit, **details}
-    result |= {"machine": machine(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
-    result["versions"] = {package: version(package) for package in ("torch", "numpy", "spacy", "snakemake")}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+def report(folder: Path, name: str, *, ours: float, reference: float, unit: str, **details: Any) -> None:
+    """Print and store one comparison: two rates in ``unit``, more is better; ``ratio`` is ours over the reference."""
+    write(folder, name, {"ours": ours, "reference": reference, "ratio": ours / reference, "unit": unit, **details})
     more = "".join(
         f"  {key} {value:.3g}" if isinstance(value, float) else f"  {key} {value}" for key, value in details.items()
     )
     print(
         f"{name}: ours {ours:,.4g}, reference {reference:,.4g} {unit}: {ours / reference:.2f} times{more}", flush=True
     )
+
+
+def write(folder: Path, name: str, result: Mapping[str, Any]) -> None:
+    """Store one result with the machine, the date and the versions."""
+    about = {"machine": machine(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    about["versions"] = {package: version(package) for package in ("torch", "numpy", "spacy", "snakemake")}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps({"name": name, **result, **about}, indent=2) + "\n")
 
 
 def machine() -> str:

@@ -1,10 +1,9 @@
-"""The explorer at the paper's size, in headless Chromium: from load until it can be used, and each interaction.
+"""The explorer at the paper's size, in headless Chromium: seconds to load, and seconds of each interaction.
 
-20,000 words, 50 epochs, eight tensors, two roles; the scatter is drawn by the processor where there is no graphics
-card, so that a machine with one is faster. Seconds are medians, until the next frame is on the screen.
+20,000 words, 50 epochs, eight tensors, two roles. Without a graphics card the processor draws the scatter, which is
+slower. Seconds are medians, until the next frame is on the screen.
 """
 
-import json
 import shutil
 import statistics
 import tempfile
@@ -13,20 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import arguments, machine
+from common import arguments, write
 from playwright.sync_api import Page, sync_playwright
 
 from natural_sparsity import cli, files
-from natural_sparsity.explorer.data import script
+from natural_sparsity.explorer.data import write_script
+from natural_sparsity.explorer.words import digest, read_words
 from natural_sparsity.tagging.words import CLOSED, OPEN
 
 TENSORS = ["h_e", "h_1", "h_2", "x", "grad_h_e", "grad_h_1", "grad_h_2", "grad_x"]
-RESULTS = Path(__file__).parents[1] / "results/benchmarks"
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-# Each is done in the page, for i = 0, 1, …
+# Scripts that run in the page, for i = 0, 1, …
 INTERACTIONS = {
     "epoch": "const s = document.getElementById('epoch'); s.value = 10 + i; s.dispatchEvent(new Event('input'))",
-    "colour": "const s = document.getElementById('colour'); s.value = ['pos', 'class'][i % 2]; s.onchange()",
+    "colour": "const s = document.getElementById('colour'); s.value = ['pos', 'class'][i % 2];"
+    " s.dispatchEvent(new Event('change'))",
     "hide a class": "document.querySelector('#legend button').click()",
     "search": "const s = document.getElementById('search'); s.value = `word${i}`; s.dispatchEvent(new Event('input'))",
     "follow": "const s = document.getElementById('search'); s.value = `word${90 + i}`;"
@@ -34,8 +34,8 @@ INTERACTIONS = {
 }
 
 
-def write(folder: Path, n_words: int, epochs: int) -> None:
-    """An explorer of random numbers that move little from epoch to epoch, as the real ones do."""
+def write_explorer(folder: Path, n_words: int, epochs: int) -> None:
+    """Write an explorer of random numbers that change little from epoch to epoch, as real ones do."""
     random = np.random.default_rng(0)
     count = (3e6 / np.arange(1, n_words + 1)).astype(np.uint32)
     classes = random.choice(["open", "closed", None], n_words, p=[0.5, 0.02, 0.48])
@@ -50,19 +50,23 @@ def write(folder: Path, n_words: int, epochs: int) -> None:
             chi = start + random.normal(0, 0.001, (epochs, n_words)).cumsum(0)
             name = f"chi.{role}.{tensor}"
             with files.atomic(data / f"{name}.js") as path:
-                path.write_text(script(f"big/lstm/seed1/frozen/{name}", chi.astype(np.float32), counts))
+                path.write_text(write_script(f"big/lstm/seed1/frozen/{name}", chi.astype(np.float32), counts))
     rates = {"learning_rate_in": 20, "learning_rate_out": 20, "train_loss": 5.0, "dev_loss": 5.0}
     about = {
-        "run": "big/lstm/seed1",
+        "data": "big",
+        "model": "lstm",
+        "seed": 1,
         "condition": "frozen",
+        "key": "big/lstm/seed1/frozen",
         "probe": {},
         "positions": 1,
         "measures": ["chi"],
         "tensors": TENSORS,
         "words": n_words,
+        "words_digest": digest(read_words(folder / "words.parquet")),
     }
     files.write_json(data / "data.json", about | {"epochs": [{"epoch": e, **rates} for e in range(1, epochs + 1)]})
-    words_of = ["--corpora", "big", "--words", str(folder / "words.parquet"), "--units", "word"]
+    words_of = ["--words", str(folder / "words.parquet"), "--units", "word"]
     cli.main(["explore", "--data", str(data), *words_of, "--output", str(folder / "index.html")])
 
 
@@ -87,14 +91,14 @@ def seconds_until_drawn(page: Page, action: str, repeats: int) -> float:
 
 
 def main() -> None:
-    args = arguments(__doc__ or "", words=20_000, epochs=50)
+    args = arguments(__doc__, {"words": 500, "epochs": 12}, words=20_000, epochs=50)
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
-        print("explorer: no Chromium is installed, so nothing to measure it in")
+        print("explorer: not measured, since no Chromium is installed")
         return
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
-        write(folder, args.words, args.epochs)
+        write_explorer(folder, args.words, args.epochs)
         sizes = [path.stat().st_size for path in folder.rglob("chi.*.js")]
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         loads = []
@@ -111,11 +115,9 @@ def main() -> None:
         page.wait_for_selector("body:not([aria-busy])")
         seconds["another tensor"] = time.perf_counter() - start
         browser.close()
-    result = {"name": "explorer", "seconds": seconds, "MB a measure": sum(sizes) / 1e6, "machine": machine()}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "explorer.json").write_text(json.dumps(result, indent=2) + "\n")
+    write(args.output, "explorer", {"seconds": seconds, "mb_per_measure": sum(sizes) / 1e6})
     print(f"explorer: {', '.join(f'{name} {value:.2f} s' for name, value in seconds.items())}")
-    print(f"explorer: {sum(sizes) / 1e6:.1f} MB a measure and condition, {max(sizes) / 1e6:.1f} MB the largest file")
+    print(f"explorer: {sum(sizes) / 1e6:.1f} MB per measure and condition, {max(sizes) / 1e6:.1f} MB the largest file")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ from common import arguments, in_turn, report
 from probe import STEPS, WINDOW, our_pass, problem
 
 from natural_sparsity.model.device import select_device
-from natural_sparsity.probing.measures import MEASURES
+from natural_sparsity.registry import MEASURES
 
 
 def main():
-    args = arguments(__doc__, vocabulary=19_500, batch=40, device="auto")
+    args = arguments(__doc__, {"vocabulary": 300, "batch": 4}, vocabulary=19_500, batch=40, device="auto")
     device = select_device(args.device, args.threads)
     model, windows = problem(args.vocabulary, args.batch, device)
     model.requires_grad_(False)
@@ -23,6 +23,7 @@ def main():
     tokens = STEPS * args.batch * WINDOW
     for name in list(chosen)[1:]:
         report(
+            args.output,
             f"measures-{args.vocabulary}-{name}",
             ours=tokens / seconds[name],
             reference=tokens / seconds["chi"],

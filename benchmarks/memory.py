@@ -1,6 +1,7 @@
-"""Peak memory of each stage of the text on growing amounts of it: ``python benchmarks/memory.py FILE...``.
+"""Peak memory of each stage of the corpus on growing amounts of text: ``python benchmarks/memory.py FILE...``.
 
-Each stage runs in a process of its own on the first 1, 2, 4, … of the files. What stays flat does not hold the corpus.
+Each stage runs in its own process on the first 1, 2, 4, … files. A stage whose peak stays flat does not hold the
+corpus.
 """
 
 import argparse
@@ -11,19 +12,19 @@ import sys
 import tempfile
 import time
 
-from common import RESULTS, PeakMemory, machine
+from common import PeakMemory, excerpt, parse, write
 
 from natural_sparsity.cli import main as command
 
 STAGES = {
-    "documents": "--format auto --output {d}/d.jsonl.zst --input",
+    "documents": "--format auto --max-documents {m} --output {d}/d.jsonl.zst --input",
     "sentences": "--input {d}/d.jsonl.zst --text {d}/s.zst --cased {d}/c.zst --documents {d}/d.parquet",
     "index": "--text {d}/s.zst --types {d}/t.parquet --tokens {d}/k.npy --lengths {d}/l.npy",
-    "filter": "--types {d}/t.parquet --tokens {d}/k.npy --lengths {d}/l.npy --min-count 20 --kept {d}/kept.npy "
+    "filter": "--types {d}/t.parquet --tokens {d}/k.npy --lengths {d}/l.npy --min-count {n} --kept {d}/kept.npy "
     "--rows {d}/rows.npy --output {d}/types.parquet",
     "split": "--documents {d}/d.parquet --kept {d}/kept.npy --fractions 0.7 0.1 0.2 --seed 1 --assignment {d}/a.npy",
     "vocabulary": "--counts {d}/types.parquet --rows {d}/rows.npy --tokens {d}/k.npy --lengths {d}/l.npy "
-    "--assignment {d}/a.npy --min-count 20 --output {d}/v.parquet",
+    "--assignment {d}/a.npy --min-count {n} --output {d}/v.parquet",
     "encode": "--vocabulary {d}/v.parquet --counts {d}/types.parquet --rows {d}/rows.npy --tokens {d}/k.npy "
     "--lengths {d}/l.npy --documents {d}/d.parquet --assignment {d}/a.npy --train {d}/train.npy --dev {d}/dev.npy "
     "--test {d}/test.npy --summary {d}/s.json",
@@ -33,7 +34,7 @@ STAGES = {
 
 
 def measure(arguments: list[str]) -> dict[str, float]:
-    """Run one command in a fresh process; its seconds and its peaks of anonymous and of all resident memory, MiB."""
+    """Seconds of one command in a fresh process, and its peaks of anonymous and of all resident memory, MiB."""
     process = subprocess.run([sys.executable, __file__, "--child", *arguments], capture_output=True, text=True)
     if process.returncode:
         sys.exit(process.stderr)
@@ -49,8 +50,11 @@ def main() -> None:
         print(json.dumps({"seconds": time.perf_counter() - start, "mib": memory.peak, "resident": resident}))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="+", help="a corpus in any format")
-    files = parser.parse_args().files
+    parser.add_argument("files", nargs="*", help="a corpus in any format; --tiny has one of its own")
+    args = parse(parser, {"min_count": 3, "max_documents": 24}, min_count=20, max_documents=1_000_000_000)
+    files = args.files or [str(excerpt())] * args.tiny
+    if not files:
+        parser.error("give the files of a corpus")
     sizes = [n for n in (1, 2, 4, 8, 16) if n < len(files)] + [len(files)]
     table: dict[str, list[dict[str, float]]] = {stage: [] for stage in STAGES}
     print("files", *STAGES, sep="\t")
@@ -58,16 +62,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             for stage, options in STAGES.items():
                 inputs = files[:size] if stage == "documents" else []
-                table[stage].append(measure([stage, *options.format(d=folder).split(), *inputs]))
+                filled = options.format(d=folder, n=args.min_count, m=args.max_documents)
+                table[stage].append(measure([stage, *filled.split(), *inputs]))
         print(
             size,
             *(f"{r[-1]['mib']:.0f} ({r[-1]['resident']:.0f}) MiB {r[-1]['seconds']:.0f} s" for r in table.values()),
             sep="\t",
             flush=True,
         )
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    result = {"name": "memory", "files": sizes, "stages": table, "unit": "MiB", "machine": machine()}
-    (RESULTS / "memory.json").write_text(json.dumps(result, indent=2) + "\n")
+    write(args.output, "memory", {"files": sizes, "stages": table, "unit": "MiB"})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the workflow costs beside the work: planning fifty epochs on the sample, and each job's start-up."""
+"""What the workflow adds to the work: planning fifty epochs, and each job's start-up."""
 
 import json
 import statistics
@@ -8,11 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import arguments, report
+from common import ROOT, arguments, report
 
-ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-FIFTY = "runs: [{corpus: sample, model: lstm, seeds: [1], epochs: 50}]"
+FIFTY = "runs: [{data: sample, model: lstm, seeds: [1], epochs: 50}]"
+TINY = ROOT / "tests/workflow/tiny.yaml"
 
 
 def seconds(command: list[str], repeats: int) -> float:
@@ -25,28 +25,43 @@ def seconds(command: list[str], repeats: int) -> float:
     return statistics.median(times)
 
 
+def snakemake(folder: str, *options: str) -> list[str]:
+    """The command that runs the workflow in a folder."""
+    return [f"{BIN}/snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", folder, *options]
+
+
+def work_of_epochs(run: Path) -> list[float]:
+    """Seconds of training in each finished epoch of a run."""
+    states = [json.loads(path.read_text()) for path in run.glob("epoch*/state.json")]
+    return [state["wall_time_s"] for state in states]
+
+
 def main() -> None:
-    args = arguments(__doc__, repeats=3, run="results/sample/lstm/seed1")
-    states = [json.loads(path.read_text()) for path in (ROOT / args.run).glob("epoch*/state.json")]
-    if not states:
-        sys.exit(f"overhead: {args.run} has no epochs to compare with; make run first")
+    args = arguments(__doc__, {}, repeats=3, run="results/runs/sample/lstm/seed1")
     with tempfile.TemporaryDirectory() as folder:
-        fifty = Path(folder, "fifty.yaml")
-        fifty.write_text(FIFTY)
-        plan = seconds([f"{BIN}/snakemake", "-n", "--directory", folder, "--configfile", str(fifty)], args.repeats)
+        run, configuration = ROOT / args.run, Path(folder, "fifty.yaml")
+        configuration.write_text(FIFTY)
+        if args.tiny:
+            run, configuration = Path(folder, "results/runs/tiny/small/seed1"), TINY
+            target = str(run.relative_to(folder) / "epoch1/state.json")
+            seconds([*snakemake(folder, "--cores", "1", target, "--configfile", str(TINY))], 1)
+        if not (epochs := work_of_epochs(run)):
+            sys.exit(f"overhead: {run} has no finished epoch; run `make run` first")
+        plan = seconds(snakemake(folder, "-n", "--configfile", str(configuration)), args.repeats)
     python = seconds([sys.executable, "-c", "pass"], args.repeats)
     starts = {
         name: seconds([f"{BIN}/natural-sparsity", name, "--help"], args.repeats)
         for name in ("filter", "sentences", "tag", "train", "probe", "correlate", "draw")
     }
-    work = statistics.median(state["wall_time_s"] for state in states)
+    work = statistics.median(epochs)
     epoch = work + starts["train"]
     report(
+        args.output,
         "overhead",
         ours=work,
         reference=epoch,
-        unit="s an epoch: work, work with start-up",
-        plan_50_epochs_s=plan,
+        unit="s per epoch: work, work with start-up",
+        plan_s=plan,
         python_s=python,
         **{f"start_{name}_s": value for name, value in starts.items()},
     )

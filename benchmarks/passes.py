@@ -1,6 +1,6 @@
 """Filter, split, vocabulary and encode on a Zipf-distributed text from a seed: tokens/s on one core, and memory."""
 
-import argparse
+import importlib
 import tempfile
 import time
 from collections import Counter
@@ -10,13 +10,11 @@ import numpy as np
 import pandas as pd
 from common import PeakMemory, arguments, report
 
-from natural_sparsity import files
-from natural_sparsity.corpus import encode, filter, split, vocabulary
+from natural_sparsity import cli, files
 from natural_sparsity.corpus.split import split_of
 
 TYPES, EXPONENT, SENTENCE, DOCUMENT = 2_000_000, 1.05, 22, 25
 FRACTIONS = [0.7, 0.1, 0.2]
-MIN_COUNT = 100
 
 
 def make_text(folder: Path, tokens: int) -> None:
@@ -49,26 +47,32 @@ def make_text(folder: Path, tokens: int) -> None:
     files.write_parquet(folder / "documents.parquet", documents.assign(sentences=sizes))
 
 
-def run_passes(folder: Path) -> dict[str, float]:
+def run_passes(folder: Path, min_count: int) -> dict[str, float]:
     """Seconds of each of the four commands."""
-    paths = {name: [folder / f"{name}.npy"] for name in ("tokens", "lengths", "kept", "rows", "assignment")}
-    paths |= {"types": [folder / "types.parquet"], "documents": [folder / "documents.parquet"]}
-    single = {"counts": folder / "counts.parquet", "vocabulary": folder / "vocabulary.parquet"}
-    streams = {name: folder / f"{name}.npy" for name in ("train", "dev", "test")}
-    common = {**paths, **single, **streams, "min_count": MIN_COUNT, "fractions": FRACTIONS, "seed": 1}
-    outputs = {"filter": single["counts"], "split": None, "vocabulary": single["vocabulary"], "encode": None}
+    options = {
+        "filter": "--types {d}/types.parquet --tokens {d}/tokens.npy --lengths {d}/lengths.npy --min-count {n} "
+        "--kept {d}/kept.npy --rows {d}/rows.npy --output {d}/counts.parquet",
+        "split": "--documents {d}/documents.parquet --kept {d}/kept.npy --fractions {f} --seed 1 "
+        "--assignment {d}/assignment.npy",
+        "vocabulary": "--counts {d}/counts.parquet --rows {d}/rows.npy --tokens {d}/tokens.npy "
+        "--lengths {d}/lengths.npy --assignment {d}/assignment.npy --min-count {n} --output {d}/vocabulary.parquet",
+        "encode": "--vocabulary {d}/vocabulary.parquet --counts {d}/counts.parquet --rows {d}/rows.npy "
+        "--tokens {d}/tokens.npy --lengths {d}/lengths.npy --documents {d}/documents.parquet "
+        "--assignment {d}/assignment.npy --train {d}/train.npy --dev {d}/dev.npy --test {d}/test.npy "
+        "--summary {d}/summary.json",
+    }
     seconds = {}
-    for module in (filter, split, vocabulary, encode):
-        name = module.__name__.rpartition(".")[2]
-        arguments = argparse.Namespace(**common, output=outputs[name], summary=folder / "summary.json")
+    for name, template in options.items():
+        command = [name, *template.format(d=folder, n=min_count, f=" ".join(map(str, FRACTIONS))).split()]
+        importlib.import_module(f"natural_sparsity.corpus.{name}")
         start = time.perf_counter()
-        module.run(arguments)
+        cli.main(command)
         seconds[name] = time.perf_counter() - start
     return seconds
 
 
-def python_passes(folder: Path) -> float:
-    """Seconds of the same by loops over words; the reference."""
+def python_passes(folder: Path, min_count: int) -> float:
+    """Seconds of the same in loops over words; the reference."""
     words = pd.read_parquet(folder / "types.parquet")["word"].to_numpy()
     tokens, lengths = words[np.load(folder / "tokens.npy")].tolist(), np.load(folder / "lengths.npy").tolist()
     start = time.perf_counter()
@@ -78,10 +82,10 @@ def python_passes(folder: Path) -> float:
     for i, length in enumerate(lengths):
         sentence = tokens[position : position + length]
         position += length
-        if all(counts[word] >= MIN_COUNT for word in sentence):
+        if all(counts[word] >= min_count for word in sentence):
             recount.update(sentence)
             kept.append((i // DOCUMENT, sentence))
-    known = sorted(word for word, count in recount.items() if count >= MIN_COUNT)
+    known = sorted(word for word, count in recount.items() if count >= min_count)
     ids = {word: i for i, word in enumerate(known, 2)}
     streams: dict[int, list[int]] = {1: [], 2: [], 3: []}
     for document, sentence in kept:
@@ -94,7 +98,7 @@ def python_passes(folder: Path) -> float:
 
 
 def main() -> None:
-    args = arguments(__doc__, tokens=230_000_000)
+    args = arguments(__doc__, {"tokens": 200_000, "min_count": 5}, tokens=230_000_000, min_count=100)
     reference = 0.0
     sizes = [n for n in (2_000_000, 20_000_000) if n < args.tokens] + [args.tokens]
     for tokens in sizes:
@@ -102,12 +106,13 @@ def main() -> None:
             folder = Path(name)
             make_text(folder, tokens)
             with PeakMemory() as memory:
-                seconds = run_passes(folder)
+                seconds = run_passes(folder, args.min_count)
             total = len(np.load(folder / "tokens.npy", mmap_mode="r"))
             if not reference:
-                reference = total / python_passes(folder)
+                reference = total / python_passes(folder, args.min_count)
             report(
-                f"passes-{tokens // 1_000_000}M",
+                args.output,
+                f"passes-{tokens / 1e6:g}M",
                 ours=total / sum(seconds.values()),
                 reference=reference,
                 unit="tokens/s",

@@ -8,14 +8,15 @@ import torch
 from common import PeakMemory, arguments, in_turn, report
 from torch.nn import functional
 
+from natural_sparsity.config.architecture import Architecture
+from natural_sparsity.config.probe import Probe
 from natural_sparsity.model.device import select_device, set_precision
-from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
-from natural_sparsity.probing.gather import ROLES, Gathering
-from natural_sparsity.probing.lstm import by_input
+from natural_sparsity.model.recurrent import Interface, RecurrentModel
+from natural_sparsity.probing.gathering import ROLES, Gathering
+from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.probing.probe import probe_window
-from natural_sparsity.probing.settings import Probe
 
 WIDTH, WINDOW, STEPS = 200, 35, 4
 
@@ -58,7 +59,7 @@ def reference_pass(model, windows):
 def our_pass(model, windows, measures=("chi",)):
     gathering = Gathering(model, choose(list(measures), Probe()))
     output = OutputLayer(model.output)
-    model.recurrent = by_input(model.recurrent)
+    model.recurrent = use_input_gradients(model.recurrent)
     state = model.zero_state(windows[0][0].shape[1])
     with torch.no_grad():
         for inputs, targets in windows:
@@ -68,7 +69,8 @@ def our_pass(model, windows, measures=("chi",)):
 
 def problem(vocabulary, batch, device):
     torch.manual_seed(0)
-    model = LanguageModel(vocabulary, Architecture(WIDTH, [WIDTH, WIDTH], 0.2)).to(device).eval()
+    architecture = Architecture(embedding=WIDTH, hidden=[WIDTH, WIDTH])
+    model = RecurrentModel(Interface(outputs=vocabulary, vocabulary=vocabulary), architecture).to(device).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -84,7 +86,8 @@ def peak(which, args):
 
 
 def main():
-    args = arguments(__doc__, vocabulary=19_500, batch=40, precision="highest", device="auto", memory="")
+    tiny = {"vocabulary": 300, "batch": 4}
+    args = arguments(__doc__, tiny, vocabulary=19_500, batch=40, precision="highest", device="auto", memory="")
     device = select_device(args.device, args.threads)
     set_precision(args.precision)
     model, windows = problem(args.vocabulary, args.batch, device)
@@ -117,6 +120,7 @@ def main():
     changed = [f"{value}" for value, usual in ((args.vocabulary, 19_500), (args.batch, 40)) if value != usual]
     changed += [args.precision] if args.precision != "highest" else []
     report(
+        args.output,
         "-".join(["probe", *changed]),
         ours=tokens / seconds["ours"],
         reference=tokens / seconds["reference"],

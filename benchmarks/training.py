@@ -4,16 +4,19 @@ import torch
 from common import arguments, in_turn, report
 from torch import nn
 
+from natural_sparsity.config.architecture import Architecture
+from natural_sparsity.config.training import Training
+from natural_sparsity.data.base import Batch, open_data
+from natural_sparsity.methods.base import Place, make_method
 from natural_sparsity.model.device import select_device, set_precision
-from natural_sparsity.model.language_model import Architecture, LanguageModel
-from natural_sparsity.training.settings import Training
-from natural_sparsity.training.step import EAGER_STEPS, Replayed, Step
+from natural_sparsity.model.recurrent import Interface, RecurrentModel
+from natural_sparsity.training.steps import EAGER_STEPS, Replayed, make_step
 
 WIDTH, BATCH, WINDOW = 200, 40, 35
 
 
 class Reference(nn.Module):
-    """The recipe as it is usually written."""
+    """The word-level recipe as it is usually written."""
 
     def __init__(self, vocabulary, dropout):
         super().__init__()
@@ -47,20 +50,22 @@ def reference_steps(model, windows, learning_rate=20.0):
 
 
 def our_runner(model, learning_rate=20.0):
-    """What runs our steps: as a graph that is replayed, on CUDA."""
-    step = Step(model.train(), Training(), learning_rate, BATCH)
+    """Our step; on CUDA captured as a graph and replayed."""
+    dense = make_method({}, model, {}, Place(epoch=1, steps=1, examples=BATCH * WINDOW, batch=BATCH))
+    step = make_step(model.train(), open_data("text", {}), Training(), learning_rate, BATCH, dense)
     return Replayed(step) if step.total.is_cuda else step
 
 
 def our_steps(run, windows):
     """The losses of the windows."""
-    return torch.stack([run(*window).clone() for window in windows])
+    return torch.stack([run(Batch(*window)).clone() for window in windows])
 
 
 def models(vocabulary, dropout, device):
     """Ours and the reference with the same weights."""
     torch.manual_seed(0)
-    ours = LanguageModel(vocabulary, Architecture(WIDTH, [WIDTH, WIDTH], dropout)).to(device)
+    architecture = Architecture(embedding=WIDTH, hidden=[WIDTH, WIDTH], dropout=dropout)
+    ours = RecurrentModel(Interface(outputs=vocabulary, vocabulary=vocabulary), architecture).to(device)
     reference = Reference(vocabulary, dropout).to(device)
     reference.encoder.load_state_dict(ours.embedding.state_dict())
     reference.decoder.load_state_dict(ours.output.state_dict())
@@ -71,7 +76,7 @@ def models(vocabulary, dropout, device):
 
 
 def products(vocabulary, device):
-    """The three matrix products of the output layer, which no exact method can leave out."""
+    """The three matrix products of the output layer, which every exact method needs."""
     rows = BATCH * WINDOW
     h, w = torch.randn(rows, WIDTH, device=device), torch.randn(vocabulary, WIDTH, device=device)
     p = torch.empty(rows, vocabulary, device=device)
@@ -98,7 +103,7 @@ def lstms(device):
 
 
 def main():
-    args = arguments(__doc__, vocabulary=19_500, device="auto", precision="highest")
+    args = arguments(__doc__, {"vocabulary": 300}, vocabulary=19_500, device="auto", precision="highest")
     device = select_device(args.device, args.threads)
     set_precision(args.precision)
     cuda = device.type == "cuda"
@@ -128,6 +133,7 @@ def main():
     rate = steps * rows / seconds["ours"]
     name = "training" if args.vocabulary == 19_500 else f"training-{args.vocabulary}"
     report(
+        args.output,
         name if args.precision == "highest" else f"{name}-{args.precision}",
         ours=rate,
         reference=steps * rows / seconds["reference"],

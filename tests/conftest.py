@@ -1,20 +1,34 @@
-"""One thread a process, and a real browser for the tests marked so."""
+"""One thread per process, the marker of unit tests, and a browser for tests of HTML pages."""
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-# Before torch is imported. Several processes of several threads each on a few cores hold each other up.
+# Before torch is imported. With a test process per core, more threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# WebGL on a processor, for machines without a graphics card; root needs to go without the sandbox.
+# Whole runs of Snakemake.
+INTEGRATION = Path(__file__).with_name("workflow")
+OTHER_TIERS = {"integration", "slow", "browser", "gpu", "slurm"}
+# Chromium refuses its sandbox to root; SwiftShader draws WebGL without a graphics card.
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark everything in tests/workflow ``integration``, and what belongs to no other tier ``unit``."""
+    for item in items:
+        if INTEGRATION in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+        if OTHER_TIERS.isdisjoint(marker.name for marker in item.iter_markers()):
+            item.add_marker(pytest.mark.unit)
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """Headless Chromium; none is downloaded."""
+    """Headless Chromium from the system; nothing is downloaded."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         pytest.skip("no Chromium is installed; on Debian: apt-get install chromium")

@@ -19,6 +19,7 @@ def command(*arguments, **options):
     return subprocess.run(line, capture_output=True, text=True, **options)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name):
     process = command(name, "--help")
@@ -62,13 +63,14 @@ def test_a_full_disk_is_one_line(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.integration
 def test_a_disk_too_full_for_a_checkpoint_is_one_line(tmp_path):
     pytest.importorskip("torch")
     files.write_parquet(tmp_path / "words", pd.DataFrame({"id": range(100)}))
-    outputs = ["--parameters", tmp_path / "out" / "p.safetensors", "--state", tmp_path / "out" / "s.json"]
-    blocks = ["--architecture", "{}", "--training", "{}", "--seed", "1"]
-    process = command("initialise", "--vocabulary", tmp_path / "words", *blocks, *outputs, preexec_fn=little_space)
-    assert "p.safetensors: cannot be written" in one_line(process)
+    names = ["--data", "text", "--kind", "text", "--model", "lstm", "--seed", "1"]
+    blocks = ["--architecture", "{}", "--training", "{}", "--vocabulary", tmp_path / "words"]
+    process = command("initialise", *names, *blocks, "--checkpoint", tmp_path / "out", preexec_fn=little_space)
+    assert "parameters.safetensors: cannot be written" in one_line(process)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -78,6 +80,7 @@ def assert_light(module):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n", module
 
 
+@pytest.mark.integration
 def test_text_passes_wait_neither_for_torch_nor_for_spacy():
     for module in ("index", "filter", "split", "vocabulary", "encode", "documents", "sentences"):
         assert_light(f"natural_sparsity.corpus.{module}")
@@ -85,10 +88,10 @@ def test_text_passes_wait_neither_for_torch_nor_for_spacy():
 
 def test_the_workflow_and_the_figures_wait_neither_for_torch_nor_for_spacy():
     """Nor have they its memory: on a cluster each job is a Snakemake of its own."""
-    rules = (Path(__file__).parents[1] / "workflow/rules/common.smk").read_text()
+    rules = "".join(path.read_text() for path in (Path(__file__).parents[1] / "workflow/rules").glob("*.smk"))
     imports = re.findall(r"^from (natural_sparsity\S*) import", rules, re.MULTILINE)
-    assert "natural_sparsity.tasks.kinds" in imports
-    for module in [*imports, "natural_sparsity.figures.draw", "natural_sparsity.sparsify.structures"]:
+    assert "natural_sparsity.config.validation" in imports
+    for module in {*imports, "natural_sparsity.figures.draw", "natural_sparsity.tables.structure"}:
         assert_light(module)
 
 

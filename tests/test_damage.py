@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
+from chains import CPU, language_model
 from natural_sparsity import files
 from natural_sparsity.corpus.index import read_blocks
 from natural_sparsity.corpus.shards import Shard
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
-from natural_sparsity.model.language_model import Architecture, LanguageModel
+
+pytestmark = pytest.mark.integration
 
 RNG = np.random.default_rng(0)
 TOKENS = RNG.integers(0, 300, 3000).astype(np.uint16)
@@ -26,7 +28,7 @@ TABLE = pd.DataFrame(
     }
 )
 METADATA = {"epoch": 3, "measures": ["chi"], "loss": 1.25}
-STATE = {"epoch": 1, "seed": 2, "learning_rate_out": 20.0, "best_dev_loss": None, "steps": 3, "tokens": 4}
+STATE = dict.fromkeys(checkpoint.FIELDS) | {"data": "d", "model": "m", "kind": "text", "epoch": 1, "examples": 4}
 
 
 def write_blocks(path, array):
@@ -44,12 +46,11 @@ def write_text(path):
 
 def write_checkpoint(path):
     torch.manual_seed(0)
-    model = LanguageModel(5, Architecture(2, [2, 2], 0.0))
-    checkpoint.save(model, path, path.with_suffix(".json"), STATE)
+    checkpoint.save(path.parent, language_model(5, embedding=2, hidden=[2, 2], dropout=0.0), STATE)
 
 
 def read_checkpoint(path):
-    model, _ = checkpoint.load(path, path.with_suffix(".json"), torch.device("cpu"))
+    model, _ = checkpoint.load(path.parent, CPU)
     return {name: tensor.tolist() for name, tensor in model.state_dict().items()}
 
 
@@ -65,10 +66,7 @@ PRODUCTS = {
         lambda path: files.write_parquet(path, TABLE, METADATA),
         lambda path: (files.read_parquet(path, list(TABLE)).to_csv(), files.read_metadata(path)),
     ),
-    "state.json": (
-        lambda path: write_checkpoint(path.with_suffix(".safetensors")),
-        lambda path: files.read_json(path, checkpoint.FIELDS),
-    ),
+    "state.json": (write_checkpoint, lambda path: checkpoint.read_state(path.parent)),
     "parameters.safetensors": (write_checkpoint, read_checkpoint),
     "text.zst": (write_text, lambda path: [line for lines in read_blocks(path) for line in lines]),
 }
@@ -89,13 +87,14 @@ def refused(path, damaged, said, read):
     try:
         found = read(path)
     except UserError as error:
-        assert str(path) in str(error) or path.with_suffix(".json").name in str(error)
+        assert str(path) in str(error) or checkpoint.STATE in str(error)
         assert "\n" not in str(error)
         return True
     assert found == said
     return False
 
 
+@pytest.mark.integration
 def test_a_flipped_bit(product):
     """One in every byte."""
     path, whole, said, read = product
@@ -125,7 +124,7 @@ def test_a_stretch_of_zeros_or_of_another_place(product):
 
 def test_arrays_larger_than_what_is_looked_at_in_one_go(tmp_path, monkeypatch):
     """The digest is the same however it is taken, and it is that of a plain loop."""
-    monkeypatch.setattr(files, "BYTES_A_LOOK", 2 * files.BYTES_A_SUM)
+    monkeypatch.setattr(files, "BYTES_PER_READ", 2 * files.BYTES_PER_SUM)
     array = RNG.integers(0, 1 << 32, 20_001).astype(np.uint32)
     files.write_array(tmp_path / "a.npy", array)
     np.testing.assert_array_equal(files.read_array(tmp_path / "a.npy"), array)
@@ -133,12 +132,12 @@ def test_arrays_larger_than_what_is_looked_at_in_one_go(tmp_path, monkeypatch):
     np.save(content, array)
     plain = content.getvalue()
     digest = files.hashlib.sha256(len(plain).to_bytes(8, "little"))
-    stretch = files.BYTES_A_SUM
+    stretch = files.BYTES_PER_SUM
     for start in range(0, len(plain) - stretch + 1, stretch):
         words = [int.from_bytes(plain[i : i + 8], "little") for i in range(start, start + stretch, 8)]
         digest.update((sum(words) % (1 << 64)).to_bytes(8, "little"))
     digest.update(plain[len(plain) // stretch * stretch :])
-    assert (tmp_path / "a.npy").read_bytes() == plain + digest.digest()
+    assert (tmp_path / "a.npy").read_bytes() == plain + files.ARRAY_MARK + digest.digest()
     whole = bytearray((tmp_path / "a.npy").read_bytes())
     whole[50_000] ^= 1
     (tmp_path / "a.npy").write_bytes(whole)

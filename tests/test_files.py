@@ -1,7 +1,9 @@
-"""Products are whole or absent, and say so when they are read."""
+"""Products are whole or absent, are of this version's format, and say so when they are read."""
 
+import hashlib
 import json
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -105,3 +107,69 @@ def test_what_is_written_is_as_readable_as_the_umask_says(tmp_path):
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
+
+
+def write_old_json(path):
+    value = {"epoch": 1}
+    path.write_text(json.dumps(value | {"digest": files.content_digest(value)}))
+
+
+def write_old_parquet(path):
+    """With a digest before the footer, and no format in the metadata."""
+    pd.DataFrame({"word": ["a"]}).to_parquet(path)
+    with path.open("rb+") as file:
+        footer = files.read_footer(file)
+        file.seek(-len(footer), os.SEEK_END)
+        file.write(hashlib.sha256(footer).digest() + footer)
+
+
+def write_old_array(path, length):
+    """With a digest at the end, and no mark before it."""
+    np.save(path, np.arange(length))
+    with path.open("ab") as file:
+        file.write(files.array_digest(path, path.stat().st_size))
+
+
+OLD = {
+    "state.json": (write_old_json, files.read_json),
+    "table.parquet": (write_old_parquet, lambda path: files.read_parquet(path, ["word"])),
+    "meta.parquet": (write_old_parquet, files.read_metadata),
+    "tokens.npy": (lambda path: write_old_array(path, 5000), files.read_array),
+    "empty.npy": (lambda path: write_old_array(path, 0), files.read_array),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_products_of_version_0_1_are_refused_in_one_line_that_says_how_to_go_on(tmp_path, name):
+    write, read = OLD[name]
+    path = tmp_path / name
+    write(path)
+    expected = (
+        rf"{re.escape(str(path))}: written by version 0\.1 of natural-sparsity, or by another tool, and this version"
+        r" reads format 2; delete results/ or [a-z ]+ another folder"
+    )
+    with pytest.raises(UserError) as error:
+        read(path)
+    assert re.fullmatch(expected, str(error.value))
+
+
+def test_products_of_a_later_format_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FORMAT", 3)
+    files.write_json(tmp_path / "a.json", {"x": 1})
+    files.write_parquet(tmp_path / "t.parquet", pd.DataFrame({"a": [1]}))
+    monkeypatch.undo()
+    for name, read in (("a.json", files.read_json), ("t.parquet", lambda path: files.read_parquet(path, ["a"]))):
+        with pytest.raises(
+            UserError, match=rf"{name}: written in format 3, and this version reads format 2; delete results/"
+        ):
+            read(tmp_path / name)
+
+
+def test_every_product_says_its_format(tmp_path):
+    files.write_json(tmp_path / "a.json", {"x": 1})
+    assert list(json.loads((tmp_path / "a.json").read_text())) == ["format", "x", "digest"]
+    assert files.read_json(tmp_path / "a.json")["format"] == files.FORMAT == 2
+    files.write_parquet(tmp_path / "t.parquet", pd.DataFrame({"a": [1]}), {"epoch": 3})
+    assert files.read_schema(tmp_path / "t.parquet").metadata[b"natural_sparsity_format"] == b"2"
+    files.write_array(tmp_path / "a.npy", np.arange(3))
+    assert b"natural-sparsity 2\n" in (tmp_path / "a.npy").read_bytes()[-60:]

@@ -8,26 +8,33 @@ import pandas as pd
 import pytest
 import torch
 
+from chains import language_model
 from natural_sparsity import files
-from natural_sparsity.corpus.streams import Streams
+from natural_sparsity.config.architecture import Architecture
+from natural_sparsity.config.probe import Probe
+from natural_sparsity.config.training import Training
+from natural_sparsity.data.base import open_data
+from natural_sparsity.methods import sparse_vd
+from natural_sparsity.methods.base import Method, Place
 from natural_sparsity.model.device import select_device, set_precision
-from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
-from natural_sparsity.probing.gather import Gathering
-from natural_sparsity.probing.measures import MEASURES, choose
+from natural_sparsity.model.recurrent import Interface, RecurrentModel
+from natural_sparsity.probing.gathering import Gathering
+from natural_sparsity.probing.measures import choose
 from natural_sparsity.probing.probe import probe_window
-from natural_sparsity.probing.settings import Probe
-from natural_sparsity.sparsify import sparse_vd
-from natural_sparsity.sparsify.method import Place
-from natural_sparsity.tasks.classify import ClassifierStep, Examples
+from natural_sparsity.registry import MEASURES
+from natural_sparsity.training.loop import run_steps, train_epoch
 from natural_sparsity.training.saves import Interruption, Saves
-from natural_sparsity.training.settings import Training
-from natural_sparsity.training.step import EAGER_STEPS, Replayed, Step
-from natural_sparsity.training.train import train_epoch, train_steps
+from natural_sparsity.training.steps import EAGER_STEPS, Replayed, make_step
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")]
 VOCABULARY = 500
+KINDS = ["text", "classification", "addition", "navigation"]
+ADAM = {"optimizer": "adam", "learning_rate": 0.003, "clip": 1.0}
+OPTIMIZERS = {"sgd": {}, "adam": ADAM}
 CHOSEN = choose(list(MEASURES), Probe())
+TEXT = open_data("text", {})
+CUDA = torch.device("cuda")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,21 +50,60 @@ def restored_precision():
     set_precision("highest")
 
 
+def open_streams(folder, vocabulary, length, exponent=1.3):
+    """Forty streams of words, in windows of 35."""
+    tokens = np.random.default_rng(0).zipf(exponent, 40 * length) % vocabulary
+    files.write_array(folder / "train.npy", tokens.astype(np.uint16))
+    return open_data("text", {}).split("train", folder / "train.npy", 40, 35, Interface(vocabulary, vocabulary))
+
+
 @pytest.fixture
 def streams(tmp_path):
     """Fourteen full windows and a shorter one."""
-    tokens = np.random.default_rng(0).zipf(1.3, 40 * (14 * 35 + 10)) % VOCABULARY
-    files.write_array(tmp_path / "train.npy", tokens.astype(np.uint16))
-    return Streams(tmp_path / "train.npy", 40, 35, VOCABULARY)
+    return open_streams(tmp_path, VOCABULARY, 14 * 35 + 10)
 
 
-def new_model(device, dropout=0.0, vocabulary=VOCABULARY, width=32):
-    """The same initial weights on any device."""
-    torch.manual_seed(0)
-    initial = LanguageModel(vocabulary, Architecture(width, [width, width], dropout))
-    model = LanguageModel(vocabulary, Architecture(width, [width, width], dropout)).to(device)
+@pytest.fixture
+def texts(tmp_path):
+    """Six batches of texts of one to thirty words, and a smaller one."""
+    random = np.random.default_rng(0)
+    rows = random.integers(1, VOCABULARY, (40 * 6 + 10, 31)) * (np.arange(31) <= random.integers(1, 31, (250, 1)))
+    rows[:, 0] = random.integers(3, size=len(rows))
+    files.write_array(tmp_path / "texts.npy", rows.astype(np.uint16))
+    data = open_data("classification", {"classes": 3})
+    return data.split("train", tmp_path / "texts.npy", 40, 35, data.interface(VOCABULARY))
+
+
+def move(initial, device):
+    """A copy of a model, on the device and in training."""
+    model = RecurrentModel(initial.interface, initial.architecture).to(device)
     model.load_state_dict(initial.state_dict())
     return model.train()
+
+
+def new_model(device, dropout=0.0, vocabulary=VOCABULARY, width=32, outputs=None):
+    """The same initial weights on any device."""
+    torch.manual_seed(0)
+    return move(language_model(vocabulary, outputs, embedding=width, hidden=[width, width], dropout=dropout), device)
+
+
+def open_kind(kind, streams, texts, device):
+    """The data of a kind, a split to train on, and a model of it on the device."""
+    if kind == "text":
+        return TEXT, streams, new_model(device)
+    if kind == "classification":
+        return open_data(kind, {"classes": 3}), texts, new_model(device, outputs=3)
+    data = open_data(kind, {"kind": kind, "steps": 8, **({"cells": 40} if kind == "navigation" else {})})
+    torch.manual_seed(0)
+    model = RecurrentModel(data.interface(None), Architecture(hidden=[32, 32], dropout=0.0))
+    split = data.training_split(None, Training(batch=40, steps=8), model.interface, 1, 1)
+    return data, split, move(model, device)
+
+
+def new_step(model, batch=40, data=TEXT, observer=None, method=None, **training):
+    """A step by SGD at rate 1 with the paper's clipping, unless ``training``, a block's keys, says otherwise."""
+    method, block = method or Method({}, model, {}, Place(1, 1, 1)), Training(**{"learning_rate": 1.0, **training})
+    return make_step(model, data, block, block.learning_rate, batch, method, None, observer)
 
 
 class Watch:
@@ -78,17 +124,16 @@ class Watch:
 def train_all(streams, replayed, observer=None):
     """Train over all windows with dropout; the losses and everything that is left."""
     torch.cuda.manual_seed(1)
-    step = Step(new_model("cuda", 0.3), Training(), 1.0, streams.batch, observer)
+    step = new_step(new_model("cuda", 0.3), observer=observer)
     run = Replayed(step) if replayed else step
-    losses = torch.stack([run(*window).clone() for window in streams.windows(torch.device("cuda"))])
+    losses = torch.stack([run(batch).clone() for batch in streams.batches(CUDA)])
     left = [*step.model.state_dict().values(), *(part for layer in step.state for part in layer), step.total]
     return [losses, *(value.cpu() for value in left), torch.cuda.get_rng_state()]
 
 
 def test_training_losses_are_those_of_the_cpu(streams):
     losses = [
-        [float(loss) for loss, _ in train_steps(new_model(device), streams, Training(), 1.0)]
-        for device in ("cpu", "cuda")
+        [float(loss) for loss, _ in run_steps(new_step(new_model(device)), streams)] for device in ("cpu", "cuda")
     ]
     np.testing.assert_allclose(losses[1], losses[0], atol=1e-3)
 
@@ -110,15 +155,15 @@ def test_an_epoch_that_is_interrupted_and_resumed_is_the_same_bits(streams, tmp_
     def start(seed, stop_at):
         """Train until the signal after step ``stop_at``, from what was saved before if there is something."""
         torch.cuda.manual_seed(seed)
-        step, interruption = Step(new_model("cuda", 0.3), Training(), 1.0, streams.batch), Interruption()
+        step, interruption = new_step(new_model("cuda", 0.3)), Interruption()
         saves = Saves(tmp_path / "partial", "epoch 1", {}, step.tensors(), len(streams), 1000, interruption)
-        advance, seen = step.advance, []
+        adjust, seen = step.method.adjust, []
 
         def signalled(*arguments):
-            seen.append(advance(*arguments))  # counted while eager and once in the capture
+            seen.append(adjust(*arguments))  # counted while eager and once in the capture
             interruption.came = signal.SIGTERM if len(seen) == stop_at else None
 
-        step.advance = signalled
+        step.method.adjust = signalled
         train_epoch(step, streams, "epoch 1", saves)
         return step
 
@@ -150,102 +195,110 @@ def test_what_is_gathered_in_training_is_the_same_replayed(streams):
     assert tables[0]["gini_mean"].notna().all()
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("replayed", [False, True])
-def test_no_step_waits_for_the_device(streams, replayed):
-    step = Step(new_model("cuda", 0.3), Training(), 1.0, streams.batch)
+def test_no_step_waits_for_the_device(streams, replayed, optimizer):
+    step = new_step(new_model("cuda", 0.3), **OPTIMIZERS[optimizer])
     run = Replayed(step) if replayed else step
-    windows = streams.windows(torch.device("cuda"))
-    for window in islice(windows, EAGER_STEPS + 1):  # the libraries' first calls and the capture may wait
-        run(*window)
+    batches = streams.batches(CUDA)
+    for batch in islice(batches, EAGER_STEPS + 1):  # the libraries' first calls and the capture may wait
+        run(batch)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for window in windows:
-            run(*window)
+        for batch in batches:
+            run(batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_adam_has_the_losses_of_the_cpu_and_is_replayed_as_it_runs(kind, streams, texts):
+    """On every kind of data; from step to step, its memory is on the device."""
+    losses, memories = {}, {}
+    for device, replayed in (("cpu", False), ("cuda", False), ("cuda", True)):
+        data, split, model = open_kind(kind, streams, texts, device)
+        step = new_step(model, split.batch, data, **ADAM)
+        run = Replayed(step) if replayed else step
+        batches = split.batches(torch.device(device))
+        losses[device, replayed] = torch.stack([run(batch).clone() for batch in batches]).cpu()
+        memories[device, replayed] = {name: tensor.cpu() for name, tensor in step.memory().items()}
+    torch.testing.assert_close(losses["cuda", False], losses["cpu", False], atol=1e-3, rtol=0)
+    assert torch.equal(losses["cuda", True], losses["cuda", False])
+    for name, tensor in memories["cuda", False].items():
+        assert torch.equal(memories["cuda", True][name], tensor), name
+        assert not name.startswith("step.") or float(tensor) == len(split)
 
 
 VARIATIONAL = {"groups": ["weights", "gates", "neurons", "vocabulary"], "threshold": 3, "learning_rate": 0.01}
 VARIATIONAL |= {"clip": 1.0, "dropout": 0.0}
 
 
-def variational_step(device, streams, step_of=Step, classes=None, log_sigma=None):
+def variational_step(device, kind, streams, texts, log_sigma=None):
     """A step of sparse variational dropout with every group; ``log_sigma``: of all variables, in place of the first."""
-    model = new_model(device)
-    if classes:
-        torch.manual_seed(0)
-        model.output = torch.nn.Linear(32, classes).to(device)
-    method = sparse_vd.make(VARIATIONAL, model, {}, Place(1, len(streams), streams.tokens))
+    data, split, model = open_kind(kind, streams, texts, device)
+    groups = [group for group in VARIATIONAL["groups"] if group != "vocabulary" or model.embedding]
+    method = sparse_vd.make({**VARIATIONAL, "groups": groups}, model, {}, Place(1, len(split), split.examples))
     for name, tensor in method.tensors.items():
         if log_sigma is not None and name.startswith(sparse_vd.LOG_SIGMA):
             tensor.fill_(log_sigma)
-    return step_of(model, Training(), 1.0, streams.batch, method=method)
+    return new_step(model, split.batch, data, method=method), split
 
 
-def run_all(step, run, windows):
+def run_all(step, run, batches):
     """What :func:`run_steps` does; the losses."""
     losses = []
-    for number, window in enumerate(windows):
+    for number, batch in enumerate(batches):
         step.method.before_step(number)
-        losses.append(run(*window).clone())
+        losses.append(run(batch).clone())
     return torch.stack(losses).cpu()
 
 
-@pytest.fixture
-def texts(tmp_path):
-    """Six batches of texts of one to thirty words, and a smaller one."""
-    random = np.random.default_rng(0)
-    rows = random.integers(1, VOCABULARY, (40 * 6 + 10, 31)) * (np.arange(31) <= random.integers(1, 31, (250, 1)))
-    rows[:, 0] = random.integers(3, size=len(rows))
-    files.write_array(tmp_path / "texts.npy", rows.astype(np.uint16))
-    return Examples(tmp_path / "texts.npy", 40, 35, VOCABULARY)
+@pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")
+@pytest.mark.parametrize("kind", KINDS)
+def test_variational_dropout_without_noise_has_the_losses_of_the_cpu(kind, streams, texts):
+    losses = []
+    for device in ("cpu", "cuda"):
+        step, split = variational_step(device, kind, streams, texts, log_sigma=-30.0)
+        losses.append(run_all(step, step, split.batches(torch.device(device))))
+    torch.testing.assert_close(losses[1], losses[0], atol=1e-3, rtol=0)
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")
-def test_variational_dropout_without_noise_has_the_losses_of_the_cpu(streams, texts):
-    for data, step_of, classes in ((streams, Step, None), (texts, ClassifierStep, 3)):
-        losses = []
-        for device in ("cpu", "cuda"):
-            step = variational_step(device, data, step_of, classes, log_sigma=-30.0)
-            losses.append(run_all(step, step, data.windows(torch.device(device))))
-        torch.testing.assert_close(losses[1], losses[0], atol=1e-3, rtol=0)
-
-
-@pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")
-def test_variational_dropout_replayed_is_that_of_eager_steps(streams):
+def test_variational_dropout_replayed_is_that_of_eager_steps(streams, texts):
     """The noise of the groups is drawn within the graph, that of the weights before it."""
     left = []
     for replayed in (True, False):
         torch.cuda.manual_seed(1)
-        step = variational_step("cuda", streams)
-        losses = run_all(step, Replayed(step) if replayed else step, streams.windows(torch.device("cuda")))
+        step, split = variational_step("cuda", "text", streams, texts)
+        losses = run_all(step, Replayed(step) if replayed else step, split.batches(CUDA))
         left.append({"losses": losses, **{name: tensor.cpu() for name, tensor in step.method.tensors.items()}})
     for name, tensor in left[0].items():
         torch.testing.assert_close(tensor, left[1][name], msg=name)
-    assert float(left[0]["steps"]) == len(streams)
+    steps = [float(value) for name, value in step.memory().items() if name.startswith("step.")]
+    assert set(steps) == {len(streams)}
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")
+@pytest.mark.parametrize("kind", ["text", "classification"])
 @pytest.mark.parametrize("replayed", [False, True])
-def test_no_step_of_variational_dropout_waits_for_the_device(streams, texts, replayed):
-    for data, step_of, classes in ((streams, Step, None), (texts, ClassifierStep, 3)):
-        step = variational_step("cuda", data, step_of, classes)
-        run, windows = Replayed(step) if replayed else step, data.windows(torch.device("cuda"))
-        run_all(step, run, islice(windows, EAGER_STEPS + 1))
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            for number, window in enumerate(windows, EAGER_STEPS + 1):
-                step.method.before_step(number)
-                run(*window)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+def test_no_step_of_variational_dropout_waits_for_the_device(replayed, kind, streams, texts):
+    step, split = variational_step("cuda", kind, streams, texts)
+    run, batches = Replayed(step) if replayed else step, split.batches(CUDA)
+    run_all(step, run, islice(batches, EAGER_STEPS + 1))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for number, batch in enumerate(batches, EAGER_STEPS + 1):
+            step.method.before_step(number)
+            run(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 class Record(Gathering):
     """Keeps the values of the last window."""
 
     def see_window(self, observation):
-        self.values = self.values_of(observation).cpu()
+        self.values = self.measure_window(observation).cpu()
 
 
 def probe_first_window(model, streams):
@@ -253,7 +306,7 @@ def probe_first_window(model, streams):
     model.requires_grad_(False).eval()
     model.recurrent.train()
     device = model.embedding.weight.device
-    inputs, targets = next(streams.windows(device))
+    inputs, targets, _ = next(streams.batches(device))
     with torch.no_grad():
         record = Record(model, CHOSEN)
         probe_window(model, OutputLayer(model.output), record, inputs, targets, model.zero_state(streams.batch))
@@ -270,14 +323,12 @@ def test_the_probe_runs_without_dropout_and_agrees(streams):
 
 @pytest.mark.parametrize("precision", ["high", "medium"])
 def test_coarser_products_change_losses_and_chi_little(tmp_path, precision):
-    tokens = np.random.default_rng(0).zipf(1.2, 40 * 35 * 12) % 2000
-    files.write_array(tmp_path / "train.npy", tokens.astype(np.uint16))
-    streams = Streams(tmp_path / "train.npy", 40, 35, 2000)
+    streams = open_streams(tmp_path, 2000, 35 * 12, exponent=1.2)
     losses, chi = [], []
     for chosen in ("highest", precision):
         set_precision(chosen)
         model = new_model("cuda", vocabulary=2000, width=200)
-        losses.append(torch.stack([loss for loss, _ in train_steps(model, streams, Training(), 1.0)]).cpu())
+        losses.append(torch.stack([loss.clone() for loss, _ in run_steps(new_step(model), streams)]).cpu())
         chi.append(probe_first_window(model, streams)[:, :, 2])
     torch.testing.assert_close(losses[1], losses[0], rtol=0.01, atol=0)
     difference = (chi[1] / chi[0] - 1).abs()

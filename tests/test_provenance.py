@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from natural_sparsity import provenance
+from natural_sparsity import provenance, registry
 from natural_sparsity.cli import COMMANDS
 from natural_sparsity.errors import UserError
 
@@ -49,22 +49,63 @@ def test_comments_and_docstrings_do_not_count(package):
 
 def test_the_real_commands():
     train = provenance.imported_modules("natural_sparsity.training.train")
-    assert {"natural_sparsity.model.output_layer", "natural_sparsity.corpus.streams"} <= set(train)
+    assert {"natural_sparsity.model.output_layer", "natural_sparsity.data.held_out"} <= set(train)
     assert not any(name.startswith(("natural_sparsity.probing", "natural_sparsity.figures")) for name in train)
-    assert "natural_sparsity.model.language_model" in provenance.imported_modules("natural_sparsity.probing.probe")
+    assert "natural_sparsity.model.recurrent" in provenance.imported_modules("natural_sparsity.probing.probe")
+
+
+REGISTERED = {
+    "data": [entry.implementation for entry in registry.DATA.values()],
+    "methods": [entry.implementation for entry in registry.METHODS.values()],
+    "figures": list(registry.FIGURES.values()),
+    "tables": list(registry.TABLES.values()),
+}
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_what_is_found_by_name_depends_on_nothing_else_of_its_kind(name):
+    """But for gradual pruning of groups, which is gradual pruning."""
+    modules = {f"natural_sparsity.{module}" for module in REGISTERED[name]}
+    for module in modules:
+        others = modules & set(provenance.imported_modules(module)) - {module}
+        assert others <= {"natural_sparsity.methods.gradual"}, module
+
+
+@pytest.mark.parametrize("command", ["initialise", "train", "probe", "sparsify"])
+def test_what_trains_depends_on_no_kind_of_data_and_no_method(command):
+    """The rules add the digests of those that a run has."""
+    modules = provenance.imported_modules(f"natural_sparsity.{COMMANDS[command][0]}")
+    found = {f"natural_sparsity.{module}" for module in (*REGISTERED["data"], *REGISTERED["methods"])}
+    settings = ("natural_sparsity.config.data.", "natural_sparsity.config.methods.")
+    assert not found & set(modules)
+    assert not [name for name in modules if name.startswith(settings)]
+
+
+@pytest.mark.parametrize("module", ["registry", "errors", "files", "training.saves", "figures.draw", "tables.tabulate"])
+def test_what_finds_and_writes_does_not_count(module):
+    """One more entry re-digests nothing."""
+    for command in ("training.train", "figures.fig2", "tables.lottery"):
+        assert f"natural_sparsity.{module}" not in provenance.imported_modules(f"natural_sparsity.{command}")
 
 
 def test_a_misspelt_module_is_refused():
-    with pytest.raises(UserError, match=r"natural_sparsity\.probing\.prob: no such module"):
-        provenance.code_digest("natural_sparsity.probing.prob")
+    for name in ("probing.prob", "natural_sparsity.probing.prob"):
+        with pytest.raises(UserError, match=r"natural_sparsity\.probing\.prob: no such module"):
+            provenance.code_digest(name)
 
 
 def test_every_rule_has_the_digest_of_the_command_that_it_runs():
-    rules = [rule for path in RULES.glob("*.smk") for rule in re.split(r"^ *rule\b", path.read_text(), flags=re.M)[1:]]
-    commands = [(re.search(r'"natural-sparsity ([\w-]+)', rule), rule) for rule in rules]
-    # sdist is in a parameter, being one of two ways to obtain the same file.
-    assert {match[1] for match, _ in commands if match} | {"sdist"} == set(COMMANDS)
-    for command, rule in [(match[1], rule) for match, rule in commands if match]:
-        # A changed downloader must not download again what a checksum vouches for.
-        digests = re.findall(r'code_digest\("([\w.]+)"\)', rule)
-        assert digests == ([] if command == "obtain" else [COMMANDS[command][0]]), rule
+    text = "".join(path.read_text() for path in RULES.glob("*.smk"))
+    found = set()
+    for rule in re.split(r"^ *(?:use )?rule\b", text, flags=re.MULTILINE)[1:]:
+        command = re.search(r'"natural-sparsity ([\w-]+)', rule) or re.search(r'command="(\w+)"', rule)
+        if command and command[1] in ("draw", "tabulate"):
+            # They dispatch: the digest is that of the figure or table.
+            names = command[1].replace("draw", "figure").replace("tabulate", "table")
+            assert f"digest(registry.{names.upper()}S[wildcards.{names}])" in rule
+        elif command:
+            assert re.findall(r'code\("([\w.]+)"', rule) == [command[1]], rule
+        found |= {command[1]} if command else set()
+    # The two ways to obtain a file are in a parameter. A changed downloader must not download again what a checksum
+    # vouches for.
+    assert found | {"obtain", "sdist"} == set(COMMANDS)

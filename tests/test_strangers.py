@@ -13,16 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from chains import CPU, language_model
 from natural_sparsity import files
-from natural_sparsity.config import validate
+from natural_sparsity.config.validation import validate
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
-from natural_sparsity.model.language_model import Architecture, LanguageModel
 
 ROOT = Path(__file__).parents[1]
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
-CPU = torch.device("cpu")
 
 
 def test_nothing_here_can_unpickle_or_evaluate():
@@ -52,6 +50,8 @@ def places(value, at=()):
         yield from places(inner, (*at, key))
 
 
+@pytest.mark.slow
+@pytest.mark.integration
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from([at for at in places(CONFIG) if at]), anything)
 def test_any_value_anywhere_is_valid_or_one_line(at, value):
@@ -61,7 +61,7 @@ def test_any_value_anywhere_is_valid_or_one_line(at, value):
         block = block[key]
     block[at[-1]] = value
     try:
-        validate(config, SCHEMA)
+        validate(config)
     except UserError as error:
         assert str(error) and "\n" not in str(error)
 
@@ -69,10 +69,9 @@ def test_any_value_anywhere_is_valid_or_one_line(at, value):
 @pytest.fixture
 def stranger(tmp_path):
     """A whole checkpoint; ``forge`` writes other tensors or another state with digests that fit."""
-    parameters, state = tmp_path / "parameters.safetensors", tmp_path / "state.json"
-    model = LanguageModel(5, Architecture(2, [2, 2], 0.0))
-    facts = {"epoch": 1, "seed": 1, "learning_rate_out": 1.0, "best_dev_loss": None, "steps": 1, "tokens": 1}
-    checkpoint.save(model, parameters, state, facts)
+    parameters, state = tmp_path / checkpoint.PARAMETERS, tmp_path / checkpoint.STATE
+    model = language_model(5, embedding=2, hidden=[2, 2], dropout=0.0)
+    checkpoint.save(tmp_path, model, dict.fromkeys(checkpoint.FIELDS, 1))
 
     def forge(tensors=None, raw=None, **changes):
         if tensors is not None:
@@ -80,7 +79,7 @@ def stranger(tmp_path):
         if raw is not None:
             parameters.write_bytes(raw)
         files.write_json(state, json.loads(state.read_text()) | {"sha256": checkpoint.sha256_of(parameters)} | changes)
-        return lambda: checkpoint.load(parameters, state, CPU)
+        return lambda: checkpoint.load(tmp_path, CPU)
 
     return forge, load_file(parameters)
 
@@ -109,10 +108,17 @@ def test_tensors_that_are_not_the_models(stranger, change):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"vocabulary": 10**12},
-        {"vocabulary": -1},
-        {"vocabulary": "5"},
-        {"vocabulary": 1e400},
+        {"interface": {"outputs": 5, "vocabulary": 10**12}},
+        {"interface": {"outputs": 10**12, "vocabulary": 5}},
+        {"interface": {"outputs": 5, "vocabulary": -1}},
+        {"interface": {"outputs": 5, "vocabulary": "5"}},
+        {"interface": {"outputs": 5, "vocabulary": 1e400}},
+        {"interface": {"outputs": 5, "vocabulary": True}},
+        {"interface": {"outputs": 5, "vocabulary": None, "inputs": 10**12}},
+        {"interface": {"outputs": 5, "vocabulary": 5, "start": 10**12}},
+        {"interface": {"vocabulary": 5}},
+        {"interface": [5, 5]},
+        {"interface": "text"},
         {"architecture": {"embedding": 10**9, "hidden": [10**9, 10**9]}},
         {"architecture": {"embedding": 2, "hidden": [2, 2], "cell": "os.system"}},
         {"architecture": {"embedding": 2, "hidden": [2, 2], "surprise": 1}},

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, sparse lines in a log."""
+"""Show progress: a bar on a terminal, sparse lines in a log."""
 
 import sys
 import time
@@ -9,9 +9,9 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress:
-    """Counts tokens; shows tokens/s and the time left, with the mean loss (nats per token) when given one.
+    """Counts ``unit``, tokens or others, and shows their rate, the time left and the mean loss.
 
-    ``done`` of them were done by a former process.
+    ``done`` of the ``total`` were done by an earlier process.
     """
 
     def __init__(self, label: str, total: int, done: int = 0, unit: str = "tokens"):
@@ -22,17 +22,17 @@ class Progress:
         )
 
     def due(self) -> bool:
-        """Whether it is time to show something: computing a loss to show may cost a device synchronisation."""
+        """Tell whether it is time to show something; reading a loss to show may wait for the device."""
         return time.monotonic() - self.last > (0.5 if self.bar else SECONDS_BETWEEN_LINES) or self.done >= self.total
 
-    def advance(self, tokens: int) -> None:
-        """Count ``tokens`` as done."""
-        self.done += tokens
+    def advance(self, count: int) -> None:
+        """Count ``count`` more as done."""
+        self.done += count
         if self.bar:
-            self.bar.update(tokens)
+            self.bar.update(count)
 
     def show(self, loss: float) -> None:
-        """Show the mean loss so far."""
+        """Show the mean loss so far, with rate and time left."""
         self.last = time.monotonic()
         if self.bar:
             self.bar.set_postfix(loss=f"{loss:.3f}")
@@ -46,6 +46,6 @@ class Progress:
         )
 
     def close(self) -> None:
-        """End the bar's line."""
+        """End the bar."""
         if self.bar:
             self.bar.close()

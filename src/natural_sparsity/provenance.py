@@ -13,19 +13,24 @@ from pathlib import Path
 from natural_sparsity.errors import UserError
 
 PACKAGE = "natural_sparsity"
-# How products are written, work is reported and methods are found, not what is in products: a change here, or one more
-# method, must not train a model again. A sparsified model's steps have the digest of its method besides.
-LEFT_OUT = {f"{PACKAGE}.{name}" for name in ("errors", "files", "progress", "training.saves", "sparsify.methods")}
+# How products are written, blocks are read, work is reported, and kinds, methods, figures and tables are found by name:
+# none of it is in a product, so a change here, or one more method, must not train a model again. What is found by name
+# has a digest of its own among the parameters of the rule.
+LEFT_OUT = {
+    f"{PACKAGE}.{name}"
+    for name in ("errors", "files", "progress", "provenance", "registry", "settings", "subcommands", "training.saves")
+} | {f"{PACKAGE}.{name}" for name in ("config.base", "figures.draw", "tables.tabulate")}
 
 
 def code_digest(module: str) -> str:
-    """A digest (16 hexadecimal digits) of ``module`` and of every module of the package that it imports.
+    """A digest (16 hexadecimal digits) of a module below the package, and of all that it imports from the package.
 
     Raises:
         UserError: there is no such module.
     """
+    module = f"{PACKAGE}.{module.removeprefix(f'{PACKAGE}.')}"
     if not is_module(module):
-        raise UserError(f"{module}: no such module, so nothing to tell a change of its code by")
+        raise UserError(f"{module}: no such module, so its code has no digest")
     digest = hashlib.sha256()
     for name, code in sorted(imported_modules(module).items()):
         digest.update(f"{name}\n{code}\n".encode())
@@ -41,13 +46,13 @@ def imported_modules(module: str) -> dict[str, str]:
         spec = find_spec(name) if name not in codes and name not in LEFT_OUT else None
         if spec is None or spec.origin is None:
             continue
-        codes[name], modules, members = parsed(Path(spec.origin).read_text(encoding="utf-8"))
+        codes[name], modules, members = parse_module(Path(spec.origin).read_text(encoding="utf-8"))
         waiting += [*modules, *(member for member in members if is_module(member))]
     return codes
 
 
 @cache
-def parsed(source: str) -> tuple[str, list[str], list[str]]:
+def parse_module(source: str) -> tuple[str, list[str], list[str]]:
     """Code without comments and docstrings, the package's modules that it imports, and the names imported from them.
 
     Such a name may be a module too ("from package import name"). Cached, since most modules are imported by many.
@@ -72,7 +77,7 @@ def is_module(name: str) -> bool:
 
 
 def without_docstrings(tree: ast.Module) -> ast.Module:
-    """The tree less the docstrings of its module, classes and functions (comments are not in it anyway)."""
+    """The tree without the docstrings of its module, classes and functions (comments are not in it anyway)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from example_products import RUN, describe_depth
 from natural_sparsity import files
 from natural_sparsity.analysis import correlate
 from natural_sparsity.analysis.statistics import resampling_weights
@@ -24,7 +25,7 @@ def sample():
 
 
 def probed(epoch, **other):
-    return {"epoch": epoch, "seed": 1, "condition": "frozen", "measures": ["chi", "gini"]} | other
+    return {**RUN, "epoch": epoch, "condition": "frozen", "measures": ["chi", "gini"], **other}
 
 
 @pytest.fixture
@@ -64,7 +65,6 @@ def run(folder, epochs=(7,), **settings):
         argparse.Namespace(
             probes=[folder / f"probe{epoch}.parquet" for epoch in epochs],
             words=folder / "words.parquet",
-            run="a/b/seed1",
             statistics=SETTINGS | settings,
             correlations=folder / "correlations.parquet",
             differences=folder / "differences.parquet",
@@ -179,12 +179,37 @@ def test_two_probes_of_an_epoch_are_refused(products):
         run(products[0], (7, 7))
 
 
-@pytest.mark.parametrize("other", [{"seed": 2}, {"condition": "dev"}, {"measures": ["chi"]}])
+@pytest.mark.parametrize(
+    "other", [{"data": "news"}, {"model": "gru"}, {"seed": 2}, {"condition": "dev"}, {"measures": ["chi"]}]
+)
 def test_probes_that_do_not_belong_together_are_refused(products, other):
     folder, _, _ = products
     files.write_parquet(folder / "probe8.parquet", pd.read_parquet(folder / "probe8.parquet"), probed(8, **other))
-    with pytest.raises(UserError, match=r"probe8\.parquet: seed, condition, measures are"):
+    [key] = other
+    with pytest.raises(UserError, match=rf"probe8\.parquet: {key} is .*, in .*probe7\.parquet it is .*of one {key}"):
         run(folder, (7, 8))
+
+
+def test_the_tables_say_which_run_and_condition_they_are_of(products):
+    run(products[0])
+    for name in ("correlations", "differences"):
+        metadata = files.read_metadata(products[0] / f"{name}.parquet")
+        assert {key: metadata[key] for key in RUN} == RUN
+        assert (metadata["condition"], metadata["statistics"]) == ("frozen", SETTINGS)
+
+
+def test_a_probe_that_names_no_run_is_refused(products):
+    folder, _, _ = products
+    files.write_parquet(folder / "probe7.parquet", pd.read_parquet(folder / "probe7.parquet"), {"epoch": 7, "seed": 1})
+    with pytest.raises(UserError, match=r"probe7\.parquet: its metadata name no 'data'; give a file that"):
+        run(folder)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_pairs_of_tensors_are_formed_for_the_top_layer(layers):
+    top = f"h_{layers}"
+    pairs = [(f"grad_{top}", top), (f"grad_{top}", "grad_x"), ("h_e", "h_1")]
+    assert correlate.pair_tensors(describe_depth(layers)) == pairs
 
 
 def test_every_measure_that_was_probed_is_correlated(products):

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from natural_sparsity.analysis.statistics import interval, pearson, resampling_weights, spearman
+from natural_sparsity.analysis.statistics import (
+    pearson,
+    percentile_interval,
+    resampling_weights,
+    spearman,
+    t_interval,
+)
 
 
 def one(x, y, weights=None):
@@ -95,7 +101,7 @@ def test_intervals_are_scipys(sample):
     for values, statistic in zip(estimates, statistics, strict=False):
         options = {"paired": True, "vectorized": False, "method": "percentile", "n_resamples": 1500}
         theirs = stats.bootstrap((x, y), statistic, rng=np.random.default_rng(1), **options).confidence_interval
-        low, high = interval(values[1:, None], 0.95)
+        low, high = percentile_interval(values[1:, None], 0.95)
         tolerance = 0.12 * (theirs.high - theirs.low)
         assert (low[0], high[0]) == pytest.approx((theirs.low, theirs.high), abs=tolerance)
 
@@ -105,7 +111,7 @@ def test_the_interval_is_numpys_quantiles_of_what_is_defined():
     values[::3, 1] = np.nan
     values[:, 2] = np.nan
     values[1:, 3] = np.nan
-    low, high = interval(values, 0.9)
+    low, high = percentile_interval(values, 0.9)
     expected = np.nanquantile(values[:, [0, 1, 3]], [0.05, 0.95], axis=0)
     np.testing.assert_allclose([low[[0, 1, 3]], high[[0, 1, 3]]], expected)
     assert np.isnan([low[2], high[2]]).all()
@@ -122,7 +128,7 @@ def test_intervals_cover_a_known_correlation():
         y = rho * x + np.sqrt(1 - rho**2) * rng.normal(size=n)
         (r,), _ = pearson(x[:, None], y[:, None], weights)
         for i, (values, truth) in enumerate(((r, rho), (spearman(x, y[:, None], weights), spearman_rho))):
-            low, high = interval(values[1:], 0.9)
+            low, high = percentile_interval(values[1:], 0.9)
             covered[i] += low[0] < truth < high[0]
     # 0.9, less what percentile intervals lack at this n; 400 repetitions have a standard error of 0.015.
     assert (covered / repetitions > 0.84).all() and (covered / repetitions < 0.95).all()
@@ -137,3 +143,13 @@ def test_paired_differences_vary_less_than_unpaired_ones(sample):
     (s,), _ = pearson(np.log(x)[:, None], columns, resampling_weights(300, 1000, (2,)))
     paired, unpaired = r[1:, 0] - r[1:, 1], r[1:, 0] - s[1:, 1]
     assert paired.var() < 0.2 * unpaired.var()
+
+
+def test_the_t_interval_is_scipys():
+    values = np.random.default_rng(0).normal(size=5)
+    mean, low, high = t_interval(values)
+    assert mean == pytest.approx(values.mean())
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, 4, values.mean(), stats.sem(values)))
+    assert t_interval(values, 0.5)[1] > low
+    one = t_interval(values[:1])
+    assert one[0] == values[0] and np.isnan(one[1:]).all()

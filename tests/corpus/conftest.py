@@ -19,14 +19,14 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.fixture(scope="session")
 def dump() -> Path:
-    """206 pages of the English Wikipedia of 2016, as gensim ships them for its own tests."""
+    """206 pages of the English Wikipedia of 2016, which gensim ships for its own tests."""
     name = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
     return Path(gensim.__file__).parent / "test" / "test_data" / name
 
 
 @pytest.fixture(params=COMPRESS)
 def compressed(request: pytest.FixtureRequest) -> Callable[[Path, bytes], Path]:
-    """Writes bytes beside ``path``, with the compression's suffix; gives the path written."""
+    """Writes bytes, compressed, to ``path`` with the compression's suffix; returns that path."""
 
     def write(path: Path, data: bytes) -> Path:
         path = path.with_name(path.name + request.param)

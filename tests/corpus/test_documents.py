@@ -11,7 +11,7 @@ from natural_sparsity.corpus.documents import Seen
 
 
 def documents(*args: object, output: list[Path]) -> list[list[dict]]:
-    """Run the command; the rows of each shard."""
+    """Run the command and return the rows of each shard."""
     main(["documents", *map(str, args), "--output", *map(str, output)])
     return [
         [json.loads(line) for line in zstandard.open(path, "rb").read().decode().split("\n")[:-1]] for path in output
@@ -30,9 +30,9 @@ def json_lines(path: Path, *rows: tuple[object, str]) -> Path:
 def test_document_i_is_in_shard_i_modulo_n_over_all_inputs(tmp_path: Path) -> None:
     first = json_lines(tmp_path / "a", *((i, f"text {i}\u2028é\nx") for i in range(4)))
     second = json_lines(tmp_path / "b", *((i, f"text {i}\u2028é\nx") for i in range(4, 7)))
-    found = documents("--input", first, second, output=shards(tmp_path, 3))
-    assert [[row["index"] for row in rows] for rows in found] == [[0, 3, 6], [1, 4], [2, 5]]
-    assert found[1][1] == {"index": 4, "id": "4", "title": "T", "text": "text 4\u2028é\nx", "markup": "none"}
+    by_shard = documents("--input", first, second, output=shards(tmp_path, 3))
+    assert [[row["index"] for row in rows] for rows in by_shard] == [[0, 3, 6], [1, 4], [2, 5]]
+    assert by_shard[1][1] == {"index": 4, "id": "4", "title": "T", "text": "text 4\u2028é\nx", "markup": "none"}
 
 
 def test_more_shards_than_documents(tmp_path: Path) -> None:
@@ -42,14 +42,14 @@ def test_more_shards_than_documents(tmp_path: Path) -> None:
 
 def test_max_documents(tmp_path: Path) -> None:
     first, second = json_lines(tmp_path / "a", (1, "x"), (2, "y")), json_lines(tmp_path / "b", (3, "z"), (4, "w"))
-    found = documents("--input", first, second, "--max-documents", 3, output=shards(tmp_path, 1))
-    assert [row["id"] for row in found[0]] == ["1", "2", "3"]
+    by_shard = documents("--input", first, second, "--max-documents", 3, output=shards(tmp_path, 1))
+    assert [row["id"] for row in by_shard[0]] == ["1", "2", "3"]
 
 
 def test_a_repeated_document_is_skipped_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     source = json_lines(tmp_path / "a", (1, "one"), (2, "two"), (1, "one"), (3, "three"))
-    found = documents("--input", source, output=shards(tmp_path, 2))
-    assert [[(row["index"], row["text"]) for row in rows] for rows in found] == [
+    by_shard = documents("--input", source, output=shards(tmp_path, 2))
+    assert [[(row["index"], row["text"]) for row in rows] for rows in by_shard] == [
         [(0, "one"), (2, "three")],
         [(1, "two")],
     ]
@@ -60,7 +60,7 @@ def test_a_paragraph_of_a_text_file_may_occur_again(tmp_path: Path, capsys: pyte
     (tmp_path / "a.txt").write_text("Yes indeed.\n\nNo.\n\nYes indeed.\n\nYes indeed.\n")
     [rows] = documents("--input", tmp_path / "a.txt", "--format", "text", output=shards(tmp_path, 1))
     assert [row["text"] for row in rows] == ["Yes indeed.", "No.", "Yes indeed.", "Yes indeed."]
-    # One id and hence one split: what is trained on is not tested on.
+    # They share an id and so a split: no training text is also a test text.
     assert len({row["id"] for row in rows}) == 2
     assert capsys.readouterr().err == "documents: 4 read\n"
 
@@ -106,7 +106,7 @@ def test_seen_is_a_dictionary(puts: list[tuple[str, str]], recent: int) -> None:
 
 
 def test_the_excerpt(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    found = documents("--input", dump, output=shards(tmp_path, 4))
-    assert [len(rows) for rows in found] == [27, 27, 26, 26]
-    assert (found[0][0]["id"], found[0][0]["title"], found[0][0]["markup"]) == ("12", "Anarchism", "mediawiki")
+    by_shard = documents("--input", dump, output=shards(tmp_path, 4))
+    assert [len(rows) for rows in by_shard] == [27, 27, 26, 26]
+    assert (by_shard[0][0]["id"], by_shard[0][0]["title"], by_shard[0][0]["markup"]) == ("12", "Anarchism", "mediawiki")
     assert "106 read, 1 other namespace skipped, 99 redirect skipped" in capsys.readouterr().err

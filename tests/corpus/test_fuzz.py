@@ -1,6 +1,7 @@
-"""Readers under random and randomly damaged input: documents or one line that names the file, nothing else.
+"""Readers under random and randomly damaged input give documents, or one line that names the file.
 
-``NATURAL_SPARSITY_FUZZ_EXAMPLES`` says how many examples a test takes; what a long run found stands below as examples.
+``NATURAL_SPARSITY_FUZZ_EXAMPLES`` sets the number of examples per test; failures from long runs are kept below as
+examples.
 """
 
 import bz2
@@ -70,7 +71,7 @@ PIECES = [part.encode() for part in PARTS] + [b"\xff", b"\xc3", b"\xed\xa0\x80",
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A valid file, with bytes cut out, put in, repeated or changed."""
+    """A valid file with bytes removed, inserted, repeated or changed."""
     data = draw(st.sampled_from(SEEDS))
     for _ in range(draw(st.integers(0, 5))):
         start = draw(st.integers(0, len(data)))
@@ -83,7 +84,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 def outcome(path: Path, format: str) -> list[str]:
-    """The documents' texts; whatever comes is a document that can be written, or one line that names the file."""
+    """Return the documents' texts; check that all can be written, or that the error is one line naming the file."""
     skipped = Counter[str]()
     try:
         documents = list(read_documents(path, format, skipped))
@@ -117,7 +118,7 @@ COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".
 @fuzz
 @given(st.sampled_from(sorted(COMPRESS)), st.integers(0), st.binary(max_size=5), st.integers(0, 5))
 def test_damaged_compression(tmp_path: Path, suffix: str, place: int, put: bytes, cut: int) -> None:
-    """Never other documents than those that were written: the formats carry checksums, ours of zstd included."""
+    """A damaged file never gives other documents: the formats carry checksums, including our zstd files."""
     whole = DOC.encode()
     if suffix == ".zst":
         packed = zstandard.ZstdCompressor(write_checksum=True).compress(whole)
@@ -142,7 +143,7 @@ def test_any_markup(parts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("data", SEEDS)
-def test_what_is_damaged_was_whole(tmp_path: Path, data: bytes) -> None:
-    """Or the tests above would look at refusals alone."""
+def test_seeds_are_valid_files(tmp_path: Path, data: bytes) -> None:
+    """Otherwise the tests above would see only refusals."""
     (tmp_path / "file").write_bytes(data)
     assert outcome(tmp_path / "file", "auto")

@@ -1,4 +1,4 @@
-"""Files of somebody who means harm, or whose disk does: refused in one line, in bounded memory and time."""
+"""Malicious or damaged files are refused in one line, in bounded memory and time."""
 
 import bz2
 import gzip
@@ -13,6 +13,8 @@ import pytest
 from natural_sparsity.corpus import readers
 from natural_sparsity.corpus.readers import read_documents
 from natural_sparsity.errors import UserError
+
+pytestmark = pytest.mark.integration  # seconds each: left to make test
 
 PAGE = "<page><title>T</title><ns>0</ns><id>{}</id><revision><text>{}</text></revision></page>"
 GIB = 1 << 30
@@ -51,8 +53,8 @@ def test_entities_do_not_read_files(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit that a test can pass by little."""
+def low_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit low enough for a test to exceed."""
     monkeypatch.setattr(readers, "MAX_BYTES", 1 << 20)
 
 
@@ -68,23 +70,23 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
         ("wiki_00", '<doc id="1" url="u" title="T">\n', "word\n", "</doc>\n", "a document"),
     ],
 )
-def test_what_is_too_large_to_be_a_document(
-    tmp_path: Path, little: None, name: str, head: str, unit: str, tail: str, what: str
+def test_entries_too_large_for_a_document_are_refused(
+    tmp_path: Path, low_limit: None, name: str, head: str, unit: str, tail: str, what: str
 ) -> None:
     path = write(tmp_path / name, head + unit * (6 * (1 << 20) // len(unit)) + tail)
     line = refusal(path)
     assert f"{what}" in line and "of more than 1 MiB; split it" in line
 
 
-def test_a_history_is_as_long_as_it_is(tmp_path: Path, little: None) -> None:
-    """Only its newest text is kept."""
+def test_a_history_may_be_longer_than_the_limit(tmp_path: Path, low_limit: None) -> None:
+    """Only the newest text is kept."""
     revision = "<revision><text>" + "old " * 10_000 + "</text></revision>"
     page = f"<page><title>T</title><id>1</id>{revision * 100}<revision><text>new</text></revision></page>"
     path = write(tmp_path / "a.xml", f"<mediawiki>{page}</mediawiki>")
     assert [document.text for document in read(path)] == ["new"]
 
 
-def test_a_file_of_a_folder_that_is_too_large(tmp_path: Path, little: None) -> None:
+def test_a_file_in_a_folder_that_is_too_large(tmp_path: Path, low_limit: None) -> None:
     write(tmp_path / "a.txt", "word\n\n" * 300_000)
     with pytest.raises(UserError, match=r"a\.txt: byte 0: a document of more than 1 MiB; split it"):
         read(tmp_path)
@@ -92,7 +94,7 @@ def test_a_file_of_a_folder_that_is_too_large(tmp_path: Path, little: None) -> N
 
 @pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
 def test_a_compression_bomb_needs_no_memory(tmp_path: Path, suffix: str, compress) -> None:
-    """1 GiB that is one line, in little more than 1 MB or 1 kB; the process may have 700 MiB in all."""
+    """1 GiB in one line, compressed to little more than 1 MB or 1 kB; the process may use 700 MiB."""
     stream = compress(b"a" * (GIB // 64))
     path = write(tmp_path / f"bomb.txt{suffix}", stream * 64)
     assert path.stat().st_size < 2_000_000
@@ -120,7 +122,7 @@ def test_numbers_longer_than_python_reads(tmp_path: Path) -> None:
     assert "byte 0: not a JSON object" in refusal(write(tmp_path / "a", '{"id": 1' + "0" * 10_000 + ', "text": "x"}'))
 
 
-def test_many_formats_that_claim_to_be_another(tmp_path: Path) -> None:
+def test_files_that_are_not_in_the_format_of_their_name(tmp_path: Path) -> None:
     assert "no known format" in refusal(write(tmp_path / "a", "<html><body>text</body></html>"))
     assert "truncated or damaged" in refusal(write(tmp_path / "a.gz", "no gzip at all"))
 
@@ -132,13 +134,13 @@ def test_names_that_cannot_be_printed(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b.txt", "ü – 字 🙂.txt", "$(x) `y` %s {z} \\ '\" <b>.txt", "-rf"])
-def test_odd_names_that_are_only_odd(tmp_path: Path, name: str) -> None:
+def test_odd_names_are_accepted(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, "text")
     assert [(document.id, document.text) for document in read(tmp_path)] == [(name, "text")]
 
 
 def test_links(tmp_path: Path) -> None:
-    """They are followed, or nothing would say that their text is missing; round in circles they are not."""
+    """Links are followed, since text would go missing silently; cycles are refused."""
     other, folder = tmp_path / "other", tmp_path / "corpus"
     other.mkdir()
     folder.mkdir()
@@ -147,7 +149,7 @@ def test_links(tmp_path: Path) -> None:
     (folder / "to file").symlink_to(other / "a.txt")
     assert [document.id for document in read(folder)] == ["to file", "to folder/a.txt"]
     (other / "up").symlink_to(folder)
-    with pytest.raises(UserError, match="a link to a folder that it lies in; remove it"):
+    with pytest.raises(UserError, match="a link to a folder that contains it; remove it"):
         read(folder)
     (other / "up").unlink()
     (folder / "gone").symlink_to(tmp_path / "nothing")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from natural_sparsity.corpus.markup import CHARACTERS_A_PIECE, plain_text
+from natural_sparsity.corpus.markup import CHARACTERS_PER_PIECE, plain_text
 from natural_sparsity.corpus.readers import read_documents
 
 
@@ -50,7 +50,7 @@ def test_prose(wikitext: str, expected: str) -> None:
     assert plain_text(wikitext) == expected
 
 
-LEFTOVERS = {  # pattern: at most so many in the excerpt's 450,000 words
+LEFTOVERS = {  # pattern: most matches allowed in the excerpt's 450,000 words
     r"\{\{|\}\}|\[\[|\]\]|''": 0,
     r"==|\bthumb\||\d+px|__[A-Z]": 0,
     r"https?:|<ref|</?(?:div|span|small|br|sub|sup|i|b)\b": 0,
@@ -62,12 +62,13 @@ LEFTOVERS = {  # pattern: at most so many in the excerpt's 450,000 words
 }
 
 
+@pytest.mark.integration
 def test_the_excerpt_reads_like_prose(dump: Path) -> None:
     pages = list(read_documents(dump))
     texts = {page.title: plain_text(page.text) for page in pages}
     whole = "\n".join(texts.values())
-    found = {pattern: len(re.findall(pattern, whole)) for pattern in LEFTOVERS}
-    assert {pattern: n for pattern, n in found.items() if n > LEFTOVERS[pattern]} == {}
+    counts = {pattern: len(re.findall(pattern, whole)) for pattern in LEFTOVERS}
+    assert {pattern: n for pattern, n in counts.items() if n > LEFTOVERS[pattern]} == {}
     assert texts["Anarchism"].startswith(
         "Anarchism is a political philosophy that advocates self-governed societies based on voluntary institutions. "
         "These are often described as stateless societies, although several authors"
@@ -90,8 +91,9 @@ def test_plain_prose_stays_as_it_is(paragraphs: list[list[str]]) -> None:
     assert plain_text("\n\n".join(lines)) == "\n".join(lines)
 
 
+@pytest.mark.integration
 def test_a_long_page_is_cut_between_paragraphs() -> None:
-    lines = [f"Paragraph {i} [[with|has]] some ''words''." for i in range(4 * CHARACTERS_A_PIECE // 40)]
+    lines = [f"Paragraph {i} [[with|has]] some ''words''." for i in range(4 * CHARACTERS_PER_PIECE // 40)]
     assert plain_text("\n\n".join(lines)).split("\n") == [f"Paragraph {i} has some words." for i in range(len(lines))]
 
 
@@ -100,12 +102,13 @@ NASTY = ["{{", "[[", "<ref>", "<!--", "{|\n|-\n", "'''''a", "<div>", "* ", "( ,"
 NASTY += ['<b a="', "<math ", "<nowiki>", "\n;:#*", *(f"{a}x{b}" for a, b in CLOSED), *(a * 39 + b for a, b in CLOSED)]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("piece", NASTY)
 def test_malicious_markup_ends(piece: str) -> None:
-    """The parser alone would take minutes for some of these, hours at ten times the length."""
+    """The parser alone would take minutes for some of these, and hours at ten times the length."""
 
     def late(*_: object) -> None:
-        pytest.fail("it would not end")
+        pytest.fail("still running after a minute")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(60)
@@ -116,8 +119,8 @@ def test_malicious_markup_ends(piece: str) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_an_unclosed_template_spoils_no_more_than_before() -> None:
-    """A page with a few mistakes is parsed whole, one with many in small pieces; either way the prose is there."""
+def test_unclosed_templates_do_not_spoil_the_prose_around_them() -> None:
+    """A page with a few mistakes is parsed whole, one with many in small pieces; either way the prose survives."""
     prose = "The cat [[sit]]s on the ''mat''. "
     for mistakes in (3, 300):
         text = "\n\n".join([prose] * 50 + ["{{infobox |a=1"] * mistakes + [prose] * 50)

@@ -18,12 +18,14 @@ from natural_sparsity.cli import main
 from natural_sparsity.corpus import obtain
 from natural_sparsity.errors import UserError
 
+pytestmark = pytest.mark.integration  # seconds each: left to make test
+
 DATA = random.Random(1).randbytes(1_000_000)
 SHA256 = "sha256:" + hashlib.sha256(DATA).hexdigest()
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves DATA; ``mode`` says how well. ``sent`` has (Range header, bytes of body sent) of each request."""
+    """Serves DATA as ``mode`` says; ``sent`` lists (Range header, bytes of body sent) of each request."""
 
     daemon_threads = True
 
@@ -31,7 +33,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.mode = "ranges"
         self.cuts = 0
-        self.cut_at: list[int] = []  # of the file, one a request, until there are none left
+        self.cut_at: list[int] = []  # places in the file, one per request, until none are left
         self.sent: list[tuple[str | None, int]] = []
         self.url = f"http://127.0.0.1:{self.server_port}/corpus.bin"
 
@@ -145,7 +147,7 @@ def test_resumes_a_part_and_transfers_only_the_rest(server: Server, tmp_path: Pa
 
 
 @pytest.mark.parametrize("mode", ["no ranges", "wrong range"])
-def test_starts_anew_where_the_range_is_not_honoured(server: Server, tmp_path: Path, mode: str) -> None:
+def test_starts_over_if_the_range_is_not_honoured(server: Server, tmp_path: Path, mode: str) -> None:
     server.mode = mode
     (tmp_path / "x.part").write_bytes(DATA[:700_000])
     download(server.url, tmp_path / "x")
@@ -174,8 +176,8 @@ def test_a_cut_connection_is_resumed(server: Server, tmp_path: Path) -> None:
 
 @given(cuts=st.lists(st.integers(0, len(DATA)), max_size=5))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_cut_anywhere_it_is_resumed_there(server: Server, tmp_path: Path, cuts: list[int]) -> None:
-    """Each byte crosses the network once, wherever the connection breaks, within a call or between two."""
+def test_a_connection_cut_anywhere_is_resumed_there(server: Server, tmp_path: Path, cuts: list[int]) -> None:
+    """Each byte crosses the network once, wherever the connection breaks, within a call or between calls."""
     server.cut_at, server.sent = sorted(cuts), []
     (tmp_path / "x").unlink(missing_ok=True)
     for _ in range(len(cuts) + 1):
@@ -189,15 +191,15 @@ def test_cut_anywhere_it_is_resumed_there(server: Server, tmp_path: Path, cuts: 
     assert not (tmp_path / "x.part").exists()
 
 
-def test_killed_while_it_downloads_it_is_resumed(server: Server, tmp_path: Path) -> None:
-    """kill -9, for real: what came is kept, nothing has the file's name, and the next call fetches the rest."""
+def test_a_killed_download_is_resumed(server: Server, tmp_path: Path) -> None:
+    """After kill -9, the part is kept, no file has the final name, and the next call fetches the rest."""
     server.mode = "stalls"
     words = ["obtain", "--url", server.url, "--checksum", SHA256, "--output", str(tmp_path / "x")]
     process = subprocess.Popen([sys.executable, "-m", "natural_sparsity", *words])
     while not (tmp_path / "x.part").exists() or not (tmp_path / "x.part").stat().st_size:
         assert process.poll() is None
         time.sleep(0.01)
-    assert process.poll() is None  # the server still owes it the rest
+    assert process.poll() is None  # the server has not sent the rest
     process.kill()
     process.wait()
     assert not (tmp_path / "x").exists()
@@ -208,7 +210,7 @@ def test_killed_while_it_downloads_it_is_resumed(server: Server, tmp_path: Path)
     assert server.sent[-1] == (f"bytes={had}-", len(DATA) - had)
 
 
-def test_a_server_that_stalls_is_given_up_and_leaves_the_part(
+def test_a_stalling_server_is_given_up_and_the_part_stays(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.mode = "stalls"
@@ -222,8 +224,8 @@ def test_a_server_that_stalls_is_given_up_and_leaves_the_part(
     assert (tmp_path / "x").read_bytes() == DATA
 
 
-def test_a_length_that_is_not_that_of_the_file(server: Server, tmp_path: Path) -> None:
-    """Too long a promise: the bytes never come, and what came is whole by its digest."""
+def test_a_wrong_content_length(server: Server, tmp_path: Path) -> None:
+    """If the server announces too many bytes, they never come; the next call finds the part complete."""
     server.mode = "too long"
     with pytest.raises(UserError, match="gave up after 5"):
         download(server.url, tmp_path / "x")
@@ -233,15 +235,15 @@ def test_a_length_that_is_not_that_of_the_file(server: Server, tmp_path: Path) -
     assert (tmp_path / "x").read_bytes() == DATA
 
 
-def test_a_cut_that_no_length_betrays(server: Server, tmp_path: Path) -> None:
-    """Without Content-Length the end of the connection looks like that of the file: the digest has the last word."""
+def test_a_cut_without_content_length(server: Server, tmp_path: Path) -> None:
+    """Without Content-Length, the end of the connection looks like the end of the file; the digest decides."""
     server.mode = "no length"
     with pytest.raises(UserError, match="expected .*; check the checksum, or run again"):
         download(server.url, tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_compresses_though_told_not_to(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_compresses_against_the_request(server: Server, tmp_path: Path) -> None:
     server.mode = "compressed"
     with pytest.raises(UserError, match="sha256 is .*, expected"):
         download(server.url, tmp_path / "x")
@@ -260,10 +262,10 @@ def test_a_wrong_digest_leaves_nothing(server: Server, tmp_path: Path, part: byt
     if part:
         (tmp_path / "x.part").write_bytes(part)
     expected = "0" * 64 if part != b"other" else SHA256[7:]
-    found = hashlib.sha256(DATA if part != b"other" else b"other" + DATA[5:]).hexdigest()
+    actual = hashlib.sha256(DATA if part != b"other" else b"other" + DATA[5:]).hexdigest()
     with pytest.raises(UserError) as error:
         download(server.url, tmp_path / "x", f"sha256:{expected}")
-    assert all(word in str(error.value) for word in (server.url, expected, found))
+    assert all(word in str(error.value) for word in (server.url, expected, actual))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -283,7 +285,7 @@ def test_a_failing_server_is_asked_again_then_given_up(server: Server, tmp_path:
     assert len(server.sent) == 5
 
 
-def test_only_http_also_after_a_redirect(server: Server, tmp_path: Path) -> None:
+def test_only_http_even_after_a_redirect(server: Server, tmp_path: Path) -> None:
     server.mode = "to file"
     with pytest.raises(UserError, match="not http or https"):
         download(server.url, tmp_path / "x")

@@ -21,7 +21,7 @@ FRACTIONS = [0.6, 0.2, 0.2]
 
 @pytest.fixture(scope="module")
 def documents():
-    """The news articles that gensim carries: {id: sentences, each a list of lowercased words}."""
+    """The news articles that gensim ships: {id: sentences, each a list of lowercased words}."""
     [folder] = importlib.util.find_spec("gensim").submodule_search_locations
     lines = Path(folder, "test/test_data/lee_background.cor").read_text().lower().splitlines()
     return {
@@ -31,7 +31,7 @@ def documents():
 
 
 def write_shards(folder, documents, n):
-    """What the sentences step writes: document i in shard i % n."""
+    """Write what the command ``sentences`` writes: document i in shard i % n."""
     for k in range(n):
         own = [(i, key, sentences) for i, (key, sentences) in enumerate(documents.items()) if i % n == k]
         text = "".join(" ".join(words) + "\n" for _, _, sentences in own for words in sentences)
@@ -76,7 +76,7 @@ def run_passes(folder, documents, n, min_count=MIN_COUNT):
 
 
 def plain(documents, min_count=MIN_COUNT):
-    """The same by loops: the vocabulary with training counts, and each split's words."""
+    """The same by loops: the words of the vocabulary, and each split's words."""
     counts = Counter(word for sentences in documents.values() for words in sentences for word in words)
     kept = {
         key: [s for s in sentences if all(counts[w] >= min_count for w in s)] for key, sentences in documents.items()
@@ -93,8 +93,8 @@ def plain(documents, min_count=MIN_COUNT):
 
 @pytest.fixture(params=[1, 3], ids=["one shard", "three shards"])
 def passes(request, tmp_path, documents, monkeypatch):
-    monkeypatch.setattr(shards, "TOKENS_A_BLOCK", 1000)  # many blocks, whose ends fall anywhere
-    monkeypatch.setattr(index, "LINES_A_BLOCK", 100)
+    monkeypatch.setattr(shards, "TOKENS_PER_BLOCK", 1000)  # many blocks, ending anywhere
+    monkeypatch.setattr(index, "LINES_PER_BLOCK", 100)
     run_passes(tmp_path, documents, request.param)
     return tmp_path
 
@@ -105,7 +105,7 @@ def test_streams_equal_plain_python(passes, documents):
     assert list(words["id"]) == list(range(len(words)))
     assert list(words["word"][:2]) == ["<unk>", "<eos>"]
     assert set(words["word"][2:]) == known
-    assert streams["train"].count("<unk>") > 0, "the recount found nothing, so the test shows nothing"
+    assert streams["train"].count("<unk>") > 0, "no word became rare, so the test shows nothing"
     for name, expected in streams.items():
         stream = np.load(passes / f"{name}.npy")
         assert stream.dtype == np.uint8 if len(words) <= 256 else np.uint16
@@ -135,11 +135,11 @@ def test_an_empty_split_has_no_unk_fraction(tmp_path, documents):
     streams = {name: tmp_path / f"{name}.npy" for name in ("train", "dev", "test")}
     summary = tmp_path / "summary.json"
     encode.run(argparse.Namespace(**paths, **single, **streams, summary=summary))
-    found = json.loads(summary.read_text(), parse_constant=pytest.fail)  # a bare NaN is no JSON
+    fields = json.loads(summary.read_text(), parse_constant=pytest.fail)  # a bare NaN is not JSON
     for name in ("dev", "test"):
-        assert len(files.read_array(streams[name])) == found[f"{name}_tokens"] == 0
-        assert found[f"{name}_unk_fraction"] is None
-    assert 0 < found["train_unk_fraction"] < 1
+        assert len(files.read_array(streams[name])) == fields[f"{name}_tokens"] == 0
+        assert fields[f"{name}_unk_fraction"] is None
+    assert 0 < fields["train_unk_fraction"] < 1
 
 
 def test_a_documents_split_does_not_depend_on_the_others(tmp_path, documents):
@@ -215,14 +215,14 @@ def test_a_shard_that_is_not_utf8_is_named(tmp_path):
 def test_truncated_files_are_named(passes):
     for name in ("0.tokens.npy", "vocabulary.parquet"):
         path = passes / name
-        path.write_bytes(path.read_bytes()[:-40])
+        path.write_bytes(path.read_bytes()[:-100])  # more than the digest that follows an array
         with pytest.raises(UserError, match=f"{name}: not a readable"):
             files.read_array(path) if name.endswith("npy") else files.read_parquet(path, ["id"])
 
 
-def test_sentences_are_kept_whole_whatever_their_lengths(monkeypatch):
-    """Against a loop, with empty sentences at the ends and between, in blocks of a few tokens."""
-    monkeypatch.setattr(shards, "TOKENS_A_BLOCK", 7)
+def test_kept_sentences_equal_a_loop(monkeypatch):
+    """With empty sentences at both ends and in between, in blocks of a few tokens."""
+    monkeypatch.setattr(shards, "TOKENS_PER_BLOCK", 7)
     rng = np.random.default_rng(0)
     lengths = np.concatenate([[0, 0], rng.integers(0, 5, 200), [0]]).astype(np.uint32)
     tokens = rng.integers(0, 30, lengths.sum()).astype(np.uint32)

@@ -88,7 +88,7 @@ def test_every_format_in_every_compression(compressed: Write, tmp_path: Path, fo
     assert list(read_documents(path, "auto")) == EXPECTED[form]
 
 
-def test_what_is_no_document_is_counted(tmp_path: Path) -> None:
+def test_skipped_entries_are_counted(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(MEDIAWIKI)
     skipped = Counter[str]()
     assert len(list(read_documents(tmp_path / "x", "mediawiki", skipped))) == 2
@@ -100,8 +100,8 @@ def test_a_folder_is_read_in_order_without_hidden_files(compressed: Write, tmp_p
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         path = compressed(tmp_path / name, text.encode())
     suffix = path.suffix
-    found = [(document.id, document.title, document.text) for document in read_documents(tmp_path, "text")]
-    assert found == [(f"a/1{suffix}", f"1{suffix}", "one"), (f"b/2{suffix}", f"2{suffix}", "two\n\nstill two")]
+    documents = [(document.id, document.title, document.text) for document in read_documents(tmp_path, "text")]
+    assert documents == [(f"a/1{suffix}", f"1{suffix}", "one"), (f"b/2{suffix}", f"2{suffix}", "two\n\nstill two")]
 
 
 def test_a_folder_may_mix_formats(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_mediawiki_text_comes_back_as_it_was(
 
 
 def test_wikiextractor_within_a_root_element(tmp_path):
-    """As found in published extractions: files put together, each in a root element, the tag on a document's line."""
+    """As in published extractions: concatenated files, each in a root element, with the tag on a document's line."""
     doc = '<doc id="{0}" url="u" title="T{0}">\nT{0}\n\nText {0}.\n</doc>\n'
     path = tmp_path / "wiki"
     path.write_text("<root>" + doc.format(1) + "</root>\n<root>" + doc.format(2) + "</root>")

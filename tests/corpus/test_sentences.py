@@ -17,7 +17,7 @@ DOCUMENT = {"index": 0, "id": "1", "title": ""}
 def run(
     folder: Path, *documents: tuple[str, str], options: tuple[str, ...] = ()
 ) -> tuple[list[str], list[str], pd.DataFrame]:
-    """Run the command on (text, markup) documents; the lines of text and of cased, and the documents."""
+    """Run the command on (text, markup) documents; return the lines of text, of cased, and the documents."""
     rows = [
         {"index": 3 * i + 1, "id": f"id{i}", "title": f"T{i}", "text": text, "markup": markup}
         for i, (text, markup) in enumerate(documents)
@@ -37,7 +37,7 @@ def run_shard(shard: Path, folder: Path, *options: str) -> tuple[list[str], list
 
 
 def test_characters_are_tokens_of_the_same_sentences(tmp_path: Path) -> None:
-    """Joined, they are the text again, spaces and all."""
+    """Joined, they give the text again, spaces included."""
     documents = [("He didn't go (alas).  Why? She asked.\n\nIt's 5\u00a0km away!", "none"), ("Ça va\u00ad?", "none")]
     words, _, _ = run(tmp_path, *documents)
     text, cased, counts = run(tmp_path, *documents, options=("--unit", "character"))
@@ -98,6 +98,7 @@ def test_an_empty_shard_has_the_same_columns(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.integration
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=4))
 def test_any_text_stays_aligned_one_token_to_one(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
@@ -120,16 +121,18 @@ def test_a_paragraph_beyond_spacys_limit_is_cut_at_a_space(tmp_path: Path) -> No
     assert list(sentences.clean("abcdefghij k", 4)) == ["abcd", "efgh", "ij k"]
 
 
+@pytest.mark.integration
 def test_batches_and_memory_zones_change_nothing(dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     main(["documents", "--input", str(dump), "--max-documents", "6", "--output", str(tmp_path / "shard.zst")])
     expected = run_shard(tmp_path / "shard.zst", tmp_path)
-    monkeypatch.setattr(sentences, "CHARACTERS_A_BATCH", 1)
+    monkeypatch.setattr(sentences, "CHARACTERS_PER_BATCH", 1)
     monkeypatch.setattr(sentences, "MAX_TYPES", 3000)
-    found = run_shard(tmp_path / "shard.zst", tmp_path)
-    assert found[:2] == expected[:2]
-    pd.testing.assert_frame_equal(found[2], expected[2])
+    actual = run_shard(tmp_path / "shard.zst", tmp_path)
+    assert actual[:2] == expected[:2]
+    pd.testing.assert_frame_equal(actual[2], expected[2])
 
 
+@pytest.mark.integration
 def test_the_excerpt_is_split_as_spacy_splits_it(dump: Path, tmp_path: Path) -> None:
     main(["documents", "--input", str(dump), "--output", *(str(tmp_path / f"shard{i}.zst") for i in range(4))])
     text, cased, documents = run_shard(tmp_path / "shard1.zst", tmp_path)
@@ -143,10 +146,10 @@ def test_the_excerpt_is_split_as_spacy_splits_it(dump: Path, tmp_path: Path) -> 
             for sentence in nlp(" ".join(paragraph.replace("\u200b", "").replace("\u200e", "").split())).sents:
                 if any(c.isalnum() for c in sentence.text):
                     expected.append([token.text for token in sentence])
-        found = documents[documents["index"] == row["index"]].iloc[0]
-        assert found["id"] == row["id"]
-        assert found["sentences"] == len(expected) - before
-        assert found["tokens"] == sum(map(len, expected[before:]))
+        document = documents[documents["index"] == row["index"]].iloc[0]
+        assert document["id"] == row["id"]
+        assert document["sentences"] == len(expected) - before
+        assert document["tokens"] == sum(map(len, expected[before:]))
     assert len(text) == len(cased) > 5000
     assert [line.replace("\t", " ").split(" ") for line in cased] == expected
 
@@ -156,12 +159,15 @@ def test_the_excerpt_is_split_as_spacy_splits_it(dump: Path, tmp_path: Path) -> 
     [
         (b"no zstd", "truncated or damaged"),
         (zstandard.compress(b'{"index": 0}\n' * 3)[:-2], "truncated or damaged|line 1"),
-        (zstandard.compress(b'{"index": 0, "id": "1", "title": "", "text": "x"}\n'), "line 1 is no document .*markup"),
-        (zstandard.compress(b"{\n"), "line 1 is no document"),
+        (
+            zstandard.compress(b'{"index": 0, "id": "1", "title": "", "text": "x"}\n'),
+            "line 1 is not a document .*markup",
+        ),
+        (zstandard.compress(b"{\n"), "line 1 is not a document"),
         *(
             (
                 zstandard.compress(json.dumps(DOCUMENT | {"text": text, "markup": markup}).encode()),
-                "line 1 is no document .*the text is no string",
+                "line 1 is not a document .*the text is not a string",
             )
             for text in (None, 3, ["x"])
             for markup in ("none", "mediawiki")

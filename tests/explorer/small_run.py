@@ -1,5 +1,9 @@
 """What the explorer's small run consists of."""
 
+import numpy as np
+import pandas as pd
+
+from example_products import write_probe, write_state
 from natural_sparsity import cli
 
 TENSORS = ["h_e", "h_1", "h_2", "x", "grad_h_e", "grad_h_1", "grad_h_2", "grad_x"]
@@ -11,6 +15,44 @@ PROBE = {"weights": "frozen", "dropout": False, "batch": 40, "measures": ["chi"]
 NEVER, UNDEFINED = WORDS.index("word20"), WORDS.index("word30")
 
 
-def write_data(inputs: dict[str, list[str]], *more: str) -> None:
-    """Run the command on ``inputs`` and further arguments."""
-    cli.main(["pack", *(part for name, values in inputs.items() for part in (name, *values)), *more])
+def write_inputs(folder, words, probes, seed=1, condition="frozen") -> dict[str, list[str]]:
+    """Write probes and states of a run, in another order than their epochs'; the arguments of ``pack``."""
+    rate = 20.0
+    run = {"data": "small", "model": "lstm", "seed": seed}
+    name = f"{seed}-{condition}"
+    for epoch, table in probes.items():
+        after = rate / 4 if epoch in DROPS else rate
+        rates = {"learning_rate_in": rate, "learning_rate_out": after}
+        losses = {"train_loss": 6 - epoch / 10, "dev_loss": None}
+        write_state(folder / f"{name}-{epoch}.json", **run, epoch=epoch, **rates, **losses)
+        facts = {"condition": condition, "positions": 12345, "probe": PROBE}
+        write_probe(folder / f"{name}-{epoch}.parquet", table, **run, epoch=epoch, **facts)
+        rate = after
+    return {
+        "--probes": [f"{folder}/{name}-{epoch}.parquet" for epoch in reversed(EPOCHS)],
+        "--checkpoints": [f"{folder}/{name}-{epoch}.json" for epoch in EPOCHS],
+        "--words": [str(words)],
+    }
+
+
+def pack(inputs: dict[str, list[str]], output) -> None:
+    """Run the command."""
+    cli.main(["pack", *(part for name, values in inputs.items() for part in (name, *values)), "--output", str(output)])
+
+
+def make_probes(words: pd.DataFrame, tensors=TENSORS) -> dict[int, pd.DataFrame]:
+    """The probe of each epoch: χ rises with frequency, one word is never seen, one has no defined χ."""
+    random = np.random.default_rng(0)
+    count = words["count"].to_numpy()
+    tables = {}
+    for epoch in EPOCHS:
+        parts = []
+        for r, role in enumerate(("target", "input")):
+            for t, tensor in enumerate(tensors):
+                chi = 0.1 + 0.002 * epoch * (1 + t + r) * np.log(count) + random.normal(0, 0.004, len(words))
+                part = pd.DataFrame({"id": words["id"], "role": role, "tensor": tensor, "count": count - r, "zeros": 1})
+                part["chi_mean"], part["l1_mean"], part["l2_mean"] = chi, 10 / chi, 3 * chi
+                part.loc[UNDEFINED, "chi_mean"], part.loc[UNDEFINED, "zeros"] = np.nan, count[UNDEFINED] - r
+                parts.append(part.drop(index=NEVER))
+        tables[epoch] = pd.concat(parts, ignore_index=True).astype({"role": "category", "tensor": "category"})
+    return tables

@@ -8,10 +8,11 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
-from small_run import DROPS, EPOCHS, NEVER, PROBE, TENSORS, UNDEFINED, WORDS, write_data
+from small_run import DROPS, EPOCHS, NEVER, PROBE, TENSORS, UNDEFINED, WORDS, make_probes, pack, write_inputs
 
-from natural_sparsity import files
-from natural_sparsity.explorer.page import embedded, symbol
+from example_products import describe_depth, write_probe, write_state
+from natural_sparsity import cli, files
+from natural_sparsity.explorer.page import ASSETS, embed
 
 
 def decoded(path):
@@ -48,7 +49,8 @@ def test_a_script_holds_the_means_and_counts_of_its_probes(explorer, probes, mea
 
 def test_the_data_say_what_they_are(explorer):
     about = files.read_json(explorer / "small/lstm/seed2/training/data.json")
-    assert (about["run"], about["condition"], about["words"]) == ("small/lstm/seed2", "training", len(WORDS))
+    assert [about[key] for key in ("data", "model", "seed", "condition")] == ["small", "lstm", 2, "training"]
+    assert about["words"] == len(WORDS)
     assert (about["measures"], about["tensors"]) == (["chi", "l1", "l2"], TENSORS)
     assert [state["epoch"] for state in about["epochs"]] == EPOCHS, "given in another order"
     lowered = [s["epoch"] for s in about["epochs"] if s["learning_rate_out"] < s["learning_rate_in"]]
@@ -56,7 +58,7 @@ def test_the_data_say_what_they_are(explorer):
 
 
 def test_the_same_data_are_written_as_the_same_bytes(explorer, inputs, tmp_path):
-    write_data(inputs, "--run", "small/lstm/seed1", "--condition", "frozen", "--output", str(tmp_path / "again"))
+    pack(inputs, tmp_path / "again")
     for path in (explorer / "small/lstm/seed1/frozen").iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
@@ -72,30 +74,70 @@ def test_the_same_data_are_written_as_the_same_bytes(explorer, inputs, tmp_path)
     ],
 )
 def test_a_probe_that_does_not_fit_is_refused(inputs, probes, tmp_path, capsys, change, said):
-    files.write_parquet(tmp_path / "odd.parquet", change(probes[5]), {"epoch": 5, "positions": 1, "probe": PROBE})
+    facts = {"data": "small", "epoch": 5, "positions": 1, "probe": PROBE}
+    write_probe(tmp_path / "odd.parquet", change(probes[5]), **facts)
     odd = inputs | {"--probes": [*inputs["--probes"][1:], str(tmp_path / "odd.parquet")]}
     with pytest.raises(SystemExit, match=said) as stopped:
-        write_data(odd, "--run", "small/lstm/seed1", "--condition", "frozen", "--output", str(tmp_path / "out"))
+        pack(odd, tmp_path / "out")
     assert "odd.parquet" in str(stopped.value)
 
 
-def test_epochs_and_checkpoints_must_match(inputs, tmp_path):
-    arguments = ["--run", "small/lstm/seed1", "--condition", "frozen", "--output", str(tmp_path / "out")]
+def test_epochs_and_checkpoints_must_match(inputs, probes, tmp_path):
     with pytest.raises(SystemExit, match="a second probe of epoch 5"):
-        write_data(inputs | {"--probes": inputs["--probes"] + inputs["--probes"][:1]}, *arguments)
-    files.write_parquet(tmp_path / "nameless.parquet", pd.DataFrame({"id": [0]}), {"seed": 1})
-    with pytest.raises(SystemExit, match=r"nameless\.parquet: its metadata name no epoch"):
-        write_data(inputs | {"--probes": [str(tmp_path / "nameless.parquet")]}, *arguments)
+        pack(inputs | {"--probes": inputs["--probes"] + inputs["--probes"][:1]}, tmp_path / "out")
+    write_probe(tmp_path / "nameless.parquet", pd.DataFrame({"id": [0]}))
+    with pytest.raises(SystemExit, match=r"nameless\.parquet: its metadata name no 'probe'; give a file that 'probe'"):
+        pack(inputs | {"--probes": [str(tmp_path / "nameless.parquet")]}, tmp_path / "out")
     with pytest.raises(SystemExit, match="no checkpoint of its epoch 3"):
-        write_data(inputs | {"--checkpoints": inputs["--checkpoints"][:2] + inputs["--checkpoints"][3:]}, *arguments)
+        pack(inputs | {"--checkpoints": inputs["--checkpoints"][:2] + inputs["--checkpoints"][3:]}, tmp_path / "out")
+    write_state(tmp_path / "other.json", data="small", seed=2)
+    with pytest.raises(SystemExit, match=r"other\.json: is of small/lstm, seed 2, but the probes are of"):
+        pack(inputs | {"--checkpoints": [str(tmp_path / "other.json")]}, tmp_path / "out")
+    write_probe(tmp_path / "dev.parquet", probes[1], data="small", condition="dev", positions=1, probe=PROBE)
+    with pytest.raises(SystemExit, match=r"dev\.parquet: condition is 'dev', in .* it is 'frozen'"):
+        pack(inputs | {"--probes": [*inputs["--probes"][:4], str(tmp_path / "dev.parquet")]}, tmp_path / "out")
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_models_of_any_depth_are_packed_with_all_their_tensors(words, words_file, tmp_path, layers):
+    tensors = describe_depth(layers)
+    pack(write_inputs(tmp_path, words_file, make_probes(words, tensors)), tmp_path / "out")
+    about = files.read_json(tmp_path / "out/data.json")
+    assert about["tensors"] == tensors
+    assert {path.name for path in (tmp_path / "out").glob("chi.input.*")} == {
+        f"chi.input.{name}.js" for name in tensors
+    }
+
+
+def explore(folder, data, *more):
+    cli.main(["explore", "--data", *map(str, data), *map(str, more), "--output", f"{folder}/index.html"])
+
+
+def test_words_are_matched_with_data_by_their_content(explorer, words, words_file, tmp_path):
+    """In any order; words of other data next to them do not matter, words that are not there do."""
+    data = explorer / "small/lstm/seed1/frozen"
+    files.write_parquet(tmp_path / "other.parquet", words.assign(count=words["count"] + 1))
+    before = (explorer / "words/small.js").read_bytes()
+    both = ["--words", tmp_path / "other.parquet", words_file, "--units", "character", "word"]
+    explore(explorer, sorted(explorer.glob("small/lstm/seed*/*")), *both)
+    assert (explorer / "words/small.js").read_bytes() == before
+    with pytest.raises(SystemExit, match="seed1/frozen: was packed with other words than those given; add its words"):
+        explore(explorer, [data], "--words", tmp_path / "other.parquet", "--units", "word")
+    with pytest.raises(SystemExit, match="1 --words, 2 --units: give one unit for each file of words"):
+        explore(explorer, [data], "--words", words_file, "--units", "word", "word")
+    with pytest.raises(SystemExit, match="small/lstm/seed1/frozen is given twice"):
+        explore(explorer, [data, data], "--words", words_file, "--units", "word")
+
+
+def test_the_page_names_its_scripts_and_has_them(explorer):
+    page = (explorer / "index.html").read_text(encoding="utf-8")
+    scripts = re.findall(r'<script src="([^"]+)"></script>', page)
+    assert scripts == ["plotly.min.js", *(name for name in ASSETS if name.endswith(".js"))]
+    assert all((explorer / name).is_file() for name in (*scripts, *ASSETS))
+    assert "SCRIPTS" not in page and "MANIFEST" not in page
 
 
 def test_nothing_within_the_page_can_end_its_script():
-    text = embedded({"a": "</script><!--"})
+    text = embed({"a": "</script><!--"})
     assert "<" not in text
     assert json.loads(text) == {"a": "</script><!--"}
-
-
-def test_tensors_are_written_as_in_the_paper():
-    assert [symbol(name) for name in TENSORS] == ["hᵉ", "h¹", "h²", "x̂", "∇hᵉ", "∇h¹", "∇h²", "∇x"]
-    assert symbol("grad_h_12") == "∇h¹²"

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from small_run import DROPS, EPOCHS, HOSTILE, NEVER, UNDEFINED, WORDS, write_data
+from small_run import DROPS, EPOCHS, HOSTILE, NEVER, UNDEFINED, WORDS, make_probes, pack, write_inputs
 
+from example_products import describe_depth
 from natural_sparsity import cli, files
 
 pytestmark = pytest.mark.browser
@@ -362,6 +363,8 @@ def test_the_values_followed_are_saved_as_a_table(page, probes, tmp_path):
     download.value.save_as(tmp_path / "saved.csv")
     table = pd.read_csv(tmp_path / "saved.csv")
     assert len(table) == len(followed(page)) * len(EPOCHS)
+    run = table[["data", "model", "seed", "condition"]].drop_duplicates()
+    assert run.values.tolist() == [["small", "lstm", 1, "frozen"]]
     assert table["word"].unique().tolist() == followed(page)
     row = table.query("word == 'the' and epoch == 2")
     chi = probes[2].query("id == 2 and role == 'target' and tensor == 'grad_h_2'")
@@ -383,9 +386,10 @@ def test_a_lost_file_is_named(browser, explorer, tmp_path):
 
 def test_characters_are_called_so_and_the_most_frequent_are_followed(open_page, inputs, words, tmp_path):
     folder = tmp_path / "explorer"
-    write_data(inputs, "--run", "small/lstm/seed1", "--condition", "frozen", "--output", str(folder / "data"))
-    files.write_parquet(tmp_path / "characters.parquet", words.assign(pos=None, pos_class=None))
-    given = ["--corpora", "small", "--words", str(tmp_path / "characters.parquet"), "--units", "character"]
+    characters = tmp_path / "characters.parquet"
+    files.write_parquet(characters, words.assign(pos=None, pos_class=None))
+    pack(inputs | {"--words": [str(characters)]}, folder / "data")
+    given = ["--words", str(characters), "--units", "character"]
     cli.main(["explore", "--data", str(folder / "data"), *given, "--output", str(folder / "index.html")])
     page = open_page(folder=folder)
     assert followed(page) == WORDS[2:8]
@@ -399,5 +403,14 @@ def test_characters_are_called_so_and_the_most_frequent_are_followed(open_page, 
     labels = page.locator("[aria-label]").evaluate_all("all => all.map((element) => element.ariaLabel)")
     assert "Show or hide characters by colour" in labels
     assert not any("word" in label.lower() for label in labels)
-    with pytest.raises(SystemExit, match="1 --corpora, 2 --words, 1 --units: give one of each for every corpus"):
-        cli.main(["explore", "--data", str(folder / "data"), *given, "--words", "a", "b", "--output", "index.html"])
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_models_of_any_depth_open_at_their_top_gradient(open_page, words, words_file, tmp_path, layers):
+    probes = make_probes(words, describe_depth(layers))
+    pack(write_inputs(tmp_path, words_file, probes), tmp_path / "explorer/data")
+    given = ["--words", str(words_file), "--units", "word"]
+    cli.main(["explore", "--data", f"{tmp_path}/explorer/data", *given, "--output", f"{tmp_path}/explorer/index.html"])
+    page = open_page(folder=tmp_path / "explorer")
+    assert page.locator("#tensor").input_value() == f"grad_h_{layers}"
+    assert_scatter_shows(page, expected(probes, 5, words, tensor=f"grad_h_{layers}"))

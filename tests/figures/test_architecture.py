@@ -2,25 +2,29 @@
 
 from matplotlib.text import Annotation
 
+from example_products import describe_depth
 from natural_sparsity.figures import architecture
-from natural_sparsity.figures.style import SYMBOLS, TENSORS, Style
-from natural_sparsity.probing.gather import tensor_names
+from natural_sparsity.figures.style import Style, write_symbol
+
+TENSORS = describe_depth(2)
 
 
 def test_every_probed_tensor_is_named_and_activations_go_up_gradients_down():
-    table = architecture.table()
-    assert set(TENSORS) == set(tensor_names(2)) <= set(table["element"])
+    table = architecture.list_elements()
+    assert set(TENSORS) <= set(table["element"])
     for tensor in TENSORS:
         arrows = table[table["element"] == tensor]
         assert len(arrows) == 3
         assert ((arrows["to_y"] < arrows["y"]) == tensor.startswith("grad_")).all()
     style = Style()
-    with style.applied():
-        figure = architecture.draw(table, style)
+    with style.apply():
+        figure = architecture.plot(table, style)
         figure.draw_without_rendering()
     ax = figure.axes[0]
     names = {text.get_gid(): text for text in ax.texts if text.get_gid()}
-    assert {name: text.get_text() for name, text in names.items()} == {name: f"${SYMBOLS[name]}$" for name in TENSORS}
+    assert {name: text.get_text() for name, text in names.items()} == {
+        name: f"${write_symbol(name)}$" for name in TENSORS
+    }
     heights = [names[name].get_position()[1] for name in ("h_e", "h_1", "h_2", "x")]
     assert heights == sorted(heights)
     boxes = [text.get_window_extent() for text in ax.texts if text.get_text() and not isinstance(text, Annotation)]
@@ -29,7 +33,7 @@ def test_every_probed_tensor_is_named_and_activations_go_up_gradients_down():
 
 
 def test_the_target_is_the_word_after_the_input():
-    table = architecture.table()
+    table = architecture.list_elements()
     middle = table[table["step"] == 0]
     assert "$x_{t-1}$" in set(middle.loc[middle["element"] == "box", "text"])
     assert middle.loc[middle["element"] == "target", "text"].tolist() == ["target $x_{t}$"]

@@ -13,11 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from scipy import optimize, stats
 
+from example_products import describe_depth, parse, write_correlations, write_probe, write_state
+from natural_sparsity.analysis import products as inputs
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
-from natural_sparsity.figures import chi, fig2, fig3, fig4, fig5, inputs, training
-from natural_sparsity.figures.style import DROP, TENSORS, Style, spread
-from natural_sparsity.files import write_json, write_parquet
+from natural_sparsity.figures import chi, fig2, fig3, fig4, fig5, training
+from natural_sparsity.figures.style import DROP, Style, spread_out
+from natural_sparsity.files import write_parquet
+
+TENSORS = describe_depth(2)
 
 WORDS = ["<unk>", "<eos>", "of", "$5$", "the", "cat", "ran", "in", "red", "ten", "dog", "sat", "by", "hut", "hill"]
 COUNTS = [9000, 9500, 4000, 300, 5000, 120, 90, 2000, 80, 70, 60, 50, 500, 40, 30]
@@ -81,16 +85,12 @@ def products(
             frame.assign(role="input", tensor="grad_h_2", chi_mean=0.8),
         ]
         rows = pd.concat([decoys[0], frame.assign(role="target", tensor="grad_h_2"), decoys[1]])
-        write_parquet(
-            tmp_path / f"probe{epoch}.parquet",
-            rows,
-            {"epoch": epoch, "seed": 1, "condition": "frozen", "measures": ["chi"]},
-        )
-    pearson = correlations.assign(measure="chi", statistic="pearson", low=0.0, high=0.5, run="a/b/seed1")
+        write_probe(tmp_path / f"probe{epoch}.parquet", rows, epoch=epoch)
+    pearson = correlations.assign(measure="chi", statistic="pearson", low=0.0, high=0.5)
     decoys = [pearson.assign(measure="l1", value=0.9), pearson.assign(statistic="spearman", value=-0.9)]
-    write_parquet(tmp_path / "correlations.parquet", pd.concat([*decoys, pearson]))
+    write_correlations(tmp_path / "correlations.parquet", pd.concat([*decoys, pearson]))
     for row in checkpoints.to_dict("records"):
-        write_json(tmp_path / f"checkpoint{row['epoch']}.json", row | {"best_dev_loss": 5.0, "seed": 1})  # type: ignore[arg-type]
+        write_state(tmp_path / f"checkpoint{row['epoch']}.json", **row)  # type: ignore[arg-type]
     return tmp_path
 
 
@@ -105,7 +105,7 @@ def command(folder: Path, figure: str, *more: str) -> list[str]:
     by_word = ["--probes", "--words"]
     wanted = {"chi": [], "fig2": by_word, "fig5": by_word, "training": ["--checkpoints"]}
     flags = wanted.get(figure, ["--correlations", "--checkpoints"])
-    threshold = ["--min-count", "20"] if figure in ("fig2", "fig5") else []
+    threshold = ["--threshold", "20"] if figure in ("fig2", "fig5") else []
     paths = [part for flag in flags for part in (flag, *given[flag])]
     return ["draw", figure, *paths, *threshold, "--output", f"{folder}/out/{figure}", *more]
 
@@ -128,6 +128,7 @@ def legend(figure: Figure) -> list[str]:
 # ---- The whole command
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("figure", ["chi", "fig2", "fig3a", "fig3b", "fig4", "fig5", "training"])
 def test_command_writes_three_files_and_the_same_bytes_again(products: Path, figure: str) -> None:
     main(command(products, figure))
@@ -141,6 +142,7 @@ def test_command_writes_three_files_and_the_same_bytes_again(products: Path, fig
     assert b"/FontFile2" in pdf and b"/Type3" not in pdf and b"Date" not in pdf
 
 
+@pytest.mark.integration
 def test_csv_of_each_figure_holds_the_values_of_its_input(products: Path) -> None:
     for figure in ("fig2", "fig3a", "fig3b", "fig4", "fig5", "training"):
         main(command(products, figure))
@@ -172,8 +174,8 @@ def test_size_and_resolution_are_those_of_the_style(products: Path) -> None:
 
 def test_a_user_error_writes_nothing_and_is_one_line(products: Path) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(command(products, "fig2", "--min-count", "5000"))
-    assert "--min-count" in str(caught.value) and "\n" not in str(caught.value)
+        main(command(products, "fig2", "--threshold", "5000"))
+    assert "thresholds.fig2 (--threshold) is 5000" in str(caught.value) and "\n" not in str(caught.value)
     assert not (products / "out").exists()
 
 
@@ -194,7 +196,8 @@ def test_missing_inputs_are_named(figure: str, capsys: pytest.CaptureFixture[str
         ("[3]", "object"),
         ("width=3", "JSON"),
         ('{"palette": "nonesuch"}', "nonesuch"),
-        ('{"palette": ["red", "blue"]}', "4 colours"),
+        ('{"palette": ["red", "blue"]}', "palette"),
+        ('{"palette": ["red", "blue", "green", "no colour"]}', "no colour"),
         ('{"colormap": "nonesuch"}', "nonesuch"),
     ],
 )
@@ -222,49 +225,56 @@ def test_correlations_of_an_unknown_measure_or_of_two_runs_are_refused(products:
     with pytest.raises(UserError, match=r"'gini'.*chi/pearson"):
         inputs.read_correlations([path], "gini", "pearson")
     frame = pd.read_parquet(path)
-    write_parquet(path, pd.concat([frame, frame]))
-    with pytest.raises(UserError, match="repeats"):
+    write_correlations(path, pd.concat([frame, frame]))
+    with pytest.raises(UserError, match="a correlation repeats"):
         inputs.read_correlations([path], "chi", "pearson")
 
 
 def test_a_checkpoint_with_text_for_a_loss_is_refused_and_null_is_a_gap(products: Path) -> None:
-    row = {"seed": 1, "epoch": 0, "learning_rate_in": 20, "learning_rate_out": 20, "train_loss": None, "dev_loss": 9}
-    write_json(products / "zero.json", row)
+    write_state(products / "zero.json", epoch=0, train_loss=None)
     assert np.isnan(inputs.read_checkpoints([products / "zero.json"])["train_loss"].iloc[0])
-    write_json(products / "zero.json", row | {"dev_loss": "low"})
+    write_state(products / "zero.json", epoch=0, dev_loss="low")
     with pytest.raises(UserError, match="zero.json.*'low'"):
         inputs.read_checkpoints([products / "zero.json"])
 
 
 def test_drops_are_where_the_rate_fell_within_the_epochs_drawn(checkpoints: pd.DataFrame) -> None:
-    assert inputs.drops(checkpoints, pd.Series([1, 3])) == [2]
-    assert inputs.drops(checkpoints, pd.Series([2])) == [2]
-    assert inputs.drops(checkpoints, pd.Series([1])) == inputs.drops(checkpoints, pd.Series([3])) == []
+    assert inputs.find_drops(checkpoints, pd.Series([1, 3])) == [2]
+    assert inputs.find_drops(checkpoints, pd.Series([2])) == [2]
+    assert inputs.find_drops(checkpoints, pd.Series([1])) == inputs.find_drops(checkpoints, pd.Series([3])) == []
 
 
 def test_frequent_is_strict_leaves_out_specials_and_breaks_ties_by_id(words: pd.DataFrame) -> None:
     words.loc[words["word"] == "dog", "count"] = 80
-    assert inputs.frequent(words, 80)["word"].tolist() == ["the", "of", "in", "by", "$5$", "cat", "ran"]
-    assert inputs.frequent(words, 79)["word"].tolist()[-2:] == ["red", "dog"]
+    assert inputs.select_frequent(words, 80, "thresholds.fig2")["word"].tolist() == [
+        "the",
+        "of",
+        "in",
+        "by",
+        "$5$",
+        "cat",
+        "ran",
+    ]
+    assert inputs.select_frequent(words, 79, "thresholds.fig2")["word"].tolist()[-2:] == ["red", "dog"]
 
 
 def test_the_threshold_that_an_error_names_is_the_largest_that_leaves_ten(words: pd.DataFrame) -> None:
     with pytest.raises(UserError) as caught:
-        inputs.frequent(words, 5000)
+        inputs.select_frequent(words, 5000, "thresholds.fig5")
     found = re.search(r"leaves 10 is (\d+)", str(caught.value))
     assert found
     most = int(found[1])
-    assert len(inputs.frequent(words, most)) >= 10 > len(inputs.frequent(words, most + 1))
+    assert len(inputs.select_frequent(words, most, "key")) >= 10 > len(inputs.select_frequent(words, most + 1, "key"))
 
 
 # ---- Figure 2
 
 
 def test_fig2_draws_a_row_a_word_the_most_frequent_at_the_bottom(words: pd.DataFrame, probes: pd.DataFrame) -> None:
-    table = fig2.table(probes, words, 79)
+    table = fig2.select_cells(probes, words, 79)
     style = Style()
-    with style.applied():
-        figure = fig2.draw(table, style)
+    with style.apply():
+        figure = fig2.plot(table, style)
     ax = figure.axes[0]
     mesh = ax.collections[0]
     order = ["the", "of", "in", "by", "$5$", "cat", "ran", "red"]
@@ -285,8 +295,8 @@ def test_fig2_leaves_a_gap_where_there_is_no_value(words: pd.DataFrame, probes: 
     gap = (probes["id"] == WORDS.index("the")) & (probes["epoch"] == 2)
     absent = (probes["id"] == WORDS.index("of")) & (probes["epoch"] == 3)
     probes.loc[gap, "value"] = np.nan
-    with Style().applied():
-        figure = fig2.draw(fig2.table(probes.loc[~absent], words, 79), Style())
+    with Style().apply():
+        figure = fig2.plot(fig2.select_cells(probes.loc[~absent], words, 79), Style())
     mask = np.ma.getmaskarray(np.ma.asarray(figure.axes[0].collections[0].get_array())).reshape(-1, 3)
     assert np.argwhere(mask).tolist() == [[0, 1], [1, 2]]
 
@@ -298,8 +308,8 @@ def test_fig2_names_words_without_overlap_and_stays_small_at_full_scale(tmp_path
     values = np.random.default_rng(0).random(n * epochs)
     probes = pd.DataFrame({"epoch": np.repeat(np.arange(1, epochs + 1), n), "id": np.tile(ids, epochs)})
     style = Style(width=3.3)
-    with style.applied():
-        figure = fig2.draw(fig2.table(probes.assign(value=values), words, 100_000), style)
+    with style.apply():
+        figure = fig2.plot(fig2.select_cells(probes.assign(value=values), words, 100_000), style)
         figure.savefig(tmp_path / "fig2.pdf")
     assert (tmp_path / "fig2.pdf").stat().st_size < 300_000
     ax = figure.axes[0]
@@ -318,8 +328,8 @@ HOSTILE = ["$x$", "a_{b}^2", "\\frac{1}{2}", "%s", "{0}", "<b>x</b>", "&lt;", "�
 def test_fig2_writes_words_as_they_are(tmp_path: Path) -> None:
     words = pd.DataFrame({"id": range(2, 12), "word": HOSTILE, "count": range(200, 100, -10)})
     probes = pd.DataFrame({"epoch": 1, "id": range(2, 12), "value": np.linspace(0.1, 0.2, 10)})
-    with Style().applied():
-        figure = fig2.draw(fig2.table(probes, words, 0), Style())
+    with Style().apply():
+        figure = fig2.plot(fig2.select_cells(probes, words, 0), Style())
         figure.savefig(tmp_path / "fig2.pdf")
         labels = figure.axes[0].get_yticklabels()
         assert [label.get_text() for label in labels] == [*HOSTILE[:-1], "x" * 15 + "…"]
@@ -335,8 +345,8 @@ WORD_STEP = re.compile(r"one in (\d+) named")
 @pytest.mark.parametrize("role", ["target", "input"])
 def test_fig3_draws_every_tensor_and_the_drops(correlations: pd.DataFrame, role: str) -> None:
     style = Style()
-    with style.applied():
-        figure = fig3.draw(fig3.table(correlations, [2], role), style)
+    with style.apply():
+        figure = fig3.plot(fig3.select_points(correlations, [2], role), style)
     drawn = lines(figure)
     assert list(drawn) == list(TENSORS)
     for tensor, points in drawn.items():
@@ -356,8 +366,8 @@ def test_fig3_draws_every_tensor_and_the_drops(correlations: pd.DataFrame, role:
 
 
 def test_fig3_panels_share_a_scale_that_holds_both(correlations: pd.DataFrame) -> None:
-    with Style().applied():
-        panels = [fig3.draw(fig3.table(correlations, [], role), Style()) for role in ("target", "input")]
+    with Style().apply():
+        panels = [fig3.plot(fig3.select_points(correlations, [], role), Style()) for role in ("target", "input")]
     limits = [panel.axes[0].get_ylim() for panel in panels]
     assert limits[0] == limits[1]
     assert limits[0][0] < value(1, "input", "h_e") < value(3, "target", "grad_x") < limits[0][1]
@@ -368,8 +378,8 @@ def test_fig3_names_do_not_overlap_and_name_the_right_line(correlations: pd.Data
     index = correlations["tensor"].map(TENSORS.index)
     correlations["value"] = np.where(correlations["role"] == "target", 0.2 + spacing * index, -0.4)
     style = Style(width=3.3)
-    with style.applied():
-        figure = fig3.draw(fig3.table(correlations, [], "target"), style)
+    with style.apply():
+        figure = fig3.plot(fig3.select_points(correlations, [], "target"), style)
         figure.draw_without_rendering()
     names = [child for child in figure.axes[0].get_children() if isinstance(child, Annotation)]
     assert len(names) == len(TENSORS)
@@ -385,36 +395,36 @@ def test_fig3_keeps_gaps_and_leaves_out_a_tensor_without_values(correlations: pd
     target = correlations["role"] == "target"
     correlations.loc[target & (correlations["tensor"] == "x"), "value"] = np.nan
     correlations.loc[target & (correlations["tensor"] == "h_1") & (correlations["epoch"] == 2), "value"] = np.nan
-    with Style().applied():
-        drawn = lines(fig3.draw(fig3.table(correlations, [], "target"), Style()))
+    with Style().apply():
+        drawn = lines(fig3.plot(fig3.select_points(correlations, [], "target"), Style()))
     assert "x" not in drawn and np.isnan(drawn["h_1"][:, 1]).tolist() == [False, True, False]
 
 
 def test_fig3_without_correlations_is_an_error(correlations: pd.DataFrame) -> None:
     correlations.loc[correlations["role"] == "input", ["value", "n"]] = [np.nan, 2]
-    fig3.table(correlations, [], "target")
+    fig3.select_points(correlations, [], "target")
     with pytest.raises(UserError, match=r"'input' \(n is at most 2.*min_count"):
-        fig3.table(correlations, [], "input")
+        fig3.select_points(correlations, [], "input")
 
 
 def test_spread_moves_as_little_as_the_gap_allows() -> None:
     given = np.array([0.5, 0.1, 0.52, 0.95, 0.51])
-    moved = spread(given.tolist(), 0.1, 0, 1)
+    moved = spread_out(given.tolist(), 0.1, 0, 1)
     order = np.argsort(given, kind="stable")
     apart = [{"type": "ineq", "fun": lambda x, i=i: x[i + 1] - x[i] - 0.1} for i in range(4)]
     best = optimize.minimize(lambda x: ((x - given[order]) ** 2).sum(), given[order], constraints=apart, tol=1e-12)
     np.testing.assert_allclose(moved[order], best.x, atol=1e-5)
-    np.testing.assert_allclose(spread([1, 1, 1], 0.1, 0, 1), [0.8, 0.9, 1.0])
-    np.testing.assert_allclose(spread([0, 0, 0], 0.9, 0, 1), [0, 0.5, 1])
-    assert spread([0.3], 0.1, 0, 1).tolist() == [0.3] and len(spread([], 0.1, 0, 1)) == 0
+    np.testing.assert_allclose(spread_out([1, 1, 1], 0.1, 0, 1), [0.8, 0.9, 1.0])
+    np.testing.assert_allclose(spread_out([0, 0, 0], 0.9, 0, 1), [0, 0.5, 1])
+    assert spread_out([0.3], 0.1, 0, 1).tolist() == [0.3] and len(spread_out([], 0.1, 0, 1)) == 0
 
 
 # ---- Figure 4
 
 
 def test_fig4_draws_classes_solid_and_samples_dashed_with_their_n(correlations: pd.DataFrame) -> None:
-    with Style().applied():
-        figure = fig4.draw(fig4.table(correlations, [2], None), Style())
+    with Style().apply():
+        figure = fig4.plot(fig4.select_points(correlations, [2]), Style())
     drawn = lines(figure)
     assert list(drawn) == SETS[1:]
     for words, points in drawn.items():
@@ -429,8 +439,10 @@ def test_fig4_draws_classes_solid_and_samples_dashed_with_their_n(correlations: 
 def test_fig4_says_which_sample_is_missing(correlations: pd.DataFrame, absent: str) -> None:
     gone = correlations["words"] == "closed_matched"
     correlations.loc[gone, ["value", "n"]] = [np.nan, 0]
-    with Style().applied():
-        figure = fig4.draw(fig4.table(correlations.loc[~gone] if absent == "row" else correlations, []), Style())
+    with Style().apply():
+        figure = fig4.plot(
+            fig4.select_points(correlations.loc[~gone] if absent == "row" else correlations, []), Style()
+        )
         figure.draw_without_rendering()
     assert list(lines(figure)) == SETS[1:4]
     assert figure.get_suptitle() == "no correlation: closed class, frequency-matched (n = 0)"
@@ -441,10 +453,12 @@ def test_fig4_says_which_sample_is_missing(correlations: pd.DataFrame, absent: s
 def test_fig4_without_either_class_names_the_largest_threshold(correlations: pd.DataFrame, words: pd.DataFrame) -> None:
     correlations.loc[correlations["words"] != "all", "value"] = np.nan
     with pytest.raises(UserError, match="min_tagged"):
-        fig4.table(correlations, [])
+        fig4.select_points(correlations, [])
     with pytest.raises(UserError) as caught:
-        fig4.table(correlations, [], words)
-    found = re.search(r"largest min_tagged that leaves 10 words with a part of speech is (\d+)", str(caught.value))
+        fig4.select_points(correlations, [], words=words)
+    found = re.search(
+        r"largest tagging\.min_tagged that leaves 10 words with a part of speech is (\d+)", str(caught.value)
+    )
     assert found
     # A word needs min_tagged occurrences of its majority part of speech: 0.8 of those tagged, here.
     counts = [0.8 * count for count, name in zip(COUNTS, CLASSES, strict=True) if name]
@@ -456,9 +470,9 @@ def test_fig4_without_either_class_names_the_largest_threshold(correlations: pd.
 
 
 def test_fig5_draws_the_last_epoch_by_class_above_the_threshold(words: pd.DataFrame, probes: pd.DataFrame) -> None:
-    table = fig5.table(probes, words, 50)
-    with Style().applied():
-        figure = fig5.draw(table, Style())
+    table = fig5.select_words(probes, words, 50)
+    with Style().apply():
+        figure = fig5.plot(table, Style())
     drawn = lines(figure)
     for name in ("open", "closed"):
         ids = [i for i, count in enumerate(COUNTS) if CLASSES[i] == name and count > 50]
@@ -477,9 +491,9 @@ def test_fig5_trend_is_the_least_squares_line_between_the_extremes(probes: pd.Da
     words = pd.DataFrame({"id": ids, "word": "w", "count": rng.integers(2, 10**5, 40), "tagged": 9, "share": 1.0})
     words["pos_class"] = ["open"] * 35 + ["closed"] * 5
     values = pd.DataFrame({"epoch": 7, "id": ids, "value": rng.random(40)})
-    table = fig5.table(values, words, 1)
-    with Style().applied():
-        drawn = lines(fig5.draw(table, Style()))
+    table = fig5.select_words(values, words, 1)
+    with Style().apply():
+        drawn = lines(fig5.plot(table, Style()))
     count, chis = words["count"].to_numpy()[:35], values["value"].to_numpy()[:35]
     fit = stats.linregress(np.log(count), chis)
     ends = np.array([count.min(), count.max()])
@@ -488,20 +502,20 @@ def test_fig5_trend_is_the_least_squares_line_between_the_extremes(probes: pd.Da
 
 
 def test_fig5_errors(words: pd.DataFrame, probes: pd.DataFrame) -> None:
-    with pytest.raises(UserError, match=r"--min-count.*more than 5000.*leaves 10 is 39"):
-        fig5.table(probes, words, 5000)
-    with pytest.raises(UserError, match="largest min_tagged"):
-        fig5.table(probes, words.assign(pos_class=None), 5)
+    with pytest.raises(UserError, match=r"thresholds\.fig5 \(--threshold\).*more than 5000.*leaves 10 is 39"):
+        fig5.select_words(probes, words, 5000)
+    with pytest.raises(UserError, match="largest tagging.min_tagged"):
+        fig5.select_words(probes, words.assign(pos_class=None), 5)
     with pytest.raises(UserError, match="another vocabulary"):
-        fig5.table(probes.assign(value=np.nan), words, 5)
+        fig5.select_words(probes.assign(value=np.nan), words, 5)
 
 
 # ---- Training and χ
 
 
 def test_training_draws_losses_perplexity_rate_and_drops(checkpoints: pd.DataFrame) -> None:
-    with Style().applied():
-        figure = training.draw(training.table(checkpoints), Style())
+    with Style().apply():
+        figure = training.plot(training.list_epochs(checkpoints), Style())
         figure.draw_without_rendering()
     above, below = figure.axes[:2]
     assert lines(figure, 0)["train_loss"].tolist() == [[1, 6.0], [2, 5.0], [3, 4.5]]
@@ -520,31 +534,45 @@ def test_training_draws_losses_perplexity_rate_and_drops(checkpoints: pd.DataFra
 
 @pytest.mark.parametrize(("low", "high"), [(4.0, 6.0), (3.70, 3.78), (0.5, 9.5), (4.6, 4.9)])
 def test_perplexity_ticks_are_inside_and_a_readable_number(low: float, high: float) -> None:
-    ticks = training.perplexity_ticks(low, high)
+    ticks = training.choose_ticks(low, high)
     assert 2 <= len(ticks) <= 6 and all(low <= np.log(tick) <= high for tick in ticks)
 
 
 def test_training_of_one_epoch_has_perplexities_and_both_losses_in_view(checkpoints: pd.DataFrame) -> None:
     one = checkpoints.iloc[:1].assign(train_loss=5.001, dev_loss=5.0)
-    with Style().applied():
-        above = training.draw(training.table(one), Style()).axes[0]
+    with Style().apply():
+        above = training.plot(training.list_epochs(one), Style()).axes[0]
     assert above.get_ylim() == pytest.approx((4.9005, 5.1005))
     assert len(above.child_axes[0].get_yticks()) >= 2
 
 
+def test_training_has_a_perplexity_where_the_loss_is_that_of_classes(products: Path) -> None:
+    for kind, label, perplexity in (
+        ("text", "loss (nats per token)", True),
+        ("classification", "loss (nats)", True),
+        ("addition", "loss", False),
+    ):
+        states = [write_state(products / f"{kind}{epoch}.json", kind=kind, epoch=epoch) for epoch in (1, 2)]
+        args = parse(training, checkpoints=states)
+        with Style().apply():
+            table, figure = training.draw(args, Style())
+        assert figure.axes[0].get_ylabel() == label
+        assert ("dev_perplexity" in table) == perplexity == bool(figure.axes[0].child_axes)
+
+
 def test_training_without_losses_is_an_error(checkpoints: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="train_loss"):
-        training.table(checkpoints.assign(train_loss=np.nan, dev_loss=np.nan))
+        training.list_epochs(checkpoints.assign(train_loss=np.nan, dev_loss=np.nan))
 
 
 def test_chi_shows_1_on_the_axis_and_half_root_2_on_the_diagonal() -> None:
-    table = chi.table()
+    table = chi.list_points()
     assert table.loc[table["element"] == "sparse", "chi"].tolist() == pytest.approx([1, 1])
     assert table.loc[table["element"] == "dense", "chi"].tolist() == pytest.approx([2**-0.5] * 2)
     np.testing.assert_allclose(table.loc[table["element"] == "circle", "l2"], 1)
     np.testing.assert_allclose(table.loc[table["element"] == "diamond", "l1"], 1)
-    with Style().applied():
-        figure = chi.draw(table, Style())
+    with Style().apply():
+        figure = chi.plot(table, Style())
     drawn = [child for child in figure.axes[0].get_children() if isinstance(child, Annotation)]
     lengths = [np.hypot(*arrow.xy) for arrow in drawn if arrow.arrow_patch is not None]
     assert lengths == pytest.approx([1, 2**-0.5])  # an arrow to the diamond is as long as its vector's χ

@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 
+from example_products import describe_depth, write_correlations, write_state
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures import fig3, fig4
-from natural_sparsity.figures.style import BAND, TENSORS, Style
-from natural_sparsity.files import write_json, write_parquet
+from natural_sparsity.figures.style import BAND, Style
 
+TENSORS = describe_depth(2)
 SETS = ["all", "open", "closed", "open_matched", "closed_matched"]
 
 
@@ -36,11 +37,11 @@ def bands(figure):
 @pytest.mark.parametrize("figure", ["fig3a", "fig4"])
 def test_bands_reach_from_low_to_high_within_the_axes(correlations, figure):
     style = Style()
-    with style.applied():
+    with style.apply():
         if figure == "fig3a":
-            drawn = fig3.draw(fig3.table(correlations, [], "target"), style)
+            drawn = fig3.plot(fig3.select_points(correlations, [], "target"), style)
         else:
-            drawn = fig4.draw(fig4.table(correlations, []), style)
+            drawn = fig4.plot(fig4.select_points(correlations, []), style)
     chosen = correlations.query("role == 'target'")
     chosen = chosen.query("words == 'all'") if figure == "fig3a" else chosen.query("tensor == 'grad_h_2'")
     groups = chosen[(chosen["words"] != "all") | (figure == "fig3a")].groupby(
@@ -56,15 +57,15 @@ def test_bands_reach_from_low_to_high_within_the_axes(correlations, figure):
     assert bottom <= chosen["low"].min() and chosen["high"].max() <= top
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("figure", "style", "shown"),
     [("fig3a", "{}", False), ("fig4", "{}", True), ("fig3b", '{"intervals": true}', True)]
     + [("fig4", '{"intervals": false}', False)],
 )
 def test_the_csv_holds_intervals_where_they_are_drawn(correlations, tmp_path, figure, style, shown):
-    write_parquet(tmp_path / "c.parquet", correlations.assign(run="a/b/seed1", measure="chi", statistic="pearson"))
-    losses = {"train_loss": 1, "dev_loss": 1}
-    write_json(tmp_path / "s.json", {"seed": 1, "epoch": 1, "learning_rate_in": 20, "learning_rate_out": 20} | losses)
+    write_correlations(tmp_path / "c.parquet", correlations.assign(measure="chi", statistic="pearson"))
+    write_state(tmp_path / "s.json")
     given = ["--correlations", f"{tmp_path}/c.parquet", "--checkpoints", f"{tmp_path}/s.json"]
     main(["draw", figure, *given, "--style", style, "--output", f"{tmp_path}/figure"])
     table = pd.read_csv(tmp_path / "figure.csv").query("kind == 'correlation'")
@@ -74,5 +75,5 @@ def test_the_csv_holds_intervals_where_they_are_drawn(correlations, tmp_path, fi
 
 
 def test_a_style_that_is_neither_is_refused():
-    with pytest.raises(UserError, match="intervals is 1; give true or false"):
+    with pytest.raises(UserError, match="--style.intervals: 1 is not true, false,? or null"):
         Style.parse('{"intervals": 1}')

@@ -5,12 +5,15 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 
+from example_products import describe_depth, write_correlations, write_probe, write_state
+from natural_sparsity.analysis import products as inputs
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
-from natural_sparsity.figures import fig3, inputs, training
-from natural_sparsity.figures.style import BAND, TENSORS, Style, at, name_of
-from natural_sparsity.files import write_json, write_parquet
+from natural_sparsity.figures import fig3, training
+from natural_sparsity.figures.style import BAND, Style, name_measure, write_measure
+from natural_sparsity.files import write_parquet
 
+TENSORS = describe_depth(2)
 SETS = ["all", "open", "closed", "open_matched", "closed_matched"]
 EPOCHS, SEEDS = [1, 2, 3], [4, 2, 11]
 KEYS = ["epoch", "role", "tensor", "words"]
@@ -40,20 +43,18 @@ def products(tmp_path):
         frames = []
         for measure in ("chi", "gini"):
             frame = index.assign(measure=measure, statistic="pearson", value=values(seed, measure).random(len(index)))
-            frames.append(frame.assign(low=0.0, high=1.0, n=50 + seed, run=f"a/b/seed{seed}"))
-        write_parquet(tmp_path / f"c{seed}.parquet", pd.concat(frames))
+            frames.append(frame.assign(low=0.0, high=1.0, n=50 + seed))
+        write_correlations(tmp_path / f"c{seed}.parquet", pd.concat(frames), seed=seed)
         for epoch in EPOCHS:
             rng = np.random.default_rng([seed, epoch])
             frame = pd.DataFrame({"id": range(12), "role": "target", "tensor": "grad_h_2"})
             frame = frame.assign(chi_mean=rng.random(12), gini_mean=rng.random(12))
-            metadata = {"seed": seed, "epoch": epoch, "condition": "frozen", "measures": ["chi", "gini"]}
-            write_parquet(tmp_path / f"p{seed}-{epoch}.parquet", frame, metadata)
-            rate = 5 if seed == 11 and epoch == 3 else 20
-            state = {"seed": seed, "epoch": epoch, "train_loss": 6 / epoch + seed, "dev_loss": 7 / epoch + seed}
-            after = 5 if seed == 11 and epoch > 1 else 20
-            write_json(
-                tmp_path / f"s{seed}-{epoch}.json", {**state, "learning_rate_in": rate, "learning_rate_out": after}
-            )
+            measures = ["chi", "gini"]
+            write_probe(tmp_path / f"p{seed}-{epoch}.parquet", frame, seed=seed, epoch=epoch, measures=measures)
+            losses = {"train_loss": 6 / epoch + seed, "dev_loss": 7 / epoch + seed}
+            rates = {"learning_rate_in": 5 if seed == 11 and epoch == 3 else 20}
+            rates["learning_rate_out"] = 5 if seed == 11 and epoch > 1 else 20
+            write_state(tmp_path / f"s{seed}-{epoch}.json", seed=seed, epoch=epoch, **losses, **rates)
     return tmp_path
 
 
@@ -67,12 +68,13 @@ def draw(folder, figure, seeds, *more):
     }
     wanted = {"training": ["--checkpoints"], "fig2": ["--probes", "--words"], "fig5": ["--probes", "--words"]}
     flags = wanted.get(figure, ["--correlations", "--checkpoints"])
-    threshold = ["--min-count", "1"] if figure in ("fig2", "fig5") else []
+    threshold = ["--threshold", "1"] if figure in ("fig2", "fig5") else []
     paths = [part for flag in flags for part in (flag, *given[flag])]
     main(["draw", figure, *paths, *threshold, *more, "--output", f"{folder}/out"])
     return pd.read_csv(folder / "out.csv")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("measure", ["chi", "gini"])
 def test_fig3_has_the_mean_and_sample_deviation_over_seeds(products, measure):
     table = draw(products, "fig3a", SEEDS, "--measure", measure).query("kind == 'correlation'")
@@ -101,8 +103,8 @@ def test_one_seed_has_no_spread_and_is_that_seed(products):
 
 def test_the_band_of_fig3_is_named_as_the_seeds_spread(products):
     correlations = inputs.read_correlations([products / f"c{seed}.parquet" for seed in SEEDS], "chi", "pearson")
-    with Style().applied():
-        figure = fig3.draw(fig3.table(inputs.over_seeds(correlations, KEYS), [2], "target"), Style())
+    with Style().apply():
+        figure = fig3.plot(fig3.select_points(inputs.average_over_seeds(correlations, KEYS), [2], "target"), Style())
     assert "mean ± 1 s.d. of 3 seeds" in [text.get_text() for text in figure.legends[0].get_texts()]
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent()
@@ -111,6 +113,7 @@ def test_the_band_of_fig3_is_named_as_the_seeds_spread(products):
     assert len(bands) == len(TENSORS)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("figure", ["fig2", "fig5"])
 @pytest.mark.parametrize("measure", ["chi", "gini"])
 def test_words_have_the_mean_over_seeds_of_the_measure_asked_for(products, figure, measure):
@@ -129,8 +132,8 @@ def test_training_has_the_mean_loss_and_every_seeds_rate(products):
     np.testing.assert_allclose(mean["dev_loss"], [7 / epoch + np.mean(SEEDS) for epoch in EPOCHS])
     np.testing.assert_allclose(mean["train_sd"], np.std(SEEDS, ddof=1))
     checkpoints = inputs.read_checkpoints(sorted(products.glob("s*.json")))
-    with Style().applied():
-        figure = training.draw(training.table(checkpoints), Style())
+    with Style().apply():
+        figure = training.plot(training.list_epochs(checkpoints), Style())
     rates = {
         line.get_gid(): list(line.get_ydata()) for line in figure.axes[1].get_lines() if "rate" in str(line.get_gid())
     }
@@ -138,32 +141,34 @@ def test_training_has_the_mean_loss_and_every_seeds_rate(products):
     assert rates["learning_rate 11"] == [20, 20, 5] and rates["learning_rate 2"] == [20, 20, 20]
 
 
+@pytest.mark.integration
 def test_a_drop_is_marked_once_for_each_seed_that_had_it(products):
     assert draw(products, "fig4", SEEDS).query("kind == 'learning_rate_drop'")["epoch"].tolist() == [2]
     for epoch in EPOCHS:
-        path = products / f"s2-{epoch}.json"
-        state = {"seed": 2, "epoch": epoch, "train_loss": 1, "dev_loss": 1, "learning_rate_in": 20}
-        write_json(path, {**state, "learning_rate_out": 5 if epoch == 2 else 20})
+        after = 5 if epoch == 2 else 20
+        write_state(products / f"s2-{epoch}.json", seed=2, epoch=epoch, learning_rate_out=after)
     assert draw(products, "fig4", SEEDS).query("kind == 'learning_rate_drop'")["epoch"].tolist() == [2, 2]
 
 
 def test_what_does_not_belong_together_is_refused(products):
     paths = [products / f"c{seed}.parquet" for seed in SEEDS]
-    with pytest.raises(UserError, match=r"c4\.parquet: a second file of a/b/seed4"):
+    with pytest.raises(UserError, match=r"c4\.parquet: a second file of corpus/lstm, seed 4; give one per seed"):
         inputs.read_correlations([paths[0], paths[0]], "chi", "pearson")
-    write_parquet(paths[1], pd.read_parquet(paths[1]).assign(run="a/other/seed2"))
-    with pytest.raises(UserError, match=r"c2\.parquet: is of a/other/seed2, another is of a/b/seed4"):
+    write_correlations(paths[1], pd.read_parquet(paths[1]), model="other", seed=2)
+    with pytest.raises(UserError, match=r"c2\.parquet: model is 'other', in .*c4\.parquet it is 'lstm'"):
         inputs.read_correlations(paths, "chi", "pearson")
     probe = products / "p4-1.parquet"
     with pytest.raises(UserError, match="was probed for chi, gini; add 'hoyer' to the probe's measures"):
         inputs.read_probes([probe], "target", "grad_h_2", "hoyer")
-    metadata = {"seed": 5, "epoch": 1, "condition": "dev", "measures": ["chi"]}
-    write_parquet(products / "dev.parquet", pd.read_parquet(probe), metadata)
-    with pytest.raises(UserError, match=r"dev\.parquet: is of condition 'dev'"):
+    write_probe(products / "dev.parquet", pd.read_parquet(probe), seed=5, condition="dev")
+    with pytest.raises(UserError, match=r"dev\.parquet: condition is 'dev', in .*p4-1\.parquet it is 'frozen'"):
         inputs.read_probes([probe, products / "dev.parquet"], "target", "grad_h_2", "chi")
+    write_state(products / "s2-2.json", seed=2, epoch=2, data="news")
+    with pytest.raises(UserError, match=r"s2-2\.json: data is 'news', in .*s2-1\.json it is 'corpus'"):
+        inputs.read_checkpoints([products / "s2-1.json", products / "s2-2.json"])
 
 
 def test_labels_name_the_measure():
-    assert at("chi", "grad_h_2") == r"$\chi(\nabla h^2)$"
-    assert at("gini", "h_e") == "Gini index of $h^e$"
-    assert name_of("l1") == "ℓ1 norm"
+    assert write_measure("chi", "grad_h_2") == r"$\chi(\nabla h^2)$"
+    assert write_measure("gini", "h_e") == "Gini index of $h^e$"
+    assert name_measure("l1") == "ℓ1 norm"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from natural_sparsity.probing.lstm import LSTMByInput, by_input
+from natural_sparsity.probing.lstm import InputGradientLSTM, use_input_gradients
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_values_states_and_gradients_are_pytorchs(steps, batch, width, hidden):
     upper = torch.randn(steps, batch, hidden, dtype=torch.float64)
     kept = upper.clone()
     results = []
-    for module in (layer, by_input(nn.ModuleList([layer]))[0]):
+    for module in (layer, use_input_gradients(nn.ModuleList([layer]))[0]):
         outputs, last = module(inputs, state)
         results.append([outputs, *last, *torch.autograd.grad(outputs, inputs, upper)])
     for ours, theirs in zip(*results, strict=True):
@@ -32,7 +32,7 @@ def test_a_window_that_goes_on_where_the_last_ended():
     layer = nn.LSTM(3, 4).double()
     inputs = torch.randn(10, 2, 3, dtype=torch.float64)
     zero = torch.zeros(1, 2, 4, dtype=torch.float64)
-    module = LSTMByInput(layer)
+    module = InputGradientLSTM(layer)
     first, state = module(inputs[:6], (zero, zero))
     second, _ = module(inputs[6:], state)
     torch.testing.assert_close(torch.cat([first, second]), layer(inputs)[0], rtol=1e-12, atol=1e-13)
@@ -40,4 +40,4 @@ def test_a_window_that_goes_on_where_the_last_ended():
 
 def test_other_cells_stay_as_they_are():
     layers = nn.ModuleList([nn.GRU(2, 2), nn.RNN(2, 2), nn.LSTM(2, 2)])
-    assert [type(layer) for layer in by_input(layers)] == [nn.GRU, nn.RNN, LSTMByInput]
+    assert [type(layer) for layer in use_input_gradients(layers)] == [nn.GRU, nn.RNN, InputGradientLSTM]

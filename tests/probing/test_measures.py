@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 import torch
 
-from natural_sparsity.probing.measures import MEASURES, choose, measure
+from natural_sparsity.probing.measures import choose, load, measure
+from natural_sparsity.registry import MEASURES
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = SimpleNamespace(epsilon=0.1)
@@ -30,7 +31,7 @@ def naive_gini(c):
 
 
 def naive_kurtosis(c):
-    """By SciPy: with each entry's negative beside it, the mean is 0; SciPy's is then 2d times ours, for 2d entries."""
+    """By SciPy: with each entry's negative added, the mean is 0; SciPy's is then 2d times ours, for 2d entries."""
     return scipy.stats.kurtosis(np.concatenate([c, -c]), fisher=False) / len(c)
 
 
@@ -66,7 +67,7 @@ def test_bounds_are_met_by_the_sparsest_and_the_densest(name):
     d = 16
     one, equal = torch.zeros(1, d, dtype=torch.float64), torch.full((1, d), -0.3, dtype=torch.float64)
     one[0, 3] = -2.0
-    low, high = MEASURES[name].bounds(d)
+    low, high = load(name).bounds(d)
     assert values_of(one, name) == pytest.approx(high, abs=1e-15)
     assert values_of(equal, name) == pytest.approx(low, abs=1e-15)
     between = values_of(torch.randn(100, d, dtype=torch.float64), name)
@@ -168,6 +169,7 @@ def satisfied(name, criterion):
     return True
 
 
+@pytest.mark.integration
 def test_the_table_of_criteria_is_what_the_measures_do():
     text = (ROOT / "docs/method.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]

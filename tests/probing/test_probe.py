@@ -1,6 +1,5 @@
 """The probe against brute-force autograd through the whole model, position by position and word by word."""
 
-import argparse
 from collections import defaultdict
 
 import numpy as np
@@ -9,23 +8,25 @@ import pytest
 import torch
 from torch.nn import functional
 
+from chains import Chain, call, language_model
 from natural_sparsity import files
-from natural_sparsity.cli import main
+from natural_sparsity.config.probe import Probe
+from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
-from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing import probe
-from natural_sparsity.probing.gather import Gathering, WordSums, tensor_names, terms_of
-from natural_sparsity.probing.measures import MEASURES, choose, measure
+from natural_sparsity.probing.gathering import Gathering, WordSums, tensor_names, to_terms
+from natural_sparsity.probing.measures import choose, measure
 from natural_sparsity.probing.probe import probe_window
-from natural_sparsity.probing.settings import Probe
+from natural_sparsity.registry import MEASURES
 
 VOCABULARY, STEPS, BATCH = 31, 7, 4
+RUN = {"data": "mine", "model": "small"}
 
 
 def small_model(dtype, hidden=(6, 5), seed=4, cell="lstm"):
     torch.manual_seed(seed)
-    model = LanguageModel(VOCABULARY, Architecture(8, list(hidden), 0.2, cell)).to(dtype)
+    model = language_model(VOCABULARY, embedding=8, hidden=list(hidden), dropout=0.2, cell=cell).to(dtype)
     with torch.no_grad():  # away from the initial values, where p is nearly uniform
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.5)
@@ -48,14 +49,14 @@ def brute_force(model, inputs, targets, state):
     return [*tensors, torch.softmax(logits, -1), *gradients], states
 
 
-CHOSEN = choose(list(MEASURES), Probe())
+CHOSEN = choose(MEASURES, Probe())
 
 
 class Record(Gathering):
     """Keeps the values of the last window."""
 
     def see_window(self, observation):
-        self.values = self.values_of(observation)
+        self.values = self.measure_window(observation)
 
 
 def by_definition(vectors):
@@ -94,23 +95,12 @@ def run_probe(tmp_path):
         tokens = np.random.default_rng(3).integers(VOCABULARY, size=83).astype(np.uint8)
         files.write_array(tmp_path / "train.npy", tokens)
         for epoch in epochs:
-            state = dict.fromkeys(checkpoint.FIELDS, 0) | {"epoch": epoch, "seed": 9}
-            model = small_model(torch.float32, seed=epoch)
-            checkpoint.save(model, tmp_path / f"{epoch}.safetensors", tmp_path / f"{epoch}.json", state)
+            state = dict.fromkeys(checkpoint.FIELDS, 0) | {"kind": "text", "epoch": epoch, "seed": 9, **RUN}
+            checkpoint.save(tmp_path / f"epoch{epoch}", small_model(torch.float32, seed=epoch), state)
         outputs = [tmp_path / f"{epoch}.parquet" for epoch in epochs]
-        probe.run(
-            argparse.Namespace(
-                tokens=tmp_path / "train.npy",
-                parameters=[tmp_path / f"{epoch}.safetensors" for epoch in epochs],
-                state=[tmp_path / f"{epoch}.json" for epoch in epochs],
-                probe={"batch": BATCH, "window": STEPS, **settings},
-                condition="mine",
-                device="cpu",
-                threads=1,
-                output=outputs,
-                training={},
-            )
-        )
+        given = {"tokens": tmp_path / "train.npy", "checkpoint": [tmp_path / f"epoch{epoch}" for epoch in epochs]}
+        block = {"batch": BATCH, "window": STEPS, **settings}
+        call(probe, **given, probe=block, condition="mine", device="cpu", output=outputs)
         return [pd.read_parquet(path) for path in outputs], tokens
 
     return run
@@ -145,6 +135,7 @@ def test_table_equals_a_loop_over_positions(run_probe, tmp_path):
             assert getattr(row, f"{name}_variance") == pytest.approx(one.var(), rel=1e-3, abs=1e-6), name
     metadata = files.read_metadata(tmp_path / "4.parquet")
     assert (metadata["epoch"], metadata["seed"], metadata["condition"]) == (4, 9, "mine")
+    assert {key: metadata[key] for key in RUN} == RUN
     assert metadata["measures"] == list(MEASURES)
     assert metadata["positions"] == (length - 1) * BATCH
 
@@ -166,10 +157,24 @@ def test_checkpoints_in_one_process_equal_one_each_byte_for_byte(run_probe, tmp_
         assert (tmp_path / f"{epoch}.parquet").read_bytes() == written[epoch - 1]
 
 
-def test_every_checkpoint_needs_its_three_files(tmp_path):
-    paths = ["--tokens", "t", "--probe", "{}", "--parameters", "a", "b", "--state", "a", "b", "--output", "a"]
-    with pytest.raises(SystemExit, match=r"2 --parameters, 2 --state, 1 --output: give one of each for every check"):
-        main(["probe", *paths])
+@pytest.mark.parametrize("hidden", [[5], [5, 7], [5, 4, 6]], ids=str)
+def test_the_untrained_model_is_probed_at_any_depth(tmp_path, hidden):
+    """Its softmax is nearly uniform, so that χ of x̂ is near its least value, 1/√vocabulary."""
+    chain = Chain(tmp_path, architecture={"hidden": hidden})
+    chain.initialise()
+    output = tmp_path / "probe.parquet"
+    call(probe, tokens=chain.split_file("dev"), checkpoint=chain.path("dense0"), probe={"batch": 4}, output=output)
+    table, metadata = pd.read_parquet(output), files.read_metadata(output)
+    assert (metadata["data"], metadata["model"], metadata["seed"], metadata["epoch"]) == ("d", "m", 3, 0)
+    assert list(table["tensor"].cat.categories) == tensor_names(len(hidden))
+    assert metadata["loss"] == pytest.approx(np.log(60), abs=0.1)
+    chi = table[(table["tensor"] == "x") & (table["role"] == "target")]["chi_mean"]
+    assert chi.between(60**-0.5, 1.05 * 60**-0.5).all()
+
+
+def test_every_checkpoint_needs_its_output():
+    with pytest.raises(UserError, match=r"2 --checkpoint, 1 --output: give one of each for every checkpoint"):
+        call(probe, tokens="t", probe={}, checkpoint=["a", "b"], output=["a"])
 
 
 def test_only_what_is_chosen_is_written_and_other_measures_change_nothing(run_probe):
@@ -187,7 +192,7 @@ def test_zero_vectors_are_counted_and_left_out():
     sums = WordSums(3, ["h_e"], ["chi"], torch.device("cpu"))
     vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
     values = measure(vectors, choose(["chi"], None))
-    sums.add(torch.tensor([1, 1, 1, 2]), terms_of(values[:, None]))
+    sums.add(torch.tensor([1, 1, 1, 2]), to_terms(values[:, None]))
     table = sums.table("target").set_index("id")
     assert table.loc[1, ["count", "zeros"]].tolist() == [3, 1]
     assert table.loc[1, "chi_mean"] == pytest.approx((5 / 7 + 1) / 2)

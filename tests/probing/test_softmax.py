@@ -10,12 +10,14 @@ from torch import nn
 
 from natural_sparsity.model import output_layer
 from natural_sparsity.model.output_layer import OutputLayer
-from natural_sparsity.probing import softmax as softmax_module
-from natural_sparsity.probing.measures import MEASURES, choose, measure
-from natural_sparsity.probing.softmax import Others, SoftmaxMeasures
+from natural_sparsity.probing import others, ranks
+from natural_sparsity.probing.measures import choose, measure
+from natural_sparsity.probing.others import Others
+from natural_sparsity.probing.softmax import SoftmaxMeasures
+from natural_sparsity.registry import MEASURES
 
 POSITIONS, WIDTH, VOCABULARY = 37, 5, 150
-CHOSEN = choose(list(MEASURES), SimpleNamespace(epsilon=0.1))
+CHOSEN = choose(MEASURES, SimpleNamespace(epsilon=0.1))
 
 
 def softmax_of(features, layer, targets):
@@ -30,7 +32,7 @@ def softmax_of(features, layer, targets):
 def problem(request, monkeypatch):
     """Features and targets, half of them the likeliest word; blocks of 16 rows and then 5, measured in threes."""
     monkeypatch.setattr(output_layer, "CPU_BLOCK_ELEMENTS", 1)
-    monkeypatch.setattr(softmax_module, "CPU_ELEMENTS", 3 * VOCABULARY)
+    monkeypatch.setattr(others, "CPU_ELEMENTS", 3 * VOCABULARY)
     torch.manual_seed(0)
     layer = nn.Linear(WIDTH, VOCABULARY)
     with torch.no_grad():
@@ -45,7 +47,7 @@ def problem(request, monkeypatch):
 def observed(measures, features, layer, targets):
     softmax = SoftmaxMeasures(measures)
     for rows in (5, POSITIONS):  # a window after a shorter one
-        OutputLayer(layer).direct_gradient(features[:rows], targets[:rows], softmax.see)
+        OutputLayer(layer).direct_gradient(features[:rows], targets[:rows], softmax.see_block)
         output, gradient = softmax.take()
     return output, gradient
 
@@ -86,10 +88,10 @@ def test_what_is_not_chosen_costs_nothing(problem, monkeypatch):
     def refuse(*_):
         raise AssertionError("passed over the vocabulary, though no measure asks for it")
 
-    monkeypatch.setattr(Others, "over", refuse)
-    monkeypatch.setattr("natural_sparsity.probing.measures.sort_", refuse)
+    monkeypatch.setattr(Others, "map_rows", refuse)
+    monkeypatch.setattr(ranks, "sort_", refuse)
     softmax = SoftmaxMeasures(choose(["chi", "hoyer"], None))
-    OutputLayer(problem[1]).direct_gradient(problem[0], problem[2], softmax.see)
+    OutputLayer(problem[1]).direct_gradient(problem[0], problem[2], softmax.see_block)
 
 
 def test_a_certain_prediction_keeps_its_digits():
@@ -113,7 +115,7 @@ def test_a_gradient_of_zero_is_undefined():
         layer.weight.zero_()
         layer.bias.copy_(torch.tensor([0.0, 200.0, 0.0]))
     softmax = SoftmaxMeasures(CHOSEN)
-    OutputLayer(layer).direct_gradient(torch.zeros(2, 2), torch.tensor([1, 0]), softmax.see)
+    OutputLayer(layer).direct_gradient(torch.zeros(2, 2), torch.tensor([1, 0]), softmax.see_block)
     output, gradient = softmax.take()
     assert gradient[0, :2].tolist() == [0, 0]
     assert gradient[0, 2:].isnan().all()

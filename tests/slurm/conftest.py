@@ -49,8 +49,9 @@ def untrained(whole, tmp_path):
     shutil.copytree(whole.folder, folder, symlinks=True)
     (folder / "log").unlink()
     run = OnSlurm(folder)
-    for name in ("frozen", "figures", "seed1/frozen", *(f"seed1/epoch{i}" for i in range(1, 5))):
-        shutil.rmtree(folder / "results/tiny/small" / name)
+    shutil.rmtree(folder / "results/experiments")
+    for epoch in range(1, 5):
+        shutil.rmtree(folder / f"results/runs/tiny/small/seed1/epoch{epoch}")
     try:
         yield run
     finally:

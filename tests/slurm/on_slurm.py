@@ -75,7 +75,7 @@ class OnSlurm:
 
     def stop_inside(self, epoch: int) -> int:
         """Wait until the training of ``epoch`` has saved inside it, and stop it; returns the process's id."""
-        partial = self.folder / f"results/tiny/small/seed1/epoch{epoch}/parameters.partial.safetensors"
+        partial = self.folder / f"results/runs/tiny/small/seed1/epoch{epoch}/.partial.safetensors"
         end = time.monotonic() + 180
         while not partial.exists():
             assert time.monotonic() < end, f"epoch {epoch} has no save within three minutes\n{self.log[-3000:]}"

@@ -12,7 +12,7 @@ import pytest
 from on_slurm import CLUSTER, OnSlurm, sacct, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
-SEED = "results/tiny/small/seed1"
+SEED = "results/runs/tiny/small/seed1"
 LAST = f"{SEED}/epoch4/state.json"
 
 
@@ -39,7 +39,7 @@ def states(run: OnSlurm) -> list[tuple[str, str]]:
     return [
         (job["Comment"].split("_small_")[1].split("_wildcards")[0], job["State"].split()[0])
         for job in run.jobs()
-        if job["Comment"].startswith("rule_train_epoch")
+        if job["Comment"].startswith("rule_train_tiny")
     ]
 
 
@@ -58,7 +58,7 @@ def test_jobs_are_few_and_only_training_and_probing_are_on_a_gpu(whole):
     jobs = whole.jobs()
     assert {job["State"] for job in jobs} == {"COMPLETED"}
     for job in jobs:
-        computes = job["Comment"].startswith(("rule_train_epoch", "rule_probe"))
+        computes = job["Comment"].startswith(("rule_train", "rule_probe"))
         assert ("gres/gpu=1" in job["AllocTRES"]) == computes, job
         assert ("gres/gpu" in job["AllocTRES"]) == computes, job
         assert job["Partition"] == ("gpu" if computes else "cpu")
@@ -81,14 +81,14 @@ def test_jobs_stay_within_the_memory_that_they_asked_for(whole):
 
 
 def test_a_job_that_fails_is_shown_and_a_rerun_goes_on(untrained, whole):
-    dev = untrained.folder / "results/tiny/corpus/tokens/dev.npy"
+    dev = untrained.folder / "results/data/tiny/tokens/dev.npy"
     whole_file, times = dev.read_bytes(), dev.stat()
     dev.write_bytes(whole_file[:-10])
     os.utime(dev, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert untrained.run(LAST, "--retries", "0") == 1
     assert states(untrained) == [("1_to_2", "FAILED")]
     assert "SLURM status is: 'FAILED'" in untrained.log
-    assert "natural-sparsity train: results/tiny/corpus/tokens/dev.npy: " in untrained.log
+    assert "natural-sparsity train: results/data/tiny/tokens/dev.npy: " in untrained.log
     [caught] = (untrained.folder / "results/logs/slurm").rglob("*.log")
     assert "natural-sparsity train" in caught.read_text()
     assert checkpoints(untrained) == {}
@@ -120,8 +120,8 @@ def test_a_job_cancelled_while_it_trains_comes_again_and_goes_on_inside_the_epoc
 
 def test_a_job_over_its_time_limit_comes_again_with_more_time_and_goes_on_inside_the_epoch(untrained, whole):
     # The command line's set-resources stand in place of the profile's.
-    gpu = ["train_epoch:gpu=1", "train_epoch:device=cpu", "train_epoch:slurm_partition=gpu"]
-    snakemake = untrained.start(LAST, "--set-resources", "train_epoch:runtime=attempt", *gpu)
+    gpu = ["train:gpu=1", "train:device=cpu", "train:slurm_partition=gpu"]
+    snakemake = untrained.start(LAST, "--set-resources", "train:runtime=attempt", *gpu)
     untrained.stop_inside(epoch=1)  # SLURM wakes it to end it.
     assert snakemake.wait() == 0, untrained.log[-5000:]
     assert states(untrained) == [("1_to_2", "TIMEOUT"), ("1_to_2", "COMPLETED"), ("3_to_4", "COMPLETED")]

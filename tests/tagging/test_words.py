@@ -7,7 +7,7 @@ import pytest
 
 from natural_sparsity import files
 from natural_sparsity.cli import main
-from natural_sparsity.tagging.words import CLOSED, OPEN, majority, matched
+from natural_sparsity.tagging.words import CLOSED, OPEN, assign_majority, mark_matched
 
 TAGGED_BY = {"model": "m", "model_version": "1", "case": "original"}
 
@@ -33,7 +33,7 @@ def run_words(folder: Path, vocabulary: pd.DataFrame, shards: list[pd.DataFrame]
 
 
 def test_without_tags_no_word_has_a_class(tmp_path: Path, capsys) -> None:
-    """As of characters; nothing warns of samples that there cannot be."""
+    """Characters have no tags, and nothing warns that there are no matched samples."""
     frame = run_words(tmp_path, vocabulary_of({"␣": 50, "e": 40}), [], "--min-tagged", "1", "--matched-size", "3")
     assert frame["count"].tolist() == [7, 9, 50, 40]
     assert not frame["tagged"].any()
@@ -59,7 +59,7 @@ def test_without_tags_no_word_has_a_class(tmp_path: Path, capsys) -> None:
 )
 def test_majority_rule(counts: dict[str, int], pos: str | None) -> None:
     total = sum(counts.values())
-    frame = majority(vocabulary_of({"w": total}), tags_of([(2, *item) for item in counts.items()]), 100)
+    frame = assign_majority(vocabulary_of({"w": total}), tags_of([(2, *item) for item in counts.items()]), 100)
     row = frame.iloc[2]
     assert (None if pd.isna(row["pos"]) else row["pos"]) == pos
     assert row["tagged"] == total
@@ -87,7 +87,7 @@ def test_classes_partition_the_universal_tags() -> None:
         "X",
         "SPACE",
     ]
-    frame = majority(
+    frame = assign_majority(
         vocabulary_of({pos.lower(): 5 for pos in universal}),
         tags_of([(i, pos, 5) for i, pos in enumerate(universal, 2)]),
         1,
@@ -99,7 +99,7 @@ def test_classes_partition_the_universal_tags() -> None:
 
 
 def test_specials_and_untagged_words_have_no_pos() -> None:
-    frame = majority(vocabulary_of({"seen": 3, "unseen": 2}), tags_of([(2, "X", 3)]), 0)
+    frame = assign_majority(vocabulary_of({"seen": 3, "unseen": 2}), tags_of([(2, "X", 3)]), 0)
     assert frame["pos"].isna().tolist() == [True, True, False, True]
     assert frame["pos_class"].isna().all()
     assert frame["tagged"].tolist() == [0, 0, 3, 0]
@@ -127,12 +127,12 @@ def test_matched_words_are_ranges_of_each_class() -> None:
         }
     )
     # Sums of two: open 50+41=91, 41+4=45; closed 50+40=90, 40+39=79, 39+3=42.
-    assert np.flatnonzero(matched(frame, 2)).tolist() == [1, 2, 3, 4]
+    assert np.flatnonzero(mark_matched(frame, 2)).tolist() == [1, 2, 3, 4]
     shuffled = frame.iloc[::-1]
-    assert sorted(shuffled["id"][matched(shuffled, 2)]) == [1, 2, 3, 4]
+    assert sorted(shuffled["id"][mark_matched(shuffled, 2)]) == [1, 2, 3, 4]
 
 
-def test_no_matched_sample_is_said_aloud(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_matched_samples_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     vocabulary, tags = vocabulary_of({"cat": 3, "the": 9}), tags_of([(2, "NOUN", 3), (3, "DET", 9)])
     frame = run_words(tmp_path, vocabulary, [tags], "--min-tagged", "1", "--matched-size", "2")
     assert not frame["matched"].any()
@@ -175,6 +175,6 @@ def test_shards_tagged_by_two_models_are_refused(tmp_path: Path) -> None:
         files.write_parquet(tmp_path / f"{number}.parquet", tags_of([(2, "NOUN", 1)]), metadata)
     tags = [str(tmp_path / "0.parquet"), str(tmp_path / "1.parquet")]
     command = ["words", "--vocabulary", str(tmp_path / "vocabulary.parquet"), "--tags", *tags]
-    with pytest.raises(SystemExit, match=r"1\.parquet: tagged otherwise than .*0\.parquet"):
+    with pytest.raises(SystemExit, match=r"1\.parquet: tagged with other settings than .*0\.parquet"):
         main([*command, "--min-tagged", "1", "--matched-size", "1", "--output", str(tmp_path / "w.parquet")])
     assert not (tmp_path / "w.parquet").exists()

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from chains import language_model, make_text_step, text_batches
 from natural_sparsity import files
-from natural_sparsity.corpus.streams import Streams
+from natural_sparsity.config.probe import Probe
 from natural_sparsity.model.device import set_precision
-from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.model.output_layer import OutputLayer
-from natural_sparsity.probing.gather import Gathering
+from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.probing.probe import probe_window
-from natural_sparsity.training.settings import Training
-from natural_sparsity.training.train import train_steps
+
+pytestmark = pytest.mark.integration
 
 VOCABULARY = 2000
 
@@ -28,18 +28,20 @@ def train_and_probe(path, precision):
     """The losses of 12 steps, and mean χ by tensor and target word of one window after them."""
     set_precision(precision)
     torch.manual_seed(0)
-    model = LanguageModel(VOCABULARY, Architecture(200, [200, 200], dropout=0.0))
-    streams = Streams(path, 40, 35, VOCABULARY)
-    losses = [float(loss) for loss, _ in train_steps(model, streams, Training(), 1.0)]
-    inputs, targets = next(streams.windows(torch.device("cpu")))
+    model = language_model(VOCABULARY, embedding=200, hidden=[200, 200], dropout=0.0).train()
+    batches = text_batches(path, 40, 35, VOCABULARY)
+    step = make_text_step(model, 1.0, batch=40, window=35)
+    losses = [float(step(batch)) for batch in batches]
+    inputs, targets, _ = batches[0]
     model.requires_grad_(False)
     with torch.no_grad():
-        gathering = Gathering(model, choose(["chi"], None))
+        gathering = Gathering(model, choose(["chi"], Probe()))
         probe_window(model, OutputLayer(model.output), gathering, inputs, targets, model.zero_state(40))
     table = gathering.table().query("role == 'target'")
     return np.array(losses), table.pivot(index="tensor", columns="id", values="chi_mean").to_numpy()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("precision", ["high", "medium"])
 def test_losses_and_chi_stay_close(tmp_path, precision):
     tokens = np.random.default_rng(0).zipf(1.2, 40 * 35 * 12) % VOCABULARY

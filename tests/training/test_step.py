@@ -5,26 +5,27 @@ import pytest
 import torch
 from torch.nn import functional
 
+from chains import CPU, language_model, make_text_step
 from natural_sparsity import files
-from natural_sparsity.corpus.streams import Streams
+from natural_sparsity.data.base import open_data
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import output_layer
-from natural_sparsity.model.language_model import Architecture, LanguageModel
-from natural_sparsity.training import train
-from natural_sparsity.training.settings import Training
-from natural_sparsity.training.step import EAGER_STEPS, Replayed, Step
+from natural_sparsity.model.recurrent import Interface
+from natural_sparsity.training.loop import train_epoch
+from natural_sparsity.training.steps import EAGER_STEPS, Replayed
 
 VOCABULARY, BATCH, WINDOW = 60, 4, 7
 FULL_WINDOWS, LAST = 9, 3
 
 
 @pytest.fixture
-def streams(tmp_path):
+def split(tmp_path):
     """Nine windows of seven steps and a last one of three."""
     length = FULL_WINDOWS * WINDOW + LAST + 1
     tokens = np.random.default_rng(0).zipf(1.5, BATCH * length) % VOCABULARY
     files.write_array(tmp_path / "train.npy", tokens.astype(np.uint8))
-    return Streams(tmp_path / "train.npy", BATCH, WINDOW, VOCABULARY)
+    interface = Interface(outputs=VOCABULARY, vocabulary=VOCABULARY)
+    return open_data("text", {}).split("train", tmp_path / "train.npy", BATCH, WINDOW, interface)
 
 
 class Watch:
@@ -45,9 +46,9 @@ class Watch:
 
 def new_step(observer=None, dtype=torch.float32, hidden=(5, 7), cell="lstm"):
     torch.manual_seed(0)
-    model = LanguageModel(VOCABULARY, Architecture(6, list(hidden), 0.3, cell)).to(dtype).train()
+    model = language_model(VOCABULARY, embedding=6, hidden=list(hidden), dropout=0.3, cell=cell).to(dtype).train()
     torch.manual_seed(1)
-    return Step(model, Training(batch=BATCH, window=WINDOW), 2.0, BATCH, observer)
+    return make_text_step(model, 2.0, observer=observer, batch=BATCH, window=WINDOW)
 
 
 def everything(step):
@@ -57,15 +58,15 @@ def everything(step):
     return parameters | state | {"total": step.total, "finite": step.finite, "random": torch.get_rng_state()}
 
 
-def windows(streams):
-    return list(streams.windows(torch.device("cpu")))
+def batches(split):
+    return list(split.batches(CPU))
 
 
 @pytest.mark.parametrize(("cell", "hidden"), [("lstm", (5, 7)), ("gru", (5,)), ("rnn", (5, 4, 7))])
-def test_replayed_on_fixed_buffers_equals_step_by_step(streams, cell, hidden):
+def test_replayed_on_fixed_buffers_equals_step_by_step(split, cell, hidden):
     """The same bits, over windows of one shape and a shorter last one; here what is captured is just called again."""
     plain, captured = new_step(cell=cell, hidden=hidden), []
-    losses = [plain(*window).item() for window in windows(streams)]
+    losses = [plain(batch).item() for batch in batches(split)]
     expected = everything(plain)
 
     def capture(function):
@@ -79,32 +80,33 @@ def test_replayed_on_fixed_buffers_equals_step_by_step(streams, cell, hidden):
 
     step = new_step(cell=cell, hidden=hidden)
     run = Replayed(step, capture)
-    assert [run(*window).item() for window in windows(streams)] == losses
+    assert [run(batch).item() for batch in batches(split)] == losses
     assert captured == [FULL_WINDOWS - EAGER_STEPS]
     for name, value in everything(step).items():
         assert torch.equal(value, expected[name]), name
 
 
-def test_an_observed_step_trains_the_same_bits(streams):
+def test_an_observed_step_trains_the_same_bits(split):
     watch = Watch()
     plain, observed = new_step(), new_step(watch)
-    for window in windows(streams):
+    for batch in batches(split):
         torch.manual_seed(3)
-        plain(*window)
+        plain(batch)
         torch.manual_seed(3)
-        observed(*window)
+        observed(batch)
     assert len(watch.windows) == FULL_WINDOWS + 1
     for name, value in everything(observed).items():
         assert torch.equal(value, everything(plain)[name]), name
 
 
 @pytest.mark.parametrize(("cell", "hidden"), [("lstm", (5, 7)), ("gru", (5, 7, 4)), ("rnn", (5,))])
-def test_observations_equal_autograd_through_the_whole_model(streams, cell, hidden):
+def test_observations_equal_autograd_through_the_whole_model(split, cell, hidden):
     """With dropout on, against cross-entropy of all logits summed over the window; the state is carried."""
     watch = Watch()
     step = new_step(watch, torch.float64, hidden, cell)
     model = step.model
-    for number, (inputs, targets) in enumerate(windows(streams)):
+    for number, batch in enumerate(batches(split)):
+        inputs, targets = batch.inputs, batch.targets
         before = [tuple(part.clone() for part in layer) for layer in step.state]
         random = torch.get_rng_state()
         embedded = functional.embedding(inputs, model.embedding.weight)
@@ -115,7 +117,7 @@ def test_observations_equal_autograd_through_the_whole_model(streams, cell, hidd
         outputs = [output.detach() for output in outputs]
         p = torch.softmax(logits.detach(), 1)
         torch.set_rng_state(random)
-        step(inputs, targets)
+        step(batch)
         observation, seen = watch.windows[number]
         assert torch.equal(observation.inputs, inputs)
         assert torch.equal(observation.targets, targets)
@@ -125,39 +127,39 @@ def test_observations_equal_autograd_through_the_whole_model(streams, cell, hidd
         torch.testing.assert_close(seen, p)
 
 
-def test_all_embeddings_at_once_as_on_a_gpu_equal_those_that_occur(streams, monkeypatch):
+def test_all_embeddings_at_once_as_on_a_gpu_equal_those_that_occur(split, monkeypatch):
     here = new_step(dtype=torch.float64)
-    expected = [here(*window).item() for window in windows(streams)]
+    expected = [here(batch).item() for batch in batches(split)]
     there = new_step(dtype=torch.float64)
     table = there.model.embedding.weight
     monkeypatch.setattr(there, "used_embedding", lambda inputs: (None, table.detach().requires_grad_(), inputs))
-    assert [there(*window).item() for window in windows(streams)] == pytest.approx(expected, rel=1e-12)
+    assert [there(batch).item() for batch in batches(split)] == pytest.approx(expected, rel=1e-12)
     torch.testing.assert_close(table, here.model.embedding.weight)
 
 
-def test_aligned_rows_as_on_a_gpu_train_the_same_model(streams, monkeypatch):
+def test_aligned_rows_as_on_a_gpu_train_the_same_model(split, monkeypatch):
     left = []
     for alignment in (1, 16):
         monkeypatch.setattr(output_layer, "CPU_ALIGNMENT", alignment)
         step = new_step(dtype=torch.float64)
-        for window in windows(streams):
-            step(*window)
+        for batch in batches(split):
+            step(batch)
         left.append(everything(step))
     assert step.output.joint.shape == (VOCABULARY, 16)
     assert not step.output.joint[:, 8:].any()
     torch.testing.assert_close(left[1], left[0])
 
 
-def test_the_total_is_the_loss_summed_over_tokens(streams):
+def test_the_total_is_the_loss_summed_over_tokens(split):
     step = new_step()
-    expected = sum(step(*window).item() * window[1].numel() for window in windows(streams))
+    expected = sum(step(batch).item() * batch.targets.numel() for batch in batches(split))
     assert step.total.item() == pytest.approx(expected, rel=1e-12)
-    assert step.finite == len(streams)
+    assert step.finite == len(split)
 
 
-def test_a_loss_that_is_not_finite_is_named_with_its_first_step(streams):
+def test_a_loss_that_is_not_finite_is_named_with_its_first_step(split):
     """The word that spoils it first occurs in a window in the middle; the message comes at the end of the epoch."""
-    inputs = [set(inputs.flatten().tolist()) for inputs, _ in windows(streams)]
+    inputs = [set(batch.inputs.flatten().tolist()) for batch in batches(split)]
     first, word = next(
         (k, word) for k in range(3, len(inputs)) for word in sorted(inputs[k]) if word not in set().union(*inputs[:k])
     )
@@ -165,4 +167,4 @@ def test_a_loss_that_is_not_finite_is_named_with_its_first_step(streams):
     with torch.no_grad():
         step.model.embedding.weight[word] = torch.nan
     with pytest.raises(UserError, match=rf"^epoch 3, step {first + 1}: the loss is not finite at learning rate 2; "):
-        train.train_epoch(step, streams, "epoch 3")
+        train_epoch(step, split, "epoch 3")

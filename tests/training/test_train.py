@@ -1,11 +1,9 @@
 """Training against the word-level LSTM recipe written out, and its dependence on (seed, epoch) alone."""
 
-import argparse
 import importlib.util
 import json
 import math
 from collections import Counter
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +12,18 @@ import pytest
 import torch
 from torch import nn
 
+from chains import CPU, Chain, call, language_model, make_text_step, text_batches
 from natural_sparsity import files
-from natural_sparsity.corpus.streams import Streams
+from natural_sparsity.data.base import open_data
+from natural_sparsity.data.held_out import evaluate
+from natural_sparsity.data.streams import Streams
 from natural_sparsity.errors import UserError
+from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything
-from natural_sparsity.model.language_model import Architecture, LanguageModel
 from natural_sparsity.training import initialise, train
-from natural_sparsity.training.settings import Training
-from natural_sparsity.training.train import next_learning_rate, train_steps
+from natural_sparsity.training.train import next_learning_rate
+
+pytestmark = pytest.mark.integration
 
 VOCABULARY, TOKENS, BATCH = 1000, 59_890, 16
 
@@ -73,6 +75,7 @@ def plain_losses(model, data, steps, learning_rate):
 
 # At the recipe's rate of 20 the first steps are chaotic: any two correct programs part in single precision after some
 # dozens of steps. So the recipe itself is compared in double precision, and single precision at a gentler rate.
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("cell", "dtype", "learning_rate", "tolerance"),
     [
@@ -86,56 +89,51 @@ def plain_losses(model, data, steps, learning_rate):
 def test_losses_of_100_steps_equal_the_plain_recipe(tokens, cell, dtype, learning_rate, tolerance):
     width = 50
     torch.manual_seed(0)
-    ours = LanguageModel(VOCABULARY, Architecture(width, [width, width], 0.0, cell)).to(dtype)
+    ours = language_model(VOCABULARY, embedding=width, hidden=[width, width], dropout=0.0, cell=cell).to(dtype)
     plain = PlainRNN({"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[cell], width).to(dtype)
     plain.encoder.load_state_dict(ours.embedding.state_dict())
     plain.decoder.load_state_dict(ours.output.state_dict())
     for number, layer in enumerate(ours.recurrent):
         for name, value in layer.state_dict().items():
             getattr(plain.rnn, name.replace("l0", f"l{number}")).data.copy_(value)
-    streams = Streams(tokens, BATCH, 35, VOCABULARY)
     stream = torch.from_numpy(np.load(tokens).astype(np.int64))
     data = stream[: len(stream) // BATCH * BATCH].view(BATCH, -1).t().contiguous()
     expected = plain_losses(plain, data, 100, learning_rate)
-    actual = [float(loss) for loss, _ in islice(train_steps(ours, streams, Training(), learning_rate), 100)]
+    step = make_text_step(ours.train(), learning_rate, batch=BATCH, window=35)
+    actual = [float(step(batch)) for batch in text_batches(tokens, BATCH, 35, VOCABULARY)[:100]]
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
     assert expected[-1] < expected[0] - 0.5, "nothing was learned, so that equal losses show nothing"
 
 
-def arguments(tmp_path, **changes):
-    values = {
-        "vocabulary": tmp_path / "vocabulary.parquet",
-        "architecture": {"embedding": 12, "hidden": [12, 12], "dropout": 0.2},
-        "training": {"batch": BATCH, "window": 35},
-        "sparsify": {},
-        "teacher_parameters": None,
-        "teacher_state": None,
-        "seed": 5,
-        "train": tmp_path / "train.npy",
-        "dev": tmp_path / "dev.npy",
-        "device": "cpu",
-        "threads": 1,
-        "save_interval_s": 600,
-    }
-    return argparse.Namespace(**{**values, **changes})
+TRAINING = {"batch": BATCH, "window": 35}
 
 
-def run_chain(tmp_path, name, epochs, seed=5):
+def run_train(tmp_path, before, *after, **training):
+    """Train from a checkpoint to others, by name."""
+    splits = {split: tmp_path / f"{split}.npy" for split in ("train", "dev")}
+    folders = {"from": tmp_path / before, "checkpoint": [tmp_path / name for name in after]}
+    call(train, **folders, **splits, training={**TRAINING, **training}, device="cpu")
+
+
+def run_chain(tmp_path, name, epochs, seed=5, **training):
     """Initialise and train ``epochs`` epochs, each from the files of the one before; return the bytes of each."""
     files.write_parquet(tmp_path / "vocabulary.parquet", pd.DataFrame({"id": np.arange(VOCABULARY)}))
-
-    def paths(k):
-        return {"parameters": tmp_path / f"{name}{k}.safetensors", "state": tmp_path / f"{name}{k}.json"}
-
-    if not paths(0)["state"].exists():
-        initialise.run(arguments(tmp_path, **paths(0), seed=seed, classes=None))
+    if not (tmp_path / f"{name}0").exists():
+        given = {"data": "d", "kind": "text", "model": "m", "seed": seed, "vocabulary": tmp_path / "vocabulary.parquet"}
+        architecture = {"embedding": 12, "hidden": [12, 12], "dropout": 0.2}
+        blocks = {"architecture": architecture, "training": {**TRAINING, **training}}
+        call(initialise, **given, **blocks, checkpoint=tmp_path / f"{name}0")
     for k in range(1, epochs + 1):
-        if not paths(k)["state"].exists():
-            before = {f"from_{key}": value for key, value in paths(k - 1).items()}
-            train.run(arguments(tmp_path, **{key: [path] for key, path in paths(k).items()}, **before))
-    return [paths(k)["parameters"].read_bytes() for k in range(epochs + 1)]
+        if not (tmp_path / f"{name}{k}").exists():
+            run_train(tmp_path, f"{name}{k - 1}", f"{name}{k}", **training)
+    return [(tmp_path / f"{name}{k}" / checkpoint.PARAMETERS).read_bytes() for k in range(epochs + 1)]
 
 
+def state_of(tmp_path, name):
+    return json.loads((tmp_path / name / checkpoint.STATE).read_text())
+
+
+@pytest.mark.integration
 def test_same_seed_same_bytes_and_resumed_equals_uninterrupted(tokens, tmp_path):
     once = run_chain(tmp_path, "a", 3)
     assert run_chain(tmp_path, "b", 3) == once
@@ -146,18 +144,13 @@ def test_same_seed_same_bytes_and_resumed_equals_uninterrupted(tokens, tmp_path)
     assert len(set(once)) == 4
 
 
+@pytest.mark.integration
 def test_epochs_in_one_process_equal_a_process_each(tokens, tmp_path):
     once = run_chain(tmp_path, "a", 3)
-    outputs = {
-        "parameters": [tmp_path / f"b{k}.safetensors" for k in (1, 2, 3)],
-        "state": [tmp_path / f"b{k}.json" for k in (1, 2, 3)],
-    }
-    train.run(
-        arguments(tmp_path, from_parameters=tmp_path / "a0.safetensors", from_state=tmp_path / "a0.json", **outputs)
-    )
-    assert [path.read_bytes() for path in outputs["parameters"]] == once[1:]
-    for k, path in enumerate(outputs["state"], 1):
-        states = [json.loads(file.read_text()) for file in (path, tmp_path / f"a{k}.json")]
+    run_train(tmp_path, "a0", "b1", "b2", "b3")
+    assert [(tmp_path / f"b{k}" / checkpoint.PARAMETERS).read_bytes() for k in (1, 2, 3)] == once[1:]
+    for k in (1, 2, 3):
+        states = [state_of(tmp_path, name) for name in (f"b{k}", f"a{k}")]
         times = [state.pop("wall_time_s") for state in states]
         for state in states:
             state.pop("digest")  # of the times too
@@ -165,20 +158,26 @@ def test_epochs_in_one_process_equal_a_process_each(tokens, tmp_path):
         assert times[0] < 10 * times[1]  # of the epoch, not of the process
 
 
-def test_a_state_for_each_parameters_file_is_demanded(tmp_path):
-    with pytest.raises(UserError, match=r"--parameters names 2 files and --state 1"):
-        train.run(arguments(tmp_path, parameters=[tmp_path / "1", tmp_path / "2"], state=[tmp_path / "3"]))
-
-
 def test_checkpoint_records_what_happened(tokens, tmp_path):
     run_chain(tmp_path, "a", 2)
-    states = [json.loads((tmp_path / f"a{k}.json").read_text()) for k in range(3)]
+    states = [state_of(tmp_path, f"a{k}") for k in range(3)]
     assert [state["epoch"] for state in states] == [0, 1, 2]
+    for state in states:
+        assert [state[key] for key in ("format", "data", "model", "seed", "kind", "block")] == [
+            2,
+            "d",
+            "m",
+            5,
+            "text",
+            {},
+        ]
+    assert [states[0][key] for key in ("train_loss", "dev_loss", "dev_score", "best_dev_loss")] == [None] * 4
+    assert states[1]["dev_score"] == pytest.approx(math.exp(states[1]["dev_loss"]))
     assert states[1]["learning_rate_in"] == 20
     assert states[2]["learning_rate_in"] == states[1]["learning_rate_out"]
     assert states[2]["best_dev_loss"] == min(states[1]["dev_loss"], states[2]["dev_loss"])
     assert states[1]["train_loss"] < math.log(VOCABULARY)
-    assert states[2]["tokens"] == 2 * (TOKENS // BATCH - 1) * BATCH
+    assert states[2]["examples"] == 2 * (TOKENS // BATCH - 1) * BATCH
     assert states[2]["steps"] == 2 * math.ceil((TOKENS // BATCH - 1) / 35)
 
 
@@ -200,27 +199,45 @@ def test_learning_rate_is_quartered_when_dev_is_no_better(dev_loss, best, expect
     assert next_learning_rate(20, dev_loss, best, 4) == expected
 
 
+@pytest.mark.parametrize(
+    ("decay", "rates"), [({}, [1.0, 0.25]), ({"decay": 8}, [0.5, 0.0625]), ({"decay": None}, [4.0, 4.0])]
+)
+def test_decay_is_what_the_rate_is_divided_by_and_null_keeps_it(tmp_path, decay, rates):
+    """After epochs that are none of them as good as the best before."""
+    chain = Chain(tmp_path, learning_rate=4.0, **decay)
+    chain.initialise()
+    state = chain.path("dense0") / checkpoint.STATE
+    files.write_json(state, json.loads(state.read_text()) | {"best_dev_loss": 0.5})
+    chain.train("dense0", "dense1", "dense2")
+    states = [chain.load(f"dense{k}")[2] for k in (1, 2)]
+    assert [state["learning_rate_in"] for state in states] == [4.0, rates[0]]
+    assert [state["learning_rate_out"] for state in states] == rates
+    assert [state["best_dev_loss"] for state in states] == [0.5, 0.5]
+    assert next_learning_rate(20, 5.1, 5.0, None) == 20
+
+
 def test_evaluation_equals_a_whole_pass_without_windows(tokens):
     torch.manual_seed(0)
-    model = LanguageModel(VOCABULARY, Architecture(12, [12, 12], dropout=0.5))
-    streams = Streams(tokens, BATCH, 35, VOCABULARY)
+    model = language_model(VOCABULARY, embedding=12, hidden=[12, 12], dropout=0.5)
     columns = torch.from_numpy(np.load(tokens)[: TOKENS // BATCH * BATCH].astype(np.int64)).view(BATCH, -1).T
     hidden = model.embedding(columns[:-1])
     for lstm in model.recurrent:
         hidden, _ = lstm(hidden)
-    expected = nn.functional.cross_entropy(model.output(hidden).flatten(0, 1), columns[1:].flatten())
-    assert train.evaluate(model, streams) == pytest.approx(expected.item(), rel=1e-5)
+    expected = nn.functional.cross_entropy(model.output(hidden).flatten(0, 1), columns[1:].flatten()).item()
+    data = open_data("text", {})
+    loss, score = evaluate(model, data, data.split("dev", tokens, BATCH, 35, model.interface))
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert score == pytest.approx(math.exp(expected), rel=1e-4)
 
 
+@pytest.mark.integration
 def test_diverging_training_stops_with_epoch_and_rate(tokens, tmp_path):
     run_chain(tmp_path, "a", 0)
-    before = {"from_parameters": tmp_path / "a0.safetensors", "from_state": tmp_path / "a0.json"}
-    state = json.loads(before["from_state"].read_text()) | {"learning_rate_out": 1e38}
-    files.write_json(before["from_state"], state)
-    after = {"parameters": [tmp_path / "a1.safetensors"], "state": [tmp_path / "a1.json"]}
+    files.write_json(tmp_path / "a0" / checkpoint.STATE, state_of(tmp_path, "a0") | {"learning_rate_out": 1e38})
     with pytest.raises(UserError, match=r"epoch 1.*not finite.*1e\+38"):
-        train.run(arguments(tmp_path, **before, **after))
-    assert not after["parameters"][0].exists()
+        run_train(tmp_path, "a0", "a1")
+    assert not (tmp_path / "a1" / checkpoint.STATE).exists()
+    assert not (tmp_path / "a1" / checkpoint.PARAMETERS).exists()
 
 
 def test_too_short_corpus_is_refused(tmp_path):
@@ -232,4 +249,4 @@ def test_too_short_corpus_is_refused(tmp_path):
 def test_ids_beyond_the_vocabulary_are_refused(tmp_path):
     files.write_array(tmp_path / "wrong.npy", np.arange(2000, dtype=np.uint16))
     with pytest.raises(UserError, match=r"wrong\.npy: word id \d+ is not below"):
-        list(Streams(tmp_path / "wrong.npy", 4, 35, VOCABULARY).windows(torch.device("cpu")))
+        list(Streams(tmp_path / "wrong.npy", 4, 35, VOCABULARY).windows(CPU))

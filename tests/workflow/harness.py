@@ -10,8 +10,12 @@ from pathlib import Path
 
 import yaml
 
+from natural_sparsity import registry
+
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
+# The rules that only name what is to be made.
+TARGETS = {*registry.FIGURES, *registry.TABLES, "all", "figures", "evaluations"}
 
 
 class Workflow:
@@ -29,14 +33,19 @@ class Workflow:
         environment: dict[str, str] | None = None,
         called_in: Path | None = None,
         prefix: Sequence[str] = (),
+        name: str | None = "tiny",
     ):
-        """Run snakemake; ``changes`` go over the configuration. Returns the finished process, output as text."""
+        """Run snakemake; ``changes`` go over the configuration. Returns the finished process, output as text.
+
+        ``name`` is the experiment's, whatever file comes last; None leaves it to that file.
+        """
         configfiles = [str(configfile)]
         if changes:
             (self.folder / "changes.yaml").write_text(yaml.safe_dump(changes))
             configfiles.append(str(self.folder / "changes.yaml"))
         command = [*prefix, str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(root / "Snakefile")]
         command += [*arguments, "--directory", str(self.folder), "--cores", "2", "--configfile", *configfiles]
+        command += ["--config", f"name={name}"] if name else []
         variables = {**os.environ, **(environment or {})}
         return subprocess.run(
             command, capture_output=True, text=True, cwd=called_in or root, check=False, env=variables
@@ -59,28 +68,7 @@ class Workflow:
         assert table, output
         jobs = {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
         # "describe" writes down the configuration and the commit: it follows any change, and nothing follows from it.
-        targets_by_name = (
-            "all",
-            "describe",
-            "figures",
-            "architecture",
-            "chi",
-            "training",
-            "fig2",
-            "fig3a",
-            "fig3b",
-            "fig4",
-            "fig5",
-            "claims",
-            "lottery",
-            "compression",
-            "natural",
-            "structure",
-            "tasks",
-            "moduli",
-            "comparison",
-        )
-        return {name: count for name, count in jobs.items() if name not in targets_by_name}
+        return {name: count for name, count in jobs.items() if name not in {*TARGETS, "describe"}}
 
 
 def results_in(report: Path) -> dict[str, dict]:

@@ -76,7 +76,7 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_snakemake_and_its_jobs_killed_again_and_again(fresh, finished):
     for job, after in MOMENTS:
         snakemake = start(fresh)
@@ -91,7 +91,7 @@ def test_snakemake_and_its_jobs_killed_again_and_again(fresh, finished):
     assert_as_undisturbed(fresh, finished)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_snakemake_killed_and_its_jobs_left_running(fresh, finished):
     """They go on writing, beside those that the next Snakemake starts for the same files."""
     for job in ("sentences", "train", "probe"):
@@ -107,6 +107,7 @@ def test_snakemake_killed_and_its_jobs_left_running(fresh, finished):
     assert_as_undisturbed(fresh, finished)
 
 
+@pytest.mark.slow
 def test_single_jobs_killed(fresh, finished):
     """As by a machine without memory left: Snakemake says which, ends the others in order, and a rerun goes on."""
     for job in ("encode", "train", "probe"):
@@ -135,7 +136,7 @@ def disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_a_full_disk(disk, finished):
     """Wherever the space ends, in text, training or figures: a line with the file, nothing half-written; it goes on."""
     workflow, expected, said = Workflow(disk(1)), contents(finished), []
@@ -166,7 +167,7 @@ SHARDS = {
 @pytest.mark.parametrize("kib", [16, 40])
 def test_a_full_disk_under_a_memory_map(disk, finished, kib):
     """The token streams are written through one, where a page without a place on the disk ends the process."""
-    corpus, folder = finished.folder / "results/tiny/corpus", disk(kib)
+    corpus, folder = finished.folder / "results/data/tiny", disk(kib)
     words = []
     for name, place in SHARDS.items():
         words += [f"--{name}", *(corpus / place.format(f"{i}-of-2") for i in range(2))]

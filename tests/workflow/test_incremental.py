@@ -6,14 +6,13 @@ import pytest
 import yaml
 from harness import ROOT, TINY
 
-RUN = "results/tiny/small/seed1"
+RUN = "results/runs/tiny/small/seed1"
 FROM_PROBES = {"correlate": 1, "draw_fig2": 1, "draw_fig3a": 1, "draw_fig3b": 1, "draw_fig4": 1, "draw_fig5": 1}
-FROM_PROBES |= {"judge_claims": 1, "tabulate_claims": 1, "draw_claims": 1}
-FROM_PROBES |= {"compare": 1, "tabulate_comparison": 1, "draw_comparison": 1}
+FROM_PROBES |= {"tabulate_claims": 1, "draw_claims": 1, "tabulate_comparison": 1, "draw_comparison": 1}
 
 
-def corpus(**changes):
-    return {"corpora": {"tiny": changes}}
+def tiny(**changes):
+    return {"data": {"tiny": changes}}
 
 
 def test_a_second_run_does_nothing(finished):
@@ -34,19 +33,19 @@ def test_keys_in_another_order_change_nothing(finished, tmp_path):
 
 
 def test_more_epochs_train_and_probe_only_the_new_ones(finished):
-    changes = {"runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 5}]}
-    expected = {"train_epoch": 3, "probe": 3, "draw_training": 1, **FROM_PROBES}
+    changes = {"runs": [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 5}]}
+    expected = {"train": 3, "probe": 3, "draw_training": 1, **FROM_PROBES}
     assert finished.planned(changes=changes) == expected
 
 
 def test_fewer_epochs_redraw_and_train_nothing(finished):
-    planned = finished.planned(changes={"runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 1}]})
+    planned = finished.planned(changes={"runs": [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 1}]})
     assert planned == {"draw_training": 1, **FROM_PROBES}
 
 
 def test_another_seed_leaves_the_text_and_the_first_seed_alone(finished):
-    planned = finished.planned(changes={"runs": [{"corpus": "tiny", "model": "small", "seeds": [1, 2], "epochs": 2}]})
-    assert planned == {"initialise": 1, "train_epoch": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}
+    planned = finished.planned(changes={"runs": [{"data": "tiny", "model": "small", "seeds": [1, 2], "epochs": 2}]})
+    assert planned == {"initialise": 1, "train": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}
 
 
 @pytest.mark.parametrize("figure", ["fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "training", "chi"])
@@ -55,7 +54,7 @@ def test_a_figures_style_redraws_that_figure_alone(finished, figure):
 
 
 def test_a_threshold_redraws_its_figure_alone(finished):
-    assert finished.planned(changes=corpus(thresholds={"fig2": 31})) == {"draw_fig2": 1}
+    assert finished.planned(changes=tiny(thresholds={"fig2": 31})) == {"draw_fig2": 1}
 
 
 def test_a_changed_probe_setting_retrains_nothing(finished):
@@ -70,24 +69,24 @@ def test_another_probe_leaves_the_first_alone(finished):
 def test_a_run_has_the_probes_that_it_names(fresh):
     changes = {"probes": {"dev": {"split": "dev"}}}
     assert fresh.planned(changes=changes)["probe"] == 4
-    runs = [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 2, "probes": ["dev"]}]
+    runs = [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 2, "probes": ["dev"]}]
     planned = fresh.planned(changes={**changes, "runs": runs})
     assert (planned["probe"], planned["draw_fig3a"]) == (2, 1)
 
 
 def test_a_changed_learning_rate_leaves_the_text_alone(finished):
     planned = finished.planned(changes={"models": {"small": {"training": {"learning_rate": 4}}}})
-    assert planned == {"initialise": 1, "train_epoch": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}
+    assert planned == {"initialise": 1, "train": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}
 
 
 def test_a_changed_min_count_reruns_from_the_filter_on(finished):
-    planned = finished.planned(changes=corpus(min_count=4))
+    planned = finished.planned(changes=tiny(min_count=4))
     assert not {"documents", "sentences", "index", "draw_chi"} & set(planned)
-    assert {"filter", "split", "vocabulary", "encode", "tag", "words", "initialise", "train_epoch"} <= set(planned)
+    assert {"filter", "split", "vocabulary", "encode", "tag", "words", "initialise", "train"} <= set(planned)
 
 
 def test_a_changed_majority_rule_leaves_tags_and_training_alone(finished):
-    planned = finished.planned(changes=corpus(tagging={"min_tagged": 4}))
+    planned = finished.planned(changes=tiny(tagging={"min_tagged": 4}))
     # Figures 2 and 5 read the words table too.
     assert planned == {"words": 1, **FROM_PROBES}
 
@@ -111,7 +110,7 @@ def test_a_deleted_probe_is_made_again_with_what_depends_on_it(copied):
 @pytest.mark.parametrize(
     ("figure", "needs"),
     [("fig2", {"probe", "words"}), ("fig5", {"probe", "words"}), ("training", set()), ("fig4", {"correlate"})]
-    + [("claims", {"correlate", "judge_claims"})],
+    + [("claims", {"correlate", "tabulate_claims"})],
 )
 def test_a_figure_by_name_needs_only_its_own(fresh, figure, needs):
     planned = fresh.planned(figure)
@@ -123,22 +122,22 @@ def test_a_figure_by_name_needs_only_its_own(fresh, figure, needs):
 
 def test_several_epochs_in_a_job(fresh):
     """Five epochs: three jobs of two, two and one train them, two of three and two probe them."""
-    runs = [{"corpus": "tiny", "model": "small", "seeds": [1, 2], "epochs": 5}]
-    planned = fresh.planned(changes={"runs": runs, "epochs_per_job": {"train_epoch": 2, "probe": 3}})
-    trained = {name.removeprefix("train_epoch_tiny_small_"): n for name, n in planned.items() if "train_epoch" in name}
+    runs = [{"data": "tiny", "model": "small", "seeds": [1, 2], "epochs": 5}]
+    planned = fresh.planned(changes={"runs": runs, "epochs_per_job": {"train": 2, "probe": 3}})
+    trained = {name.removeprefix("train_tiny_small_"): n for name, n in planned.items() if "train_" in name}
     probed = {name.removeprefix("probe_tiny_small_"): n for name, n in planned.items() if "probe" in name}
     assert trained == {"1_to_2": 2, "3_to_4": 2, "5_to_5": 2}
     assert probed == {"1_to_3": 2, "4_to_5": 2}
 
 
 def test_a_product_by_file_name(fresh):
-    planned = fresh.planned("results/tiny/corpus/vocabulary.parquet")
+    planned = fresh.planned("results/data/tiny/vocabulary.parquet")
     assert planned == {"documents": 1, "sentences": 2, "index": 2, "filter": 1, "split": 1, "vocabulary": 1}
 
 
 def test_the_papers_experiment_is_fifty_epochs(fresh):
     planned = fresh.planned(configfile=ROOT / "experiments/wikipedia.yaml")
-    assert planned["train_epoch"] == 50
+    assert planned["train"] == 50
     assert planned["probe"] == 50
     assert planned["obtain"] == 1
 
@@ -149,25 +148,65 @@ def test_a_changed_file_of_a_folder_is_read_again(fresh):
     for i in range(30):
         (folder / f"{i}.txt").write_text(f"Text number {i} is short.")
     block = {"source": {"path": "texts"}, "format": "text", "min_count": 1}
-    changes = {"corpora": {"mine": block}, "runs": [{"corpus": "mine", "model": "small"}]}
-    target = "results/mine/corpus/documents"
+    changes = {"data": {"mine": block}, "runs": [{"data": "mine", "model": "small"}]}
+    target = "results/data/mine/documents"
     fresh.run(target, changes=changes)
     assert fresh.planned(target, changes=changes) == {}
     (folder / "7.txt").write_text("Another text.")
     assert fresh.planned(target, changes=changes) == {"documents": 1}
 
 
-def test_changed_code_runs_its_step_again_and_a_comment_does_not(finished, fresh):
-    """In a copy of the project, so that the real one is left alone."""
-    copy = fresh.folder / "project"
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project, so that the real one is left alone."""
     left_out = shutil.ignore_patterns(".*", "results", "tests", "__pycache__", "*.egg-info")
-    shutil.copytree(ROOT, copy, ignore=left_out)
-    measures = copy / "src/natural_sparsity/probing/measures.py"
-    environment = {"PYTHONPATH": str(copy / "src")}
-    assert finished.planned(root=copy, environment=environment) == {}
-    measures.write_text(measures.read_text() + "\n# a comment\n")
-    assert finished.planned(root=copy, environment=environment) == {}
-    measures.write_text(measures.read_text() + "\nEPSILON = 0\n")
-    # Figures take the measures' names from the same table.
-    drawn = {"draw_architecture": 1, "draw_chi": 1, "draw_training": 1}
-    assert finished.planned(root=copy, environment=environment) == {"probe": 2, **FROM_PROBES, **drawn}
+    return shutil.copytree(ROOT, tmp_path_factory.mktemp("copy") / "project", ignore=left_out)
+
+
+@pytest.fixture
+def replanned(finished, project):
+    """What is planned after a file of the copy has got one more line."""
+    environment = {"PYTHONPATH": str(project / "src")}
+
+    def plan(name, line="CHANGED = 1"):
+        path = project / "src/natural_sparsity" / name
+        before = path.read_text()
+        path.write_text(f"{before}\n{line}\n")
+        try:
+            return finished.planned(root=project, environment=environment)
+        finally:
+            path.write_text(before)
+
+    return plan
+
+
+def test_changed_code_runs_its_step_again_and_a_comment_does_not(replanned):
+    assert replanned("probing/measures.py", "# a comment") == {}
+    assert replanned("probing/measures.py") == {"probe": 2, **FROM_PROBES}
+
+
+@pytest.mark.parametrize(
+    ("changed", "planned"),
+    [
+        # Kinds of data, methods and settings that the run does not have.
+        ("data/classification.py", {}),
+        ("corpus/labelled.py", {}),
+        ("methods/lottery.py", {}),
+        ("config/data/classification.py", {}),
+        ("config/methods/moduli.py", {}),
+        # What it has, found by name.
+        ("data/text.py", {"initialise": 1, "train": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}),
+        ("figures/fig2.py", {"draw_fig2": 1}),
+        ("figures/fig3.py", {"draw_fig3a": 1, "draw_fig3b": 1}),
+        ("tables/comparison.py", {"tabulate_comparison": 1}),
+        ("figures/lottery.py", {}),
+        ("tables/lottery.py", {}),
+        # What finds it, and what writes.
+        ("registry.py", {}),
+        ("figures/draw.py", {}),
+        ("tables/tabulate.py", {}),
+        ("files.py", {}),
+    ],
+)
+def test_changed_code_plans_nothing_that_does_not_use_it(replanned, changed, planned):
+    assert replanned(changed) == planned

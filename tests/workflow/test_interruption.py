@@ -9,7 +9,7 @@ from pathlib import Path
 
 from natural_sparsity.cli import main
 
-RUN = Path("results/tiny/small/seed1")
+RUN = Path("results/runs/tiny/small/seed1")
 SETTINGS = {"batch": 1, "window": 5, "learning_rate": 0.5}
 
 
@@ -28,7 +28,7 @@ def training_process(folder):
 def test_snakemake_tries_again_and_the_epoch_goes_on(copied, tmp_path):
     folder = copied.folder
     changes = {"models": {"small": {"training": SETTINGS}}, "save_interval_s": 1}
-    target, partial = RUN / "epoch1/state.json", folder / RUN / "epoch1/parameters.partial.safetensors"
+    target, partial = RUN / "epoch1/state.json", folder / RUN / "epoch1/.partial.safetensors"
     ended = []
 
     def run():
@@ -46,10 +46,8 @@ def test_snakemake_tries_again_and_the_epoch_goes_on(copied, tmp_path):
     assert "Trying to restart job" in ended[0].stderr
     assert "epoch 1: goes on after step " in (folder / RUN / "logs/train/epoch1.log").read_text()
     assert not partial.exists()
-    corpus, init = folder / "results/tiny/corpus/tokens", folder / RUN / "init"
-    inputs = ["--train", corpus / "train.npy", "--dev", corpus / "dev.npy", "--training", json.dumps(SETTINGS)]
-    inputs += ["--from-parameters", init / "parameters.safetensors", "--from-state", init / "state.json"]
-    outputs = ["--parameters", tmp_path / "parameters.safetensors", "--state", tmp_path / "state.json"]
-    main([str(word) for word in ["train", *inputs, *outputs, "--device", "cpu"]])
+    tokens, init = folder / "results/data/tiny/tokens", folder / RUN / "init"
+    inputs = ["--train", tokens / "train.npy", "--dev", tokens / "dev.npy", "--training", json.dumps(SETTINGS)]
+    main([str(word) for word in ["train", "--from", init, *inputs, "--device", "cpu", "--checkpoint", tmp_path]])
     undisturbed = (tmp_path / "parameters.safetensors").read_bytes()
     assert (folder / RUN / "epoch1/parameters.safetensors").read_bytes() == undisturbed

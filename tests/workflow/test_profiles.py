@@ -7,10 +7,10 @@ import yaml
 from harness import ROOT
 
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-GPU_RULES = {"train_epoch", "probe", "evaluate", "units", "train_task", "evaluate_task"}
+GPU_RULES = {"train", "probe", "evaluate", "measure_units"}
 IN_PAIRS = {
-    "runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 4}],
-    "epochs_per_job": {"train_epoch": 2, "probe": 2},
+    "runs": [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 4}],
+    "epochs_per_job": {"train": 2, "probe": 2},
 }
 
 
@@ -45,7 +45,7 @@ def test_a_profile_that_is_not_there_is_refused(fresh, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["default", "profiles/default", "none"])
 def test_a_profile_that_is_there_is_used(fresh, name):
-    process = fresh.snakemake("--dry-run", "results/figures/chi.csv", "--workflow-profile", name)
+    process = fresh.snakemake("--dry-run", "results/experiments/tiny/figures/chi.csv", "--workflow-profile", name)
     assert process.returncode == 0, process.stderr
     assert ("Using workflow specific profile" in process.stderr) == (name != "none")
 
@@ -57,7 +57,7 @@ def test_only_what_trains_and_probes_asks_for_a_gpu(fresh, without_slurm):
         resources = resources_of(process.stdout)
         assert len(resources) >= 18
         with_gpu = {rule for rule, asked in resources.items() if asked.get("gpu", "0") != "0"}
-        assert {re.sub(r"_tiny_small_\d_to_\d$", "", rule) for rule in with_gpu} == {"train_epoch", "probe"}
+        assert {re.sub(r"_tiny_small_\d_to_\d$", "", rule) for rule in with_gpu} == {"train", "probe"}
         assert {resources[rule]["device"] for rule in with_gpu} == {"cuda"}
         for asked in resources.values():
             assert int(asked["runtime"]) > 0
@@ -65,13 +65,13 @@ def test_only_what_trains_and_probes_asks_for_a_gpu(fresh, without_slurm):
 
 
 def test_what_is_set_for_training_is_set_for_jobs_of_several_epochs(fresh):
-    settings = ["--set-resources", "train_epoch:mem_mb=1234", "train_epoch:slurm_partition=gpu"]
-    settings += ["--set-threads", "train_epoch=2"]
+    settings = ["--set-resources", "train:mem_mb=1234", "train:slurm_partition=gpu"]
+    settings += ["--set-threads", "train=2"]
     process = fresh.snakemake("--dry-run", *settings, changes=IN_PAIRS)
     assert process.returncode == 0, process.stderr
-    training = [asked for rule, asked in resources_of(process.stdout).items() if rule.startswith("train_epoch_tiny")]
+    training = [asked for rule, asked in resources_of(process.stdout).items() if rule.startswith("train_tiny")]
     assert [(asked["mem_mb"], asked["slurm_partition"]) for asked in training] == [("1234", "gpu")] * 2
-    assert len(re.findall(r"^rule train_epoch_tiny(?:.*\n)+?    threads: 2$", process.stdout, re.MULTILINE)) == 2
+    assert len(re.findall(r"^rule train_tiny(?:.*\n)+?    threads: 2$", process.stdout, re.MULTILINE)) == 2
 
 
 def test_another_attempt_asks_for_more(fresh, without_slurm):
@@ -90,11 +90,11 @@ def test_groups_are_of_rules_that_there_are_and_of_none_that_is_long(fresh):
     """A group that fails loses the outputs of all its jobs: never an epoch of training."""
     process = fresh.snakemake("--list-rules")
     there = set(re.findall(r"^\w+$", process.stdout, re.MULTILINE))
-    assert {"train_epoch", "filter"} <= there
+    assert {"train", "filter"} <= there
     assert set(PROFILE["groups"]) | set(PROFILE["set-resources"]) <= there
     assert set(PROFILE["set-resources"]) == GPU_RULES
     assert not GPU_RULES & set(PROFILE["groups"])
     assert set(PROFILE["group-components"]) <= set(PROFILE["groups"].values())
-    # A figure that is added later shall not become a submission of its own.
-    drawn = {rule for rule in there if rule.startswith("draw_")} - {"draw_chi"}
-    assert drawn <= set(PROFILE["groups"]), "add it to the groups of profiles/slurm/config.yaml"
+    # A figure or table that is added later shall not become a submission of its own.
+    made = {rule for rule in there if re.match("(draw|tabulate)_(?!of_)", rule)} - {"draw_chi"}
+    assert made <= set(PROFILE["groups"]), "add it to the groups of profiles/slurm/config.yaml"

@@ -14,7 +14,7 @@ from harness import ROOT, Workflow
 from natural_sparsity.corpus.split import split_of
 
 TEXT = Path(os.environ.get("NATURAL_SPARSITY_TEXT", ROOT.parent / "shared/corpora/enwiki-extracted")) / "part-00.xz"
-CORPUS = "results/real/corpus"
+DATA = "results/data/real"
 MIN_COUNT = 10
 FRACTIONS = {"train": 0.15, "dev": 0.05, "test": 0.8}
 pytestmark = pytest.mark.skipif(
@@ -33,18 +33,20 @@ def real(tmp_path_factory):
     workflow = Workflow(tmp_path_factory.mktemp("real"))
     source = {"source": {"path": str(TEXT)}, "format": "wikiextractor", "max_documents": 6000, "shards": 3}
     workflow.changes = {
-        "corpora": {"real": {**source, "min_count": MIN_COUNT, "split": FRACTIONS}},
+        "data": {"real": {**source, "min_count": MIN_COUNT, "split": FRACTIONS}},
         "models": {"lstm": {}},
-        "runs": [{"corpus": "real", "model": "lstm", "seeds": [1], "epochs": 1}],
+        "runs": [{"data": "real", "model": "lstm", "seeds": [1], "epochs": 1}],
     }
     workflow.run(
-        f"{CORPUS}/words.parquet", "results/real/lstm/seed1/frozen/correlations.parquet", changes=workflow.changes
+        f"{DATA}/words.parquet",
+        "results/experiments/tiny/real/lstm/seed1/frozen/correlations.parquet",
+        changes=workflow.changes,
     )
     return workflow
 
 
 def test_the_text_stages_equal_plain_python(real):
-    folder = real.folder / CORPUS
+    folder = real.folder / DATA
     documents = []
     for i in range(3):
         lines, cased = (read_lines(folder / f"sentences/{i}-of-3.{name}.zst") for name in ("txt", "cased.txt"))
@@ -77,14 +79,14 @@ def test_jobs_stay_within_the_memory_that_they_ask_for(real):
     """The peak of each benchmarked job, MiB, with Snakemake's own part (docs/performance.md), against its mem_mb."""
     asked = {}
     # What depends on the inputs' sizes is known only where they are not to be made again.
-    for forced in ("--forceall", "--forcerun=train_epoch", "--forcerun=probe"):
+    for forced in ("--forceall", "--forcerun=train", "--forcerun=probe"):
         process = real.snakemake("--dry-run", forced, changes=real.changes)
         for rule, resources in re.findall(r"^rule (\w+):\n(?:.*\n)+? +resources: (.*)", process.stdout, re.MULTILINE):
             if mb := re.search(r"\bmem_mb=(\d+)", resources):
-                asked[rule.removesuffix("_epoch")] = int(mb[1])
+                asked[rule] = int(mb[1])
     used = {}
-    for path in (real.folder / "results/real").rglob("benchmarks/**/*.tsv"):
-        rule = path.relative_to(real.folder / "results/real").as_posix().split("benchmarks/")[1].split("/")[0]
+    for path in (real.folder / "results").rglob("benchmarks/**/*.tsv"):
+        rule = path.as_posix().split("/benchmarks/")[1].split("/")[0]
         used.setdefault(rule.removesuffix(".tsv"), []).append(pd.read_csv(path, sep="\t")["max_rss"].item())
     assert set(used) >= {"documents", "sentences", "index", "filter", "encode", "tag", "train", "probe", "correlate"}
     for rule, peaks in used.items():

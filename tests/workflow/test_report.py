@@ -13,6 +13,8 @@ import pytest
 import yaml
 from harness import ROOT, TINY, results_in
 
+from natural_sparsity import registry
+
 FIGURES = ["architecture", "chi", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison"]
 # Any attempt to reach a network fails at once; where the system lets us, there is no network at all.
 NOWHERE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
@@ -43,17 +45,18 @@ def content(entry):
 
 
 def test_every_figure_and_table_is_in_the_report_as_it_is_on_disk(finished, results):
-    run = "results/tiny/small"
+    experiment = "results/experiments/tiny"
+    run = f"{experiment}/tiny/small"
     stems = [
-        "results/figures/architecture",
-        "results/figures/chi",
-        "results/comparison/chi/comparison",
+        f"{experiment}/figures/architecture",
+        f"{experiment}/figures/chi",
+        f"{experiment}/figures/chi/comparison",
         f"{run}/figures/training",
         f"{run}/frozen/figures/claims",
     ]
     stems += [f"{run}/frozen/figures/chi/{name}" for name in FIGURES if name.startswith("fig")]
     wanted = [f"{stem}.{form}" for stem in stems for form in ("png", "csv")]
-    wanted += [f"{run}/seed1/frozen/claims.html", "results/comparison/table.html", "results/provenance.html"]
+    wanted += [f"{run}/seed1/frozen/claims.html", f"{experiment}/comparison.html", f"{experiment}/provenance.html"]
     assert sorted(results) == sorted(wanted)
     for path, entry in results.items():
         assert content(entry) == (finished.folder / path).read_bytes(), path
@@ -67,33 +70,34 @@ def test_every_caption_says_what_of_and_how_to_read_it(results):
         if path.endswith("provenance.html"):
             continue
         assert "How to read it" in caption, path
-        if "tiny/small" in path:
-            assert "corpus tiny, model small, seeds 1; up to epoch 2" in " ".join(caption.split()), path
+        if "tiny/tiny/small" in path:
+            assert "data tiny, model small, seeds 1; up to epoch 2" in " ".join(caption.split()), path
         if "/frozen/" in path:
             assert "condition frozen" in " ".join(caption.split()), path
     labels = {path: entry["labels"] for path, entry in results.items()}
-    assert labels["results/tiny/small/frozen/figures/chi/fig3a.png"]["measure"] == "chi"
-    assert labels["results/tiny/small/seed1/frozen/claims.html"]["seed"] == "1"
+    assert labels["results/experiments/tiny/tiny/small/frozen/figures/chi/fig3a.png"]["measure"] == "chi"
+    assert labels["results/experiments/tiny/tiny/small/seed1/frozen/claims.html"]["seed"] == "1"
 
 
 def test_the_configuration_and_the_versions_are_told(finished, results):
-    page = content(results["results/provenance.html"]).decode()
-    about = json.loads((finished.folder / "results/provenance.json").read_text())
+    page = content(results["results/experiments/tiny/provenance.html"]).decode()
+    about = json.loads((finished.folder / "results/experiments/tiny/provenance.json").read_text())
     tiny = yaml.safe_load(TINY.read_text())
     assert about["configuration"]["models"]["small"]["training"]["learning_rate"] == 5
     assert about["configuration"]["models"]["small"]["training"]["clip"] == 0.25, "a default of the schema"
-    assert about["configuration"]["corpora"]["tiny"]["min_count"] == tiny["corpora"]["tiny"]["min_count"]
+    assert about["configuration"]["data"]["tiny"]["min_count"] == tiny["data"]["tiny"]["min_count"]
     assert about["versions"]["snakemake"] == "9.27.1"
     (run,) = about["runs"]
-    state = json.loads((finished.folder / "results/tiny/small/seed1/epoch2/state.json").read_text())
-    assert (run["run"], run["epochs"], run["last dev loss"]) == ("tiny/small/seed1", 2, state["dev_loss"])
+    state = json.loads((finished.folder / "results/runs/tiny/small/seed1/epoch2/state.json").read_text())
+    assert (run["data"], run["model"], run["seed"]) == ("tiny", "small", 1)
+    assert (run["epochs"], run["last dev loss"]) == (2, state["dev_loss"])
     for text in ("learning_rate: 5", "9.27.1", about["commit"], state["versions"]["torch"]):
         assert text in page
 
 
 def test_the_claims_table_can_be_read(finished, results):
-    page = content(results["results/tiny/small/seed1/frozen/claims.html"]).decode()
-    table = pd.read_csv(finished.folder / "results/tiny/small/seed1/frozen/claims.csv")
+    page = content(results["results/experiments/tiny/tiny/small/seed1/frozen/claims.html"]).decode()
+    table = pd.read_csv(finished.folder / "results/experiments/tiny/tiny/small/seed1/frozen/claims.csv")
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)[1:]]
     columns = [name for name in table.columns if table[name].notna().any()]
     assert re.findall(r"<th>(.*?)</th>", page) == columns
@@ -105,7 +109,7 @@ def test_the_claims_table_can_be_read(finished, results):
 
 def test_run_times_are_in_the_report(report):
     (runtimes,) = re.findall(r'"values": (\[{"rule".*?\])', report.read_text())[:1]
-    assert {"train_epoch", "probe", "draw_fig2"} <= {row["rule"] for row in json.loads(runtimes)}
+    assert {"train", "probe", "draw_fig2"} <= {row["rule"] for row in json.loads(runtimes)}
 
 
 @pytest.mark.browser
@@ -136,9 +140,11 @@ def test_the_explorer_of_a_run(copied, browser):
     errors = []
     page.on("console", lambda message: errors.append(message.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto((copied.folder / "results/explorer/index.html").as_uri())
+    page.goto((copied.folder / "results/experiments/tiny/explorer/index.html").as_uri())
     page.wait_for_selector("body[data-ready]")
-    correlations = pd.read_parquet(copied.folder / "results/tiny/small/seed1/frozen/correlations.parquet")
+    correlations = pd.read_parquet(
+        copied.folder / "results/experiments/tiny/tiny/small/seed1/frozen/correlations.parquet"
+    )
     row = correlations.query(
         "epoch == 2 and role == 'target' and tensor == 'grad_h_2' and measure == 'chi' and words == 'all'"
         " and statistic == 'pearson'"
@@ -152,7 +158,7 @@ def test_the_explorer_of_a_run(copied, browser):
 
 
 def test_every_figure_has_a_caption_and_a_title():
-    rules = (ROOT / "workflow/rules/common.smk").read_text()
-    for name in (*FIGURES, "provenance"):
-        assert (ROOT / f"workflow/report/{name}.rst").exists()
-        assert f'"{name}": "' in rules
+    for name in {*registry.FIGURES, *registry.TABLES, "provenance"}:
+        title, blank, *caption = (ROOT / f"workflow/report/{name}.rst").read_text().splitlines()
+        assert title.startswith(".. ") and "::" not in title, "the title is a comment, for the report's lists"
+        assert blank == "" and caption

@@ -18,19 +18,21 @@ from scipy import stats
 
 from natural_sparsity.files import read_metadata
 
-RUN = "results/tiny/small/seed1"
-FIGURES = Path("results/tiny/small/frozen/figures/chi")
+RUN = "results/runs/tiny/small/seed1"
+EXPERIMENT = "results/experiments/tiny"
+OF_RUN = f"{EXPERIMENT}/tiny/small"
+FIGURES = Path(f"{OF_RUN}/frozen/figures/chi")
 STEMS = [FIGURES / name for name in ("fig2", "fig3a", "fig3b", "fig4", "fig5")]
 STEMS += [
-    Path("results/tiny/small/figures/training"),
-    Path("results/tiny/small/frozen/figures/claims"),
-    Path("results/figures/chi"),
+    Path(f"{OF_RUN}/figures/training"),
+    Path(f"{OF_RUN}/frozen/figures/claims"),
+    Path(f"{EXPERIMENT}/figures/chi"),
 ]
 
 
 @pytest.fixture
 def words(finished):
-    return pd.read_parquet(finished.folder / "results/tiny/corpus/words.parquet")
+    return pd.read_parquet(finished.folder / "results/data/tiny/words.parquet")
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_nothing_is_written_outside_of_results(finished):
 
 
 def test_the_text_is_prose_in_lower_case(finished, words):
-    corpus = finished.folder / "results/tiny/corpus"
+    corpus = finished.folder / "results/data/tiny"
     tokens = np.load(corpus / "tokens/train.npy")
     text = words["word"].to_numpy()[tokens]
     assert (text == "<eos>").mean() == pytest.approx(1 / 15, abs=0.06)
@@ -61,7 +63,7 @@ def test_the_text_is_prose_in_lower_case(finished, words):
 
 
 def test_training_counts_are_those_of_the_stream(finished, words):
-    tokens = np.load(finished.folder / "results/tiny/corpus/tokens/train.npy")
+    tokens = np.load(finished.folder / "results/data/tiny/tokens/train.npy")
     np.testing.assert_array_equal(np.bincount(tokens, minlength=len(words)), words["count"])
 
 
@@ -74,7 +76,7 @@ def test_every_training_token_is_tagged(words):
 
 
 def test_probe_counts_every_position_in_both_roles(finished, last_probe, words):
-    tokens = np.load(finished.folder / "results/tiny/corpus/tokens/train.npy")
+    tokens = np.load(finished.folder / "results/data/tiny/tokens/train.npy")
     streams = tokens[: len(tokens) // 10 * 10].reshape(10, -1)
     for role, positions in (("target", streams[:, 1:]), ("input", streams[:, :-1])):
         expected = np.bincount(positions.ravel(), minlength=len(words))
@@ -91,7 +93,7 @@ def test_chi_is_within_its_bounds(last_probe):
 
 
 def test_correlations_follow_from_probe_and_counts(finished, last_probe, words):
-    table = pd.read_parquet(finished.folder / RUN / "frozen/correlations.parquet")
+    table = pd.read_parquet(finished.folder / OF_RUN / "seed1/frozen/correlations.parquet")
     chosen = last_probe[
         (last_probe["role"] == "target") & (last_probe["tensor"] == "grad_h_2") & (last_probe["id"] > 1)
     ]
@@ -107,15 +109,15 @@ def test_correlations_follow_from_probe_and_counts(finished, last_probe, words):
 
 def test_training_learns_and_records_its_losses(finished):
     states = [json.loads((finished.folder / RUN / f"epoch{k}/state.json").read_text()) for k in (1, 2)]
-    assert states[1]["dev_loss"] < states[0]["dev_loss"] < np.log(states[0]["vocabulary"])
+    assert states[1]["dev_loss"] < states[0]["dev_loss"] < np.log(states[0]["interface"]["vocabulary"])
 
 
 def test_a_step_runs_alone(finished, tmp_path):
     """The command that a rule's shell line calls, by hand, gives the rule's product."""
     epoch = finished.folder / RUN / "epoch2"
     command = [str(Path(sys.executable).with_name("natural-sparsity")), "probe"]
-    command += ["--tokens", str(finished.folder / "results/tiny/corpus/tokens/train.npy"), "--probe", '{"batch": 10}']
-    command += ["--parameters", str(epoch / "parameters.safetensors"), "--state", str(epoch / "state.json")]
+    command += ["--tokens", str(finished.folder / "results/data/tiny/tokens/train.npy"), "--probe", '{"batch": 10}']
+    command += ["--checkpoint", str(epoch)]
     subprocess.run([*command, "--output", str(tmp_path / "probe.parquet")], check=True, capture_output=True)
     pd.testing.assert_frame_equal(
         pd.read_parquet(tmp_path / "probe.parquet"), pd.read_parquet(epoch / "frozen.parquet")
@@ -124,15 +126,15 @@ def test_a_step_runs_alone(finished, tmp_path):
 
 def test_shards_do_not_change_the_results(finished, fresh):
     """Tokens, vocabulary and tags of one shard are those of two, byte for byte."""
-    corpus = "results/tiny/corpus"
-    fresh.run(f"{corpus}/words.parquet", f"{corpus}/tokens/train.npy", changes={"corpora": {"tiny": {"shards": 1}}})
+    corpus = "results/data/tiny"
+    fresh.run(f"{corpus}/words.parquet", f"{corpus}/tokens/train.npy", changes={"data": {"tiny": {"shards": 1}}})
     for name in ("tokens/train.npy", "tokens/dev.npy", "tokens/test.npy", "vocabulary.parquet", "words.parquet"):
         assert (fresh.folder / corpus / name).read_bytes() == (finished.folder / corpus / name).read_bytes(), name
 
 
 def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, copied):
     """Two epochs, then three: the third epoch and its probe are those of a run of three at once."""
-    three = {"runs": [{"corpus": "tiny", "model": "small", "seeds": [1], "epochs": 3}]}
+    three = {"runs": [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 3}]}
     targets = [f"{RUN}/epoch3/frozen.parquet"]
     assert not (finished.folder / RUN / "epoch3").exists()
     copied.run(*targets, changes=three)
@@ -149,13 +151,12 @@ def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, co
 
 def test_epochs_that_share_a_job_have_the_same_products(finished, fresh):
     """Two epochs trained in one job and probed in one give what a job each gives, byte for byte."""
-    (fresh.folder / "results/tiny").mkdir(parents=True)
-    shutil.copytree(finished.folder / "results/tiny/corpus", fresh.folder / "results/tiny/corpus")
+    shutil.copytree(finished.folder / "results/data", fresh.folder / "results/data")
     shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
     targets = [f"{RUN}/epoch{k}/frozen.parquet" for k in (1, 2)]
-    changes = {"epochs_per_job": {"train_epoch": 2, "probe": 2}}
+    changes = {"epochs_per_job": {"train": 2, "probe": 2}}
     assert fresh.planned(*targets, changes=changes).keys() >= {
-        "train_epoch_tiny_small_1_to_2",
+        "train_tiny_small_1_to_2",
         "probe_tiny_small_1_to_2",
     }
     fresh.run(*targets, changes=changes)
@@ -203,13 +204,13 @@ def test_a_corpus_by_url_is_downloaded_and_checked(fresh):
         for digest, code in ((hashlib.sha256(text).hexdigest(), 0), ("0" * 64, 1)):
             source = {"source": {"url": url, "checksum": f"sha256:{digest}"}, "min_count": 1, "format": "text"}
             name = f"code{code}"
-            changes = {"corpora": {name: source}, "runs": [{"corpus": name, "model": "small"}]}
-            process = fresh.snakemake(f"results/{name}/corpus/tokens/train.npy", changes=changes)
-            downloaded = fresh.folder / f"results/{name}/corpus/download/text.txt.gz"
+            changes = {"data": {name: source}, "runs": [{"data": name, "model": "small"}]}
+            process = fresh.snakemake(f"results/data/{name}/tokens/train.npy", changes=changes)
+            downloaded = fresh.folder / f"results/data/{name}/download/source/text.txt.gz"
             assert process.returncode == code, process.stderr
             assert downloaded.exists() == (code == 0)
         server.shutdown()
     assert requests == 2, "a file with a wrong checksum is not downloaded again"
     assert "0" * 64 in process.stderr
     assert hashlib.sha256(text).hexdigest() in process.stderr
-    assert not list((fresh.folder / "results/code1/corpus").glob("download/*"))
+    assert not list((fresh.folder / "results/data/code1").glob("download/*/*"))

@@ -11,78 +11,78 @@ SHOWN = {"tabulate_lottery": 1, "draw_lottery": 1}
 
 
 def changes(seeds=(1,), epochs=2, **sparsify):
-    runs = [{"corpus": "tiny", "model": model, "seeds": list(seeds), "epochs": epochs} for model in ("small", "imp")]
+    runs = [{"data": "tiny", "model": model, "seeds": list(seeds), "epochs": epochs} for model in ("small", "imp")]
     return {"models": {"imp": {"sparsify": {**IMP, **sparsify}}}, "runs": runs}
 
 
 def test_every_level_and_control_is_trained_epoch_by_epoch(finished):
     planned = finished.planned("lottery", changes=changes(controls=["random_mask", "random_init"]))
-    assert planned == {"sparsify": 6, "train_epoch": 12, "evaluate": 7, "compare_pruned": 1, **SHOWN}
+    assert planned == {"sparsify": 6, "train": 12, "evaluate": 7, **SHOWN}
 
 
-def test_the_compression_table_needs_no_controls(finished):
-    planned = finished.planned("compression", changes=changes(controls=["random_mask"]))
-    costs = {"compare_costs": 1, "tabulate_compression": 1}
-    assert planned == {"sparsify": 2, "train_epoch": 4, "compress": 3, **costs}
+def test_the_footprint_table_needs_no_controls(finished):
+    planned = finished.planned("footprint", changes=changes(controls=["random_mask"]))
+    assert planned == {"sparsify": 2, "train": 4, "measure_footprint": 3, "tabulate_footprint": 1}
 
 
 def test_rewinding_trains_only_the_epochs_after_it(finished):
     planned = finished.planned("lottery", changes=changes(rewind=1))
-    assert planned == {"sparsify": 2, "train_epoch": 2, "evaluate": 3, "compare_pruned": 1, **SHOWN}
+    assert planned == {"sparsify": 2, "train": 2, "evaluate": 3, **SHOWN}
 
 
 def test_levels_are_probed_and_drawn_by_the_rules_that_there_are(finished):
     planned = finished.planned(changes=changes())
-    assert (planned["train_epoch"], planned["probe"], planned["correlate"], planned["draw_fig2"]) == (4, 4, 2, 2)
+    assert (planned["train"], planned["probe"], planned["correlate"], planned["draw_fig2"]) == (4, 4, 2, 2)
     # Trained on this machine's CPU, they are measured there too; where a GPU trains, only when asked for.
-    assert planned["compress"] == 3
-    assert "compress" not in finished.planned(changes={**changes(), "device": "cuda"})
+    assert planned["measure_footprint"] == 3
+    assert "measure_footprint" not in finished.planned(changes={**changes(), "device": "cuda"})
 
 
 def test_epochs_of_a_level_can_share_a_job(fresh):
-    planned = fresh.planned("lottery", changes={**changes(epochs=5, rewind=2), "epochs_per_job": {"train_epoch": 2}})
-    trained = {name: count for name, count in planned.items() if name.startswith("train_epoch")}
-    assert trained == {f"train_epoch_tiny_small_{first}_to_{min(first + 1, 5)}": 1 for first in (1, 3, 5)} | {
-        f"train_epoch_tiny_imp_level{level}_{span}": 1 for level in (1, 2) for span in ("3_to_4", "5_to_5")
+    planned = fresh.planned("lottery", changes={**changes(epochs=5, rewind=2), "epochs_per_job": {"train": 2}})
+    trained = {name: count for name, count in planned.items() if name.startswith("train_")}
+    assert trained == {f"train_tiny_small_{first}_to_{min(first + 1, 5)}": 1 for first in (1, 3, 5)} | {
+        f"train_tiny_imp_level{level}_{span}": 1 for level in (1, 2) for span in ("3_to_4", "5_to_5")
     }
 
 
 def test_a_student_is_trained_after_the_last_epoch_of_its_teacher(fresh):
     student = {"architecture": {"embedding": 4, "hidden": [4, 4]}, "sparsify": {"method": "distil", "of": "small"}}
-    runs = [{"corpus": "tiny", "model": model, "epochs": epochs} for model, epochs in (("small", 3), ("student", 2))]
+    runs = [{"data": "tiny", "model": model, "epochs": epochs} for model, epochs in (("small", 3), ("student", 2))]
     options = {"changes": {"models": {"student": student}, "runs": runs}}
-    planned = fresh.planned("results/tiny/student/seed1/epoch2/state.json", **options)
-    assert {rule: planned[rule] for rule in ("initialise", "train_epoch")} == {"initialise": 2, "train_epoch": 5}
+    planned = fresh.planned("results/runs/tiny/student/seed1/epoch2/state.json", **options)
+    assert {rule: planned[rule] for rule in ("initialise", "train")} == {"initialise": 2, "train": 5}
     assert "sparsify" not in planned
 
 
 def test_a_run_without_its_dense_model_is_refused(fresh):
-    process = fresh.snakemake("--dry-run", changes={**changes(), "runs": [{"corpus": "tiny", "model": "imp"}]})
+    process = fresh.snakemake("--dry-run", changes={**changes(), "runs": [{"data": "tiny", "model": "imp"}]})
     assert process.returncode != 0
     assert "configuration: runs.0: imp starts from small: give small a run on tiny with seeds 1" in process.stderr
 
 
+@pytest.mark.slow
 def test_a_level_runs_to_its_table_and_its_probe(copied):
     """Real jobs, which add a model to the finished run."""
     rewound = changes(rewind=1, levels=1)
-    probe = "results/tiny/imp-level1/seed1/epoch2/frozen.parquet"
+    probe = "results/runs/tiny/imp-level1/seed1/epoch2/frozen.parquet"
     copied.run("lottery", "natural", probe, changes=rewound)
-    folder = copied.folder / "results/tiny"
+    folder = copied.folder / "results/experiments/tiny/tiny"
     table = pd.read_csv(folder / "small/lottery.csv", keep_default_na=False)
     assert table["role"].tolist() == ["dense", "ticket"]
     assert table["density"].tolist() == pytest.approx([1.0, 0.5], abs=1e-4)
     assert (folder / "small/figures/lottery.png").exists()
-    units = pd.read_csv(folder / "small/frozen/overlap.csv", keep_default_na=False)
+    units = pd.read_csv(folder / "small/frozen/units.csv", keep_default_na=False)
     assert set(units["model"]) == {"imp-level1"} and set(units["units"]) == {8}
     [kept] = units[(units["layer"] == "h_e") & (units["side"] == "incoming")]["kept"].unique()
     assert 0.2 < kept < 0.8
     natural = pd.read_csv(folder / "small/frozen/natural.csv", keep_default_na=False)
     assert set(natural["model"]) == {"small", "imp-level1"}
-    for figure in ("overlap", "chi/natural"):
+    for figure in ("units", "chi/natural"):
         assert (folder / f"small/frozen/figures/{figure}.png").exists()
-    epoch = folder / "imp-level1/seed1/epoch2"
-    model, state = checkpoint.load(epoch / "parameters.safetensors", epoch / "state.json", torch.device("cpu"))
-    masks = checkpoint.load_beside(epoch / "parameters.safetensors", torch.device("cpu"))
+    epoch = (copied.folder / probe).parent
+    model, state = checkpoint.load(epoch, torch.device("cpu"))
+    masks = checkpoint.load_tensors(epoch, torch.device("cpu"))
     assert state["epoch"] == 2
     for name, mask in masks.items():
         assert bool((model.get_parameter(name)[~mask] == 0).all())
@@ -92,7 +92,7 @@ def test_a_level_runs_to_its_table_and_its_probe(copied):
 def by_group(**sparsify):
     """A model of sparse variational dropout that starts at the dense model's last epoch."""
     runs = [
-        {"corpus": "tiny", "model": model, "seeds": [1], "epochs": epochs} for model, epochs in (("small", 2), ("g", 4))
+        {"data": "tiny", "model": model, "seeds": [1], "epochs": epochs} for model, epochs in (("small", 2), ("g", 4))
     ]
     return {
         "models": {"g": {"sparsify": {"method": "sparse_vd", "of": "small", "rewind": 2, **sparsify}}},
@@ -100,27 +100,30 @@ def by_group(**sparsify):
     }
 
 
-SHOWN_STRUCTURE = {"compare_structures": 1, "draw_structure": 1, "tabulate_structure": 1}
+SHOWN_STRUCTURE = {"draw_structure": 1, "tabulate_structure": 1}
 
 
 def test_a_run_without_methods_for_groups_has_no_structure(finished):
-    assert finished.planned("structure") == {}
-    assert finished.planned("structure", changes=changes()) == {}
+    process = finished.snakemake("--dry-run", "structure", changes=changes())
+    assert process.returncode == 1
+    assert "structure: no run of this experiment belongs to it; " in process.stderr
+    assert not {"measure_structure", "tabulate_structure"} & set(finished.planned(changes=changes()))
 
 
+@pytest.mark.slow
 def test_structures_to_the_end(copied):
     """Real jobs on top of the finished run: trained on from the dense model, counted, folded, drawn."""
-    planned = {"sparsify": 1, "train_epoch": 2, "structure_of": 2, "fold": 2, "measure_folding": 2, **SHOWN_STRUCTURE}
+    planned = {"sparsify": 1, "train": 2, "measure_structure": 2, "fold": 2, "measure_speedup": 2, **SHOWN_STRUCTURE}
     given = by_group(learning_rate=0.03)
     assert copied.planned("structure", changes=given) == planned
-    probe = "results/tiny/g/seed1/epoch4/frozen.parquet"
+    probe = "results/runs/tiny/g/seed1/epoch4/frozen.parquet"
     copied.run("structure", probe, changes=given)
-    folder = copied.folder / "results/comparison/structure"
-    table = pd.read_csv(folder / "table.csv")
-    assert table["run"].tolist() == ["tiny/small"] * 2 + ["tiny/g"] * 2
+    folder = copied.folder / "results/experiments/tiny"
+    table = pd.read_csv(folder / "structure.csv")
+    assert table["model"].tolist() == ["small"] * 2 + ["g"] * 2
     assert table["compression"].iloc[-1] > 1.2
-    assert (folder / "structure.png").exists()
-    assert (folder / "table.html").exists()
+    assert (folder / "figures/structure.png").exists()
+    assert (folder / "structure.html").exists()
     assert copied.planned("structure", probe, changes=given) == {}
     other = by_group(learning_rate=0.03, groups=["weights", "neurons"])
-    assert copied.planned("structure", changes=other)["train_epoch"] == 2
+    assert copied.planned("structure", changes=other)["train"] == 2

@@ -1,53 +1,50 @@
 # A page on which to look at every word of every run: `snakemake --cores 1 explorer`.
 
-EXPLORER = "results/explorer"
-# All files that the page consists of, besides the data; Python's are in the digest of the code.
-ASSETS = [
-    f"{workflow.basedir}/src/natural_sparsity/explorer/{name}" for name in ("page.html", "explorer.css", "explorer.js")
-]
+EXPLORER = f"{EXPERIMENT}/explorer"
+# All files of the page besides the data; Python files are in the code digest.
+ASSETS = sorted(Path(workflow.basedir, "src/natural_sparsity/explorer").glob("*.[chj]*"))
 
 
 rule pack:
     input:
-        probes=of_epochs(PROBE),
-        checkpoints=of_epochs(STATE),
-        words=rules.words.output[0],
+        probes=every(PROBE),
+        checkpoints=every(STATE),
+        words=rules.words.output,
     output:
-        directory(f"{EXPLORER}/data/{{corpus}}/{{model}}/seed{{seed}}/{{probe}}"),
+        directory(f"{EXPLORER}/data/{{data}}/{{model}}/seed{{seed}}/{{probe}}"),
     log:
-        f"{RUN}/logs/pack/{{probe}}.log",
+        f"{SEED}/logs/pack.log",
     benchmark:
-        f"{RUN}/benchmarks/pack/{{probe}}.tsv"
+        f"{SEED}/benchmarks/pack.tsv"
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
-        code=code_digest("natural_sparsity.explorer.data"),
+        code=code("pack"),
+        inputs=inputs,
     shell:
-        "natural-sparsity pack --probes {input.probes} --checkpoints {input.checkpoints} --words {input.words}"
-        " --run {wildcards.corpus}/{wildcards.model}/seed{wildcards.seed} --condition {wildcards.probe}"
-        " --output {output} 2> {log}"
+        "natural-sparsity pack {params.inputs} --output {output} 2> {log}"
 
 
 rule explore:
     input:
-        data=everywhere(rules.pack.output[0]),
-        words=everywhere(rules.words.output[0]),
+        data=experiment.paths(rules.pack.output[0], experiment.probed),
+        words=experiment.paths(rules.words.output[0], experiment.probed),
         assets=ASSETS,
     output:
         page=f"{EXPLORER}/index.html",
-        words=expand(f"{EXPLORER}/words/{{corpus}}.js", corpus=PROBED),
-        assets=expand(f"{EXPLORER}/{{name}}", name=["explorer.css", "explorer.js", "plotly.min.js"]),
+        words=experiment.paths(f"{EXPLORER}/words/{{data}}.js", experiment.probed),
+        assets=[f"{EXPLORER}/{path.name}" for path in ASSETS if path.suffix != ".html"],
+        plotly=f"{EXPLORER}/plotly.min.js",
     log:
-        "results/logs/explore.log",
+        f"{EXPERIMENT}/logs/explore.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
-        code=code_digest("natural_sparsity.explorer.page"),
-        corpora=PROBED,
-        units=[unit_of_corpus(name) for name in PROBED],
+        code=code("explore"),
+        units=[data.unit for data in experiment.probed_data],
     shell:
-        "natural-sparsity explore --data {input.data} --corpora {params.corpora} --words {input.words}"
-        " --units {params.units} --output {output.page} 2> {log}"
+        "natural-sparsity explore --data {input.data} --words {input.words} --units {params.units}"
+        " --output {output.page} 2> {log}"
 
 
 localrules:
@@ -57,4 +54,4 @@ localrules:
 
 rule explorer:
     input:
-        rules.explore.output if PROBED else [],
+        rules.explore.output if experiment.probed else [],

@@ -1,265 +1,172 @@
-# The figures of every run, and a target by name for each: `snakemake --cores 1 fig2`.
+# The figures: a PDF, a picture and a CSV of exactly the numbers drawn.
+
+WHOLE = f"{EXPERIMENT}/figures"
+OF_DATA = f"{EXPERIMENT}/{{data}}/figures"
+OF_MODEL = f"{MODEL}/figures"
+OF_CONDITION = f"{CONDITION}/figures"
+OF_MEASURE = f"{CONDITION}/figures/{{measure}}"
 
 
-rule draw_architecture:
-    output:
-        figure("results/figures/architecture"),
+# What all figures share. Each gives its inputs, which are options of its command.
+rule draw:
     log:
-        "results/figures/logs/architecture.log",
+        f"{WHOLE}/logs/{{figure}}.log",
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("architecture"),
+        code=lambda wildcards: digest(registry.FIGURES[wildcards.figure]),
+        style=lambda wildcards: experiment.style(wildcards.figure),
+        inputs=inputs,
+        given="",
+        stem=stem,
     shell:
-        "natural-sparsity draw architecture --style {params.style:q} --output results/figures/architecture 2> {log}"
+        "natural-sparsity draw {wildcards.figure} {params.inputs} {params.given} --style {params.style:q}"
+        " --output {params.stem} 2> {log}"
 
 
-rule draw_chi:
-    output:
-        figure("results/figures/chi"),
+use rule draw as draw_of_data with:
     log:
-        "results/figures/logs/chi.log",
-    conda:
-        "../../envs/natural-sparsity.yaml"
-    params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("chi"),
-    shell:
-        "natural-sparsity draw chi --style {params.style:q} --output results/figures/chi 2> {log}"
+        f"{OF_DATA}/logs/{{figure}}.log",
 
 
-rule draw_training:
-    input:
-        checkpoints=of_seeds_and_epochs(STATE),
-    output:
-        figure(f"{MODEL}/figures/training"),
+use rule draw as draw_of_model with:
     log:
-        f"{MODEL}/figures/logs/training.log",
-    conda:
-        "../../envs/natural-sparsity.yaml"
-    params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("training"),
-        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
-    shell:
-        "natural-sparsity draw training --checkpoints {input.checkpoints}"
-        " --style {params.style:q} --output {params.stem} 2> {log}"
+        f"{OF_MODEL}/logs/{{figure}}.log",
 
 
-rule draw_fig2:
-    input:
-        probes=of_seeds_and_epochs(PROBE),
-        words=rules.words.output[0],
-    output:
-        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig2"),
+use rule draw as draw_of_condition with:
     log:
-        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig2.log",
-    conda:
-        "../../envs/natural-sparsity.yaml"
-    params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("fig2"),
-        unit=unit_of,
-        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
-        min_count=block("corpora", "thresholds", "fig2"),
-    shell:
-        "natural-sparsity draw fig2 --measure {wildcards.measure} --probes {input.probes} --words {input.words} --min-count {params.min_count}"
-        " --unit {params.unit} --style {params.style:q} --output {params.stem} 2> {log}"
+        f"{OF_CONDITION}/logs/{{figure}}.log",
 
 
-rule draw_fig3a:
-    input:
-        correlations=of_seeds(rules.correlate.output.correlations),
-        checkpoints=of_seeds_and_epochs(STATE),
-    output:
-        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig3a"),
+use rule draw as draw_of_measure with:
     log:
-        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig3a.log",
-    conda:
-        "../../envs/natural-sparsity.yaml"
-    params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("fig3a"),
-        unit=unit_of,
-        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
-    shell:
-        "natural-sparsity draw fig3a --measure {wildcards.measure} --correlations {input.correlations} --checkpoints {input.checkpoints}"
-        " --unit {params.unit} --style {params.style:q} --output {params.stem} 2> {log}"
+        f"{OF_MEASURE}/logs/{{figure}}.log",
 
 
-rule draw_fig3b:
-    input:
-        correlations=of_seeds(rules.correlate.output.correlations),
-        checkpoints=of_seeds_and_epochs(STATE),
+use rule draw as draw_architecture with:
     output:
-        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig3b"),
-    log:
-        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig3b.log",
-    conda:
-        "../../envs/natural-sparsity.yaml"
-    params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("fig3b"),
-        unit=unit_of,
-        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
-    shell:
-        "natural-sparsity draw fig3b --measure {wildcards.measure} --correlations {input.correlations} --checkpoints {input.checkpoints}"
-        " --unit {params.unit} --style {params.style:q} --output {params.stem} 2> {log}"
+        figure(WHOLE, "architecture"),
 
 
-rule draw_fig4:
-    input:
-        correlations=of_seeds(rules.correlate.output.correlations),
-        checkpoints=of_seeds_and_epochs(STATE),
-        words=rules.words.output[0],
+use rule draw as draw_chi with:
     output:
-        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig4"),
-    log:
-        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig4.log",
-    conda:
-        "../../envs/natural-sparsity.yaml"
-    params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("fig4"),
-        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
-    shell:
-        "natural-sparsity draw fig4 --measure {wildcards.measure} --correlations {input.correlations} --checkpoints {input.checkpoints} --words {input.words}"
-        " --style {params.style:q} --output {params.stem} 2> {log}"
+        figure(WHOLE, "chi"),
 
 
-rule draw_fig5:
+use rule draw_of_model as draw_training with:
     input:
-        probes=of_seeds_at_the_end(PROBE),
-        words=rules.words.output[0],
+        checkpoints=every(STATE),
     output:
-        figure(f"{MODEL}/{{probe}}/figures/{{measure}}/fig5"),
-    log:
-        f"{MODEL}/{{probe}}/figures/{{measure}}/logs/fig5.log",
-    conda:
-        "../../envs/natural-sparsity.yaml"
-    params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("fig5"),
-        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
-        min_count=block("corpora", "thresholds", "fig5"),
-    shell:
-        "natural-sparsity draw fig5 --measure {wildcards.measure} --probes {input.probes} --words {input.words} --min-count {params.min_count}"
-        " --style {params.style:q} --output {params.stem} 2> {log}"
+        figure(OF_MODEL, "training"),
 
 
-rule draw_claims:
+use rule draw_of_measure as draw_fig2 with:
     input:
-        claims=of_seeds(rules.judge_claims.output.csv),
+        probes=every(PROBE),
+        words=rules.words.output,
     output:
-        figure(f"{MODEL}/{{probe}}/figures/claims"),
-    log:
-        f"{MODEL}/{{probe}}/figures/logs/claims.log",
-    conda:
-        "../../envs/natural-sparsity.yaml"
+        figure(OF_MEASURE, "fig2"),
     params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("claims"),
-        unit=unit_of,
-        stem=lambda wildcards, output: output[0].removesuffix(".pdf"),
-    shell:
-        "natural-sparsity draw claims --claims {input.claims} --unit {params.unit} --style {params.style:q} --output {params.stem} 2> {log}"
+        **given(measure=measure, unit=unit, threshold=setting("thresholds", "fig2")),
 
 
-rule draw_comparison:
+use rule draw_of_measure as draw_fig3a with:
     input:
-        correlations=with_measure(rules.correlate.output.correlations),
+        correlations=every(CORRELATIONS),
+        checkpoints=every(STATE),
     output:
-        figure("results/comparison/{measure}/comparison"),
-    log:
-        "results/comparison/{measure}/logs/comparison.log",
-    conda:
-        "../../envs/natural-sparsity.yaml"
+        figure(OF_MEASURE, "fig3a"),
     params:
-        code=code_digest("natural_sparsity.figures.draw"),
-        style=style("comparison"),
-        unit=unit_of,
-    shell:
-        "natural-sparsity draw comparison --measure {wildcards.measure} --correlations {input.correlations}"
-        " --unit {params.unit} --style {params.style:q} --output results/comparison/{wildcards.measure}/comparison 2> {log}"
+        **given(measure=measure, unit=unit),
 
 
-# Targets by name.
-localrules:
-    architecture,
-    comparison,
-    chi,
-    training,
-    fig2,
-    fig3a,
-    fig3b,
-    fig4,
-    fig5,
-    claims,
-    figures,
+use rule draw_fig3a as draw_fig3b with:
+    output:
+        figure(OF_MEASURE, "fig3b"),
+    params:
+        **given(measure=measure, unit=unit),
 
 
-rule architecture:
+use rule draw_of_measure as draw_fig4 with:
     input:
-        rules.draw_architecture.output,
+        correlations=every(CORRELATIONS),
+        checkpoints=every(STATE),
+        words=rules.words.output,
+    output:
+        figure(OF_MEASURE, "fig4"),
+    params:
+        **given(measure=measure),
 
 
-rule chi:
+use rule draw_of_measure as draw_fig5 with:
     input:
-        rules.draw_chi.output,
+        probes=every(f"{CHECKPOINT}/{{probe}}.parquet"),
+        words=rules.words.output,
+    output:
+        figure(OF_MEASURE, "fig5"),
+    params:
+        **given(measure=measure, threshold=setting("thresholds", "fig5")),
 
 
-rule training:
+use rule draw_of_condition as draw_claims with:
     input:
-        everywhere(rules.draw_training.output),
+        claims=every(f"{SEED}/claims.csv"),
+    output:
+        figure(OF_CONDITION, "claims"),
+    params:
+        **given(unit=unit),
 
 
-rule fig2:
+use rule draw as draw_comparison with:
     input:
-        everywhere(rules.draw_fig2.output),
+        correlations=every(CORRELATIONS, product="comparison"),
+    output:
+        figure(f"{WHOLE}/{{measure}}", "comparison"),
+    log:
+        f"{WHOLE}/{{measure}}/logs/{{figure}}.log",
+    params:
+        **given(measure=measure, unit=unit),
 
 
-rule fig3a:
+use rule draw_of_model as draw_lottery with:
     input:
-        everywhere(rules.draw_fig3a.output),
+        lottery=f"{MODEL}/lottery.csv",
+    output:
+        figure(OF_MODEL, "lottery"),
 
 
-rule fig3b:
+use rule draw as draw_structure with:
     input:
-        everywhere(rules.draw_fig3b.output),
+        structures=every(STRUCTURE, product="structure"),
+    output:
+        figure(WHOLE, "structure"),
 
 
-rule fig4:
+use rule draw_of_measure as draw_natural with:
     input:
-        everywhere(rules.draw_fig4.output, classes=True),
+        correlations=every(CORRELATIONS, product="natural"),
+        checkpoints=every(LAST_STATE, product="natural"),
+    output:
+        figure(OF_MEASURE, "natural"),
+    params:
+        **given(measure=measure, statistic="pearson_log", unit=unit),
 
 
-rule fig5:
+use rule draw_of_condition as draw_units with:
     input:
-        everywhere(rules.draw_fig5.output, classes=True),
+        units=f"{CONDITION}/units.csv",
+    output:
+        figure(OF_CONDITION, "units"),
 
 
-rule claims:
+use rule draw_of_data as draw_connectivity with:
     input:
-        everywhere(rules.judge_claims.output),
-        everywhere(rules.draw_claims.output),
+        checkpoint=every(*FILES, product="connectivity"),
+    output:
+        figure(OF_DATA, "connectivity"),
 
 
-rule comparison:
-    input:
-        rules.compare.output if PROBED else [],
-        everywhere(rules.draw_comparison.output),
-
-
-rule figures:
-    input:
-        rules.architecture.input,
-        rules.chi.input,
-        rules.training.input,
-        rules.fig2.input,
-        rules.fig3a.input,
-        rules.fig3b.input,
-        rules.fig4.input,
-        rules.fig5.input,
-        rules.claims.input,
-        rules.comparison.input,
+use rule draw_connectivity as draw_network with:
+    output:
+        figure(OF_DATA, "network"),

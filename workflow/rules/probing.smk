@@ -1,39 +1,58 @@
-# The probes of a checkpoint, as soon as there is one; a condition of probing is a block of the configuration.
+# The probes of a checkpoint, as soon as there is one, and what they say about word frequency.
 
-for rule_name, run, group in jobs("probe"):
+for job in experiment.jobs("probe"):
 
     rule:
         name:
-            rule_name
+            job.name
         input:
-            tokens=lambda wildcards: f"{CORPUS}/tokens/{config['probes'][wildcards.probe]['split']}.npy",
-            parameters=[PARAMETERS.replace("{epoch}", epoch) for epoch in group],
-            state=[STATE.replace("{epoch}", epoch) for epoch in group],
-            from_parameters=checkpoints_before(PARAMETERS, group),
-            from_state=checkpoints_before(STATE, group),
-            teacher_parameters=lambda wildcards: parent("teacher", PARAMETERS)(wildcards) if moving(wildcards) else [],
-            teacher_state=lambda wildcards: parent("teacher", STATE)(wildcards) if moving(wildcards) else [],
+            tokens=tokens,
+            checkpoint=[file.replace("{checkpoint}", f"epoch{epoch}") for epoch in job.epochs for file in FILES],
+            from_=before(job.epochs, needed=moving),
+            teacher=parent("teacher", needed=moving),
         output:
-            [f"{run}/epoch{epoch}/{{probe}}.parquet" for epoch in group],
+            job.each(PROBE),
         log:
-            f"{RUN}/logs/probe/{{probe}}/epoch{group[-1]}.log",
+            f"{RUN}/logs/probe/{{probe}}/epoch{job.epochs[-1]}.log",
         benchmark:
-            f"{RUN}/benchmarks/probe/{{probe}}/epoch{group[-1]}.tsv"
+            f"{RUN}/benchmarks/probe/{{probe}}/epoch{job.epochs[-1]}.tsv"
         conda:
             "../../envs/natural-sparsity.yaml"
-        threads: 1
         resources:
             gpu=GPUS,
             device=device,
             mem_mb=memory(3000, 4),
             runtime=minutes(8 * 60),
         params:
-            code=code_digest("natural_sparsity.probing.probe"),
+            code=code("probe", kind, measures, lambda wildcards: method(wildcards) if moving(wildcards) else []),
             probe=probe_block,
-            teacher=teacher,
-            training=lambda wildcards: block("models", "training")(wildcards) if moving(wildcards) else "{}",
+            training=lambda wildcards: block("training")(wildcards) if moving(wildcards) else "{}",
+            inputs=inputs,
         shell:
-            "natural-sparsity probe --tokens {input.tokens} --parameters {input.parameters} --state {input.state}"
-            " --from-parameters {input.from_parameters} --from-state {input.from_state} --training {params.training:q}"
-            " {params.teacher} --condition {wildcards.probe} --probe {params.probe:q} --device {resources.device} --threads {threads}"
-            " --output {output} 2> {log}"
+            "natural-sparsity probe {params.inputs} --training {params.training:q} --condition {wildcards.probe}"
+            " --probe {params.probe:q} --device {resources.device} --threads {threads} --output {output} 2> {log}"
+
+
+rule correlate:
+    input:
+        probes=every(PROBE),
+        words=rules.words.output,
+    output:
+        correlations=f"{SEED}/correlations.parquet",
+        differences=f"{SEED}/differences.parquet",
+    log:
+        f"{SEED}/logs/correlate.log",
+    benchmark:
+        f"{SEED}/benchmarks/correlate.tsv"
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        runtime=minutes(2 * 60),
+        mem_mb=memory(2000),
+    params:
+        code=code("correlate"),
+        statistics=to_json(experiment.configuration.statistics),
+        inputs=inputs,
+    shell:
+        "natural-sparsity correlate {params.inputs} --statistics {params.statistics:q}"
+        " --correlations {output.correlations} --differences {output.differences} 2> {log}"

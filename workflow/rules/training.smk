@@ -1,69 +1,94 @@
 # Epoch k is a function of checkpoint k-1, so that raising the number of epochs trains only new ones.
 
+STARTED = [name for name, model in experiment.models.items() if "start" in model.parents]
+
 
 rule initialise:
     input:
-        vocabulary=data("vocabulary.parquet"),
+        vocabulary=prepared("vocabulary.parquet"),
     output:
-        parameters=f"{RUN}/init/parameters.safetensors",
-        state=f"{RUN}/init/state.json",
+        f"{RUN}/init/parameters.safetensors",
+        f"{RUN}/init/state.json",
     log:
         f"{RUN}/logs/initialise.log",
     wildcard_constraints:
-        model=one_of(name for name, model in config["models"].items() if "start" not in model["parents"]),
+        model=one_of(name for name in experiment.models if name not in STARTED),
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
-        code=code_digest("natural_sparsity.training.initialise"),
-        architecture=block("models", "architecture"),
-        training=block("models", "training"),
-        classes=lambda wildcards: (
-            f"--classes {config['tasks'][wildcards.corpus]['classes']}" if wildcards.corpus in config["tasks"] else ""
-        ),
+        code=code("initialise", kind),
+        kind=lambda wildcards: experiment.data[wildcards.data].kind,
+        block=lambda wildcards: to_json(experiment.data[wildcards.data].block()),
+        architecture=block("architecture"),
+        training=block("training"),
+        inputs=inputs,
+        checkpoint=checkpoint,
     shell:
-        "natural-sparsity initialise --vocabulary {input.vocabulary} --architecture {params.architecture:q}"
-        " --training {params.training:q} {params.classes} --seed {wildcards.seed}"
-        " --parameters {output.parameters} --state {output.state} 2> {log}"
+        "natural-sparsity initialise --data {wildcards.data} --kind {params.kind} --block {params.block:q} {params.inputs}"
+        " --model {wildcards.model} --architecture {params.architecture:q} --training {params.training:q}"
+        " --seed {wildcards.seed} --checkpoint {params.checkpoint} 2> {log}"
 
 
-for rule_name, run, group in jobs("train_epoch"):
+# What the training of a sparsified model starts from.
+rule sparsify:
+    input:
+        from_=parent("start"),
+        masks=parent("masks"),
+    output:
+        f"{RUN}/init/parameters.safetensors",
+        f"{RUN}/init/state.json",
+    log:
+        f"{RUN}/logs/sparsify.log",
+    wildcard_constraints:
+        model=one_of(STARTED),
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        mem_mb=memory(2000, 6),
+    params:
+        code=code("sparsify", method),
+        sparsify=block("sparsify"),
+        inputs=inputs,
+        checkpoint=checkpoint,
+    shell:
+        "natural-sparsity sparsify {params.inputs} --model {wildcards.model} --sparsify {params.sparsify:q}"
+        " --checkpoint {params.checkpoint} 2> {log}"
+
+
+for job in experiment.jobs("train"):
 
     rule:
         name:
-            rule_name
+            job.name
         input:
-            train=data("train.npy"),
-            dev=data("dev.npy"),
-            parameters=checkpoint_before(PARAMETERS, group[0]),
-            state=checkpoint_before(STATE, group[0]),
-            teacher_parameters=parent("teacher", PARAMETERS),
-            teacher_state=parent("teacher", STATE),
+            from_=before(job.epochs[:1]),
+            train=prepared("tokens/train.npy"),
+            dev=prepared("tokens/dev.npy"),
+            teacher=parent("teacher"),
         output:
-            parameters=[f"{run}/epoch{epoch}/parameters.safetensors" for epoch in group],
-            state=[f"{run}/epoch{epoch}/state.json" for epoch in group],
+            job.each(f"{EPOCH}/parameters.safetensors"),
+            job.each(f"{EPOCH}/state.json"),
         log:
-            f"{RUN}/logs/train/epoch{group[-1]}.log",
+            f"{RUN}/logs/train/epoch{job.epochs[-1]}.log",
         benchmark:
-            f"{RUN}/benchmarks/train/epoch{group[-1]}.tsv"
+            f"{RUN}/benchmarks/train/epoch{job.epochs[-1]}.tsv"
         # The chain of epochs is the longest path: it goes before the probes, which wait for nobody.
         priority: 100
         conda:
             "../../envs/natural-sparsity.yaml"
-        threads: 1
         resources:
             gpu=GPUS,
             device=device,
-            save_interval_s=config["save_interval_s"],
+            save_interval_s=experiment.configuration.save_interval_s,
             mem_mb=memory(3000, 4),
             runtime=minutes(12 * 60),
         params:
-            code=code_digest("natural_sparsity.training.train"),
-            method=method_digest,
-            training=block("models", "training"),
-            sparsify=block("models", "sparsify"),
-            teacher=teacher,
+            code=code("train", kind, method),
+            training=block("training"),
+            sparsify=block("sparsify"),
+            inputs=inputs,
+            checkpoint=checkpoint,
         shell:
-            "natural-sparsity train --train {input.train} --dev {input.dev} --from-parameters {input.parameters}"
-            " --from-state {input.state} --training {params.training:q} --sparsify {params.sparsify:q} {params.teacher}"
+            "natural-sparsity train {params.inputs} --training {params.training:q} --sparsify {params.sparsify:q}"
             " --device {resources.device} --threads {threads} --save-interval-s {resources.save_interval_s}"
-            " --parameters {output.parameters} --state {output.state} 2> {log}"
+            " --checkpoint {params.checkpoint} 2> {log}"

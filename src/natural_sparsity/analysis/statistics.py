@@ -1,4 +1,4 @@
-"""Correlations of one variable with many columns, in every bootstrap resample at once.
+"""Correlations of one variable with many columns, in every bootstrap resample at once; and intervals.
 
 A resample is a row of ``weights``: how often each word was drawn. The first row draws each word once, so that the first
 value of each column is the estimate itself. NaN in a column is a word that it does not have: it is left out there.
@@ -7,8 +7,9 @@ value of each column is the estimate itself. NaN in a column is a word that it d
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import stdtrit
 
-# Of a standardised variable, in a resample; below it the resample has (but for rounding) one value alone.
+# Of a standardised variable in a resample; below it, all its values there are equal except for rounding.
 LEAST_VARIANCE = 1e-10
 LEAST_WORDS = 3
 Ranks = tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]
@@ -23,7 +24,7 @@ def resampling_weights(n: int, resamples: int, seed: tuple[int, ...]) -> np.ndar
     return weights
 
 
-def standardised(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def standardise(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Columns with mean 0 and variance 1 (0 where NaN, or if constant), their means and standard deviations."""
     present = ~np.isnan(values)
     n = np.maximum(present.sum(0), 1)
@@ -35,10 +36,10 @@ def standardised(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0), mean, deviation
 
 
-def presence(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_patterns(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct columns (n, patterns) of where ``values`` (n, columns) is not NaN, and each column's place in them.
 
-    Most columns lack the same words, mostly none, so that what depends on that alone is computed a few times.
+    Most columns lack the same words, mostly none: what depends on that alone is then computed only a few times.
     """
     present = ~np.isnan(values)
     keys = [column.tobytes() for column in present.T]
@@ -62,9 +63,9 @@ def pearson(xs: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndar
         (k, r, columns) correlations, NaN where a variable is constant or the column has fewer than three words;
         (r, columns) means of ``y``.
     """
-    patterns, pattern = presence(y)
-    z, mean, deviation = standardised(y)
-    zxs = [standardised(np.where(patterns, x[:, None], np.nan))[0] for x in xs.T]
+    patterns, pattern = find_patterns(y)
+    z, mean, deviation = standardise(y)
+    zxs = [standardise(np.where(patterns, x[:, None], np.nan))[0] for x in xs.T]
     # One product of all: the weights, by far the largest matrix here, are read once.
     terms = [z, z**2, *(z * zx[:, pattern] for zx in zxs), patterns, *zxs, *(zx**2 for zx in zxs)]
     sums = weights @ np.concatenate(terms, 1)
@@ -89,21 +90,21 @@ def spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Spearman's correlation of x (n,) with each column of ``y`` (n, columns), (r, columns); ties share a rank.
 
     The estimate is exact. A resample's is linear in its weights: the estimate plus the weighted mean of the words'
-    influence on it (docs/method.md), on Fisher's scale, which keeps it within ±1. Ranking anew in every resample would
+    influence on it (docs/method.md), on Fisher's scale, which keeps it within ±1. Ranking again in every resample would
     take minutes where this takes seconds.
     """
     estimate, influence = np.full(y.shape[1], np.nan), np.zeros(y.shape)
-    patterns, pattern = presence(y)
+    patterns, pattern = find_patterns(y)
     for i, rows in enumerate(map(np.flatnonzero, patterns.T)):
-        ranks = ranked(x[rows])
+        ranks = rank(x[rows])
         for column in np.flatnonzero(pattern == i):
             if len(rows) >= LEAST_WORDS:
-                estimate[column], influence[rows, column] = spearman_influence(ranks, ranked(y[rows, column]))
+                estimate[column], influence[rows, column] = spearman_influence(ranks, rank(y[rows, column]))
     present = np.maximum(patterns.sum(0), 1)[pattern]
     inside = np.abs(estimate) < 1 - 1e-12
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = (weights @ influence) / present / (1 - estimate**2)
-        shift[0] = 0  # what rounding makes of the influences' sum
+        shift[0] = 0  # the influences sum to zero except for rounding
         return np.where(inside, np.tanh(np.arctanh(np.where(inside, estimate, 0)) + shift), estimate)
 
 
@@ -113,36 +114,36 @@ def spearman_influence(x: Ranks, y: Ranks) -> tuple[float, np.ndarray]:
     With u and v the mid-ranks over n, p and q the shares of the distinct values, ρ = 12 (mean(uv) − 1/4) / √(TU), where
     T = 1 − Σp³ and U = 1 − Σq³. A point counts by its own uv, by lifting the ranks of those above it, and in T and U.
     """
-    (u, share_x, lifted_by_x), (v, share_y, lifted_by_y) = x, y
+    (u, share_x, lift_by_x), (v, share_y, lift_by_y) = x, y
     cubes_x, cubes_y = np.mean(share_x**2), np.mean(share_y**2)
     if max(cubes_x, cubes_y) == 1:
         return np.nan, np.zeros(len(u))
     scale = 12 / np.sqrt((1 - cubes_x) * (1 - cubes_y))
     product = np.mean(u * v)
     rho = float(np.clip(scale * (product - 0.25), -1, 1))
-    influence = scale * (u * v + lifted_by_x(v) + lifted_by_y(u) - 3 * product)
+    influence = scale * (u * v + lift_by_x(v) + lift_by_y(u) - 3 * product)
     influence += 1.5 * rho * ((share_x**2 - cubes_x) / (1 - cubes_x) + (share_y**2 - cubes_y) / (1 - cubes_y))
     return rho, influence
 
 
-def ranked(values: np.ndarray) -> Ranks:
-    """Of each value: its mid-rank over n, the share of values equal to it, and a function that sums over those above.
+def rank(values: np.ndarray) -> Ranks:
+    """Each value's mid-rank over n, the share of values equal to it, and a function that sums over larger values.
 
-    The function takes (n,) terms to the mean, over all points, of the terms of larger values and half those of equal
-    ones.
+    The function maps (n,) terms to the mean, over all points, of the terms of larger values and half those of equal
+    values.
     """
     n = len(values)
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
 
-    def lifted(terms: np.ndarray) -> np.ndarray:
+    def lift(terms: np.ndarray) -> np.ndarray:
         sums = np.bincount(place, terms)
         return (sums.sum() - np.cumsum(sums) + sums / 2)[place] / n
 
-    return ((np.cumsum(counts) - counts / 2) / n)[place], (counts / n)[place], lifted
+    return ((np.cumsum(counts) - counts / 2) / n)[place], (counts / n)[place], lift
 
 
-def interval(replicates: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """The percentile interval of each column of ``replicates`` (resamples, …): its ends, NaN where nothing is defined.
+def percentile_interval(replicates: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the percentile interval of each column of ``replicates`` (resamples, …); NaN if none is defined.
 
     Resamples in which a column is undefined (NaN) are left out.
     """
@@ -154,3 +155,12 @@ def interval(replicates: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarr
         low, high = (np.take_along_axis(ordered, place[None], 0)[0] for place in (below, np.minimum(below + 1, last)))
         ends.append(low + (quantile * last - below) * (high - low))
     return ends[0], ends[1]
+
+
+def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """The mean of ``values`` and the ends of its t interval, which are NaN for fewer than two values."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, float("nan"), float("nan")
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return mean, mean - half, mean + half

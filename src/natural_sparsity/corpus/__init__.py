@@ -1,1 +1,1 @@
-"""Text: from a dump to token streams."""
+"""Corpora: from downloaded files to token streams and labelled arrays."""

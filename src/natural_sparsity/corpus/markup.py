@@ -1,4 +1,4 @@
-"""MediaWiki markup to running prose."""
+"""Turn MediaWiki markup into running prose."""
 
 import re
 from collections import Counter
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import mwparserfromhell
 from mwparserfromhell.nodes import ExternalLink, Heading, HTMLEntity, Tag, Template, Text, Wikilink
 
-# The parser's time is not linear where brackets are not closed: a long page is cut, at headings if there are any, and
-# one with more of them than mistakes explain, or deeper than the parser goes, is cut small.
-CHARACTERS_A_PIECE = 1 << 18
-CHARACTERS_A_PIECE_IF_BROKEN = 1 << 11
+# The parser takes more than linear time where brackets are not closed. So a long page is cut, at headings if possible,
+# and cut small if it has more open brackets than a few mistakes explain, or deeper ones than the parser follows.
+CHARACTERS_PER_PIECE = 1 << 18
+CHARACTERS_PER_BROKEN_PIECE = 1 << 11
 MOST_OPEN = 40
 BRACKETS = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{\||\|\}|\[(?=https?:|//)|\]|<(/?)([a-z]{1,12})\b([^<>]*)(>?)", re.I)
 CLOSING = {"}}": "{{", "]]": "[[", "|}": "{|", "]": "["}
 UNCLOSED_TAGS = {"br", "hr", "wbr", "li", "dd", "dt", "p", "td", "th", "tr"}
-# What the parser would parse only for us to drop it. An unclosed <ref> ends before the next one.
+# Spans that would be dropped after parsing anyway. An unclosed <ref> ends before the next one.
 DROPPED_SPANS = re.compile(
     r"<!--.*?(?:-->|\Z)"
     r"|<ref\b[^<>]*/>"
@@ -32,7 +32,7 @@ DROPPED_TAGS = {
 }
 # fmt: on
 BLOCK_TAGS = {"div", "p", "blockquote", "center", "poem", "ul", "ol", "li", "dl", "dd", "dt", "br", "hr", "section"}
-# Templates whose argument is a part of the sentence: name → number of the argument; convert takes value and unit.
+# Templates whose argument is part of the sentence: name → number of the argument. {{convert}} is handled apart.
 INLINE_TEMPLATES = {
     **dict.fromkeys(("nowrap", "nobr", "small", "smaller", "big", "vanchor", "abbr", "tooltip", "angbr", "sc"), "1"),
     **dict.fromkeys(("keypress", "nihongo", "visible anchor", "em", "strong"), "1"),
@@ -49,33 +49,33 @@ NOT_TEXT = re.compile(
     r"|[^|]*\.(?:jpe?g|png|gif|svg|tiff?|og[gv]|webm|pdf)\s*$",  # a file, whatever the wiki calls its namespace
     re.IGNORECASE,
 )
-# What the parser leaves as text where the markup is broken.
+# Markup that the parser leaves as text where it is broken.
 STRAY = re.compile(r"__[A-Z]{3,}__|</?(?:[a-z]{1,10}|h[1-6])\b[^<>]*>|'{2,}|\{\{+|\}\}+|\[\[|\]\]", re.I)
-BROKEN_LINE = re.compile(r"\{\||\||!\s|!.*[|!]|(?:file|image|category):.*\|", re.I)  # of a table, or of a file
+BROKEN_LINE = re.compile(r"\{\||\||!\s|!.*[|!]|(?:file|image|category):.*\|", re.I)  # of a table or a file
 BREAK = "\n\n"
-# Marks that begin a line: a list item, which is not joined to the line before; preformatted text, which is no prose.
+# Marks at the start of a line: a list item is not joined to the line before; preformatted text is not prose.
 ITEM, PREFORMATTED = "\x01", "\x02"
 MARKS = re.compile(f"[{ITEM}{PREFORMATTED}\r]")
 
 
 def plain_text(wikitext: str) -> str:
-    """Running prose of a page in MediaWiki markup: a paragraph or list item a line, no empty lines.
+    """Extract the running prose of a page in MediaWiki markup: one line per paragraph or list item, no empty lines.
 
-    Any string is accepted: what is no valid markup comes out as text, without the brackets and bars.
+    Any string is accepted; invalid markup comes out as text, without its brackets and bars.
     """
     text = DROPPED_SPANS.sub("", MARKS.sub("", wikitext))
-    out = "".join(part for piece in _pieces(text) for part in _render(mwparserfromhell.parse(piece).nodes))
-    return "\n".join(paragraph for paragraph in map(_tidy, _paragraphs(out)) if re.search(r"\w", paragraph))
+    out = "".join(part for piece in _split_pieces(text) for part in _render(mwparserfromhell.parse(piece).nodes))
+    return "\n".join(paragraph for paragraph in map(_tidy, _join_paragraphs(out)) if re.search(r"\w", paragraph))
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """Cut a text that the parser would take too long for."""
-    for piece in _cut(text, CHARACTERS_A_PIECE):
-        yield from _cut(piece, CHARACTERS_A_PIECE_IF_BROKEN) if _is_broken(piece) else [piece]
+def _split_pieces(text: str) -> Iterator[str]:
+    """Cut a text into pieces that the parser handles in reasonable time."""
+    for piece in _cut(text, CHARACTERS_PER_PIECE):
+        yield from _cut(piece, CHARACTERS_PER_BROKEN_PIECE) if _is_broken(piece) else [piece]
 
 
 def _cut(text: str, most: int) -> Iterator[str]:
-    """Pieces of at most so many characters."""
+    """Cut a text into pieces of at most ``most`` characters, at a heading, blank line or line end where possible."""
     start = 0
     while len(text) - start > most:
         cuts = (text.rfind(mark, start + most // 2, start + most) for mark in ("\n==", "\n\n", "\n"))
@@ -86,13 +86,13 @@ def _cut(text: str, most: int) -> Iterator[str]:
 
 
 def _is_broken(text: str) -> bool:
-    """Whether more brackets of one kind are open at one place, or in the end, than prose has."""
+    """Tell whether more than ``MOST_OPEN`` brackets and tags are open at any place of a text."""
     depth, total = Counter[str](), 0
     for bracket in BRACKETS.finditer(text):
         closes, tag, rest, end = bracket.groups()
         kind = CLOSING.get(bracket[0], (tag or bracket[0]).lower())
         if tag and not end:
-            step = 1  # the tag itself is not closed
+            step = 1  # the tag lacks its ">"
         elif closes or bracket[0] in CLOSING:
             step = -1 if depth[kind] else 0
         else:
@@ -105,27 +105,28 @@ def _is_broken(text: str) -> bool:
 
 
 def _render(nodes: list) -> Iterator[str]:
+    """Yield the text of parsed nodes."""
     for node in nodes:
         match node:
             case Text():
                 yield STRAY.sub("", node.value.replace("\n ", f"\n{PREFORMATTED} "))
             case Wikilink():
-                yield from _wikilink(node)
+                yield from _render_link(node)
             case Template():
-                yield from _template(node)
+                yield from _render_template(node)
             case HTMLEntity():
-                yield _character(node)
+                yield _render_entity(node)
             case ExternalLink():
                 if node.title is not None and node.brackets:
                     yield from _render(node.title.nodes)
             case Tag():
-                yield from _tag(node)
+                yield from _render_tag(node)
             case Heading():
                 yield BREAK
-            # Comments and the arguments of templates are no text.
+            # Comments and template arguments are not text.
 
 
-def _wikilink(link: Wikilink) -> Iterator[str]:
+def _render_link(link: Wikilink) -> Iterator[str]:
     title = str(link.title)
     if NOT_TEXT.match(title) and not title.lstrip().startswith(":"):
         return
@@ -135,7 +136,7 @@ def _wikilink(link: Wikilink) -> Iterator[str]:
         yield from (part.lstrip(":") if i == 0 else part for i, part in enumerate(_render(link.title.nodes)))
 
 
-def _template(template: Template) -> Iterator[str]:
+def _render_template(template: Template) -> Iterator[str]:
     name = str(template.name).strip().lower()
     if name in SPACES_AND_DASHES:
         yield SPACES_AND_DASHES[name]
@@ -150,14 +151,14 @@ def _template(template: Template) -> Iterator[str]:
         yield from _render(template.get(INLINE_TEMPLATES[name]).value.nodes)
 
 
-def _character(entity: HTMLEntity) -> str:
+def _render_entity(entity: HTMLEntity) -> str:
     try:
         return entity.normalize()
     except (ValueError, OverflowError):
         return " "
 
 
-def _tag(tag: Tag) -> Iterator[str]:
+def _render_tag(tag: Tag) -> Iterator[str]:
     name = str(tag.tag).strip().lower()
     if name in DROPPED_TAGS:
         yield BREAK if name == "table" else ""
@@ -173,8 +174,8 @@ def _tag(tag: Tag) -> Iterator[str]:
         yield BREAK
 
 
-def _paragraphs(text: str) -> Iterator[str]:
-    """Join the lines that MediaWiki shows as one paragraph: those without an empty line or a list item between."""
+def _join_paragraphs(text: str) -> Iterator[str]:
+    """Join lines that MediaWiki shows as one paragraph, that is, up to an empty line or a list item."""
     paragraph: list[str] = []
     for line in text.split("\n"):
         bare = "" if line.startswith(PREFORMATTED) else line.strip()
@@ -190,14 +191,14 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 TIDYING = [
     (re.compile(r"[^\S\n]+"), " "),
-    (re.compile(r"([(\[])(?:\s*(?:[,;:/]|[–—-](?=[\s)])))+"), r"\1"),  # what templates leave: ( ; born 1950)
+    (re.compile(r"([(\[])(?:\s*(?:[,;:/]|[–—-](?=[\s)])))+"), r"\1"),  # leftovers of templates: ( ; born 1950)
     (re.compile(r"([,;:])(?:\s*[,;])+"), r"\1"),
     (re.compile(r"(?<![,;:\s])(?:\s*[,;:])+\s*([)\]])"), r"\1"),
     (re.compile(r"(?<!\w)\(\s*\)|\[\s*\]"), ""),
     (re.compile(r"([(\[])\s+"), r"\1"),
     (re.compile(r"(?<![.\s])\s+(?!\. ?\.)([,.;:!?)\]])(?=\s|[)\]\",.;:]|$)"), r"\1"),
-    (re.compile(r"(?<!\.)(?<!\. )\. \.(?! ?\.)"), "."),  # but not of an ellipsis
-    (re.compile(r"\[\[+"), ""),  # that was apart before, as in [:[
+    (re.compile(r"(?<!\.)(?<!\. )\. \.(?! ?\.)"), "."),  # not in an ellipsis
+    (re.compile(r"\[\[+"), ""),  # joined by the patterns above, as in [:[
     (re.compile(r"^\s*[:;,*#]+\s"), ""),
     (re.compile(r" {2,}"), " "),
 ]

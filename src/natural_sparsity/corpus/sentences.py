@@ -1,4 +1,7 @@
-"""Documents of one shard to sentences: markup removed, split, tokenised; lowercased and in the original case."""
+"""Turn the documents of one shard into sentences: remove markup, split, tokenise.
+
+The sentences are written twice, lowercased and in their original case.
+"""
 
 import argparse
 import json
@@ -17,12 +20,13 @@ from natural_sparsity.corpus.markup import plain_text
 from natural_sparsity.corpus.readers import open_compressed
 from natural_sparsity.errors import UserError
 
-CHARACTERS_A_BATCH = 1 << 19
-MAX_TYPES = 300_000  # kept in memory for their own sake; about 100 MB
+CHARACTERS_PER_BATCH = 1 << 19
+MAX_TYPES = 300_000  # that spaCy keeps in memory; about 100 MB
 SECONDS_BETWEEN_LINES = 30.0
-# Control characters, and the invisible ones that make two types of one word: soft hyphen, zero-width space, direction.
+# Control characters, and invisible ones that would split a word into two types: soft hyphen, zero-width space, marks of
+# direction.
 INVISIBLE = re.compile("[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-# The token that a space is where characters are tokens, since spaces separate tokens; U+2423.
+# The token for a space where tokens are characters, since spaces separate tokens; U+2423.
 SPACE = "␣"
 UNITS = ("word", "character")
 ALPHANUMERIC = re.compile(r"[^\W_]")
@@ -30,22 +34,23 @@ ALPHANUMERIC = re.compile(r"[^\W_]")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--input", type=Path, required=True, help="a shard that the command documents wrote")
-    parser.add_argument("--text", type=Path, required=True, help="out: sentences, lowercased, one a line; zstd")
-    parser.add_argument("--unit", choices=UNITS, default="word", help="what a token is; a space between words is ␣")
-    help_text = "out: the same in the original case, with a tab where the text had no space between two tokens; zstd"
+    parser.add_argument("--input", type=Path, required=True, help="a shard that the command 'documents' wrote")
+    parser.add_argument("--text", type=Path, required=True, help="out: lowercased sentences, one per line; zstd")
+    help_text = "what a token is; as a character, a space between words is ␣"
+    parser.add_argument("--unit", choices=UNITS, default="word", help=help_text)
+    help_text = "out: the same in original case, with a tab where the text had no space between two tokens; zstd"
     parser.add_argument("--cased", type=Path, required=True, help=help_text)
-    help_text = "out: Parquet index, id, title, sentences, tokens; documents without a sentence left out"
+    help_text = "out: Parquet index, id, title, sentences, tokens of the documents with a sentence"
     parser.add_argument("--documents", type=Path, required=True, help=help_text)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the three products of a shard; raises :class:`UserError` if the shard is damaged."""
+    """Write the three products of a shard; raise :class:`UserError` if the shard is damaged."""
     import spacy
 
     nlp: Any = spacy.blank("en")
     nlp.add_pipe("sentencizer")
-    nlp.tokenizer.max_cache_size = MAX_TYPES  # instead of 10,000; of what stands between two spaces
+    nlp.tokenizer.max_cache_size = MAX_TYPES  # instead of 10,000 strings between two spaces
     rows: list[dict[str, Any]] = []
     n_documents = n_tokens = 0
     start = last = time.monotonic()
@@ -54,16 +59,16 @@ def run(args: argparse.Namespace) -> None:
             for batch in read_batches(args.input, nlp.max_length):
                 n_documents += len(batch)
                 counts = [[0, 0] for _ in batch]
-                tagged = (
+                numbered = (
                     (paragraph, number) for number, (_, paragraphs) in enumerate(batch) for paragraph in paragraphs
                 )
                 lines: list[str] = []
-                # A zone forgets its new words, but also caches nothing: only when the frequent words are known.
+                # A memory zone forgets its new words but caches nothing, so enter one only once the vocabulary is full.
                 with nlp.memory_zone() if len(nlp.vocab) > MAX_TYPES else nullcontext():
-                    for doc, number in nlp.pipe(tagged, as_tuples=True):
-                        for line, length in sentences_of(doc):
+                    for doc, number in nlp.pipe(numbered, as_tuples=True):
+                        for line, length in split_sentences(doc):
                             if args.unit == "character":
-                                line, length = spelled(line)
+                                line, length = spell_out(line)
                             lines.append(line)
                             counts[number][0] += 1
                             counts[number][1] += length
@@ -76,14 +81,15 @@ def run(args: argparse.Namespace) -> None:
                     n_tokens += length
                 if time.monotonic() - last > SECONDS_BETWEEN_LINES:
                     last = time.monotonic()
-                    _log(n_documents, rows, n_tokens, last - start)
+                    log_progress(n_documents, rows, n_tokens, last - start)
         frame = pd.DataFrame(rows, columns=["index", "id", "title", "sentences", "tokens"])
         types = {"index": "int64", "id": "str", "title": "str", "sentences": "int32", "tokens": "int64"}
         files.write_parquet(args.documents, frame.astype(types))
-    _log(n_documents, rows, n_tokens, time.monotonic() - start)
+    log_progress(n_documents, rows, n_tokens, time.monotonic() - start)
 
 
-def _log(n_documents: int, rows: list[dict[str, Any]], n_tokens: int, seconds: float) -> None:
+def log_progress(n_documents: int, rows: list[dict[str, Any]], n_tokens: int, seconds: float) -> None:
+    """Print how much has been tokenised, and how fast."""
     print(
         f"sentences: {n_documents:,} documents, {len(rows):,} with text, {sum(row['sentences'] for row in rows):,} "
         f"sentences, {n_tokens:,} tokens, {n_tokens / seconds:,.0f} tokens/s",
@@ -92,9 +98,9 @@ def _log(n_documents: int, rows: list[dict[str, Any]], n_tokens: int, seconds: f
 
 
 def read_batches(path: Path, max_length: int) -> Iterator[list[tuple[dict[str, Any], list[str]]]]:
-    """Yield lists of (document's index, id and title; its clean paragraphs), about ``CHARACTERS_A_BATCH`` each.
+    """Yield batches of about ``CHARACTERS_PER_BATCH``: lists of (index, id and title of a document; its paragraphs).
 
-    No paragraph is longer than ``max_length`` characters.
+    Paragraphs are cleaned, and no longer than ``max_length`` characters.
     """
     batch: list[tuple[dict[str, Any], list[str]]] = []
     size = 0
@@ -104,16 +110,17 @@ def read_batches(path: Path, max_length: int) -> Iterator[list[tuple[dict[str, A
                 row = json.loads(line)
                 document = {"index": int(row["index"]), "id": str(row["id"]), "title": str(row["title"])}
                 if not isinstance(row["text"], str):
-                    raise TypeError("the text is no string")
+                    raise TypeError("the text is not a string")
                 text = plain_text(row["text"]) if row["markup"] == "mediawiki" else row["text"]
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(
-                    f"{path}: line {number} is no document ({type(error).__name__}: {error}); delete it and run again"
+                    f"{path}: line {number} is not a document ({type(error).__name__}: {error}); "
+                    "delete the file and run again"
                 ) from error
             paragraphs = [piece for paragraph in text.split("\n") for piece in clean(paragraph, max_length)]
             batch.append((document, paragraphs))
             size += sum(map(len, paragraphs))
-            if size >= CHARACTERS_A_BATCH:
+            if size >= CHARACTERS_PER_BATCH:
                 yield batch
                 batch, size = [], 0
     if batch:
@@ -121,8 +128,8 @@ def read_batches(path: Path, max_length: int) -> Iterator[list[tuple[dict[str, A
 
 
 def clean(paragraph: str, max_length: int) -> Iterator[str]:
-    """Yield a paragraph without invisible characters and with single spaces; cut, at a space, if it is too long."""
-    # split() takes every character that spaCy takes for white space, also U+2028 and the no-break space.
+    """Remove invisible characters and repeated spaces from a paragraph, and cut it, at a space, if it is too long."""
+    # split() removes every character that is white space to spaCy, U+2028 and the no-break space included.
     paragraph = " ".join(INVISIBLE.sub("", paragraph).split())
     while len(paragraph) > max_length:
         cut = paragraph.rfind(" ", 1, max_length + 1)
@@ -133,10 +140,10 @@ def clean(paragraph: str, max_length: int) -> Iterator[str]:
         yield paragraph
 
 
-def sentences_of(doc: Any) -> Iterator[tuple[str, int]]:
+def split_sentences(doc: Any) -> Iterator[tuple[str, int]]:
     """Yield (line with its end, number of tokens) of each sentence of a spaCy ``Doc`` that has a letter or digit.
 
-    Tokens are separated by a space if the text had one, and by a tab if it had not.
+    A space separates two tokens if the text had one there, else a tab.
     """
     columns = doc.to_array(["SPACY", "SENT_START"])
     parts = [token.text + (" " if spaced else "\t") for token, spaced in zip(doc, columns[:, 0].tolist(), strict=True)]
@@ -147,10 +154,10 @@ def sentences_of(doc: Any) -> Iterator[tuple[str, int]]:
             yield line[:-1] + "\n", end - first
 
 
-def spelled(line: str) -> tuple[str, int]:
-    """A line of :func:`sentences_of` with its characters as tokens, and their number.
+def spell_out(line: str) -> tuple[str, int]:
+    """Make the characters of a line of :func:`split_sentences` its tokens; return it and their number.
 
-    Spaces of the text are ``SPACE``; one that the text itself has cannot be told from them.
+    Spaces become ``SPACE``; a ``SPACE`` in the text itself cannot be told from them.
     """
     characters = line.rstrip("\n").replace("\t", "").replace(" ", SPACE)
     return " ".join(characters) + "\n", len(characters)

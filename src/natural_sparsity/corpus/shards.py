@@ -1,4 +1,4 @@
-"""The indexed shards of a corpus, as the passes over the whole corpus see them."""
+"""Indexed shards, as the passes over the whole corpus read them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,45 +9,47 @@ import numpy as np
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 
-TOKENS_A_BLOCK = 1 << 20
+TOKENS_PER_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard: ``tokens`` (n_tokens,) ids of the shard's own types, ``lengths`` (n_sentences,), memory-mapped."""
+    """One memory-mapped shard: ``tokens`` (n_tokens,), ids of the shard's own types; ``lengths`` (n_sentences,)."""
 
     tokens: np.ndarray
     lengths: np.ndarray
 
     @classmethod
     def open(cls, tokens: Path, lengths: Path) -> "Shard":
-        """Memory-map a shard; raises :class:`UserError` if the two files do not fit together."""
+        """Memory-map a shard; raise :class:`UserError` if the two files do not fit together."""
         shard = cls(files.read_array(tokens), files.read_array(lengths))
         total = int(shard.lengths.sum(dtype=np.int64))
         if total != len(shard.tokens):
-            raise UserError(f"{lengths}: counts {total} tokens, but {tokens} has {len(shard.tokens)}; delete both")
+            raise UserError(
+                f"{lengths}: counts {total} tokens, but {tokens} has {len(shard.tokens)}; delete both and run again"
+            )
         return shard
 
     def blocks(self) -> Iterator[tuple[slice, slice]]:
-        """Yield (slice of sentences, slice of their tokens), about ``TOKENS_A_BLOCK`` tokens each."""
+        """Yield (slice of sentences, slice of their tokens), about ``TOKENS_PER_BLOCK`` tokens each."""
         ends = np.cumsum(self.lengths, dtype=np.int64)
         sentence = token = 0
         while sentence < len(ends):
-            stop = max(int(np.searchsorted(ends, token + TOKENS_A_BLOCK, side="right")), sentence + 1)
+            stop = max(int(np.searchsorted(ends, token + TOKENS_PER_BLOCK, side="right")), sentence + 1)
             yield slice(sentence, stop), slice(token, int(ends[stop - 1]))
             sentence, token = stop, int(ends[stop - 1])
 
 
-def starts_of(lengths: np.ndarray) -> np.ndarray:
-    """Offsets (n,) at which consecutive pieces with these lengths begin."""
+def find_starts(lengths: np.ndarray) -> np.ndarray:
+    """Return the offsets (n,) at which consecutive pieces of these lengths begin."""
     return np.cumsum(lengths, dtype=np.int64) - lengths
 
 
 def count_types(shard: Shard, selected: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
-    """Count (n_rows,) the types in the sentences that ``selected`` (n_sentences,) bool marks.
+    """Count (n_rows,) the types in the sentences marked in ``selected`` (n_sentences,) bool.
 
-    ``rows`` (n_types,) says which row each of the shard's types counts for: the frequent types are few, so that a
-    block's counts stay in cache.
+    ``rows`` (n_types,) maps each of the shard's types to the row that it counts for. Only frequent types have a row of
+    their own, and they are few, so the counts of a block stay in cache.
     """
     counts = np.zeros(n_rows, np.int64)
     for sentences, tokens in shard.blocks():

@@ -1,4 +1,7 @@
-"""Train, dev and test by document: a seeded hash of each document's id alone, whatever the other documents are."""
+"""Split a corpus by document into train, dev and test.
+
+A document's split follows from a seeded hash of its id alone, whatever other documents there are.
+"""
 
 import argparse
 import hashlib
@@ -15,16 +18,19 @@ SPLITS = {"train": TRAIN, "dev": DEV, "test": TEST}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--documents", type=Path, nargs="+", required=True, help="each shard's documents")
-    parser.add_argument("--kept", type=Path, nargs="+", required=True, help="each shard's kept sentences")
-    parser.add_argument("--fractions", type=float, nargs=3, required=True, metavar=("TRAIN", "DEV", "TEST"))
-    parser.add_argument("--seed", type=int, required=True)
-    help_text = "out, a shard: .npy uint8, one a sentence: 0 dropped, 1 train, 2 dev, 3 test"
+    parser.add_argument("--documents", type=Path, nargs="+", required=True, help="documents of each shard")
+    parser.add_argument("--kept", type=Path, nargs="+", required=True, help="kept sentences of each shard")
+    help_text = "shares of the documents, which sum to 1"
+    parser.add_argument(
+        "--fractions", type=float, nargs=3, required=True, metavar=("TRAIN", "DEV", "TEST"), help=help_text
+    )
+    parser.add_argument("--seed", type=int, required=True, help="seed of the hash")
+    help_text = "out: one .npy per shard, uint8, one value per sentence: 0 dropped, 1 train, 2 dev, 3 test"
     parser.add_argument("--assignment", type=Path, nargs="+", required=True, help=help_text)
 
 
 def split_of(document: str, fractions: list[float], seed: int) -> int:
-    """The split of one document: ``TRAIN``, ``DEV`` or ``TEST``, with probabilities ``fractions`` over ids."""
+    """Return the split of one document by its id: ``TRAIN``, ``DEV`` or ``TEST``, with probabilities ``fractions``."""
     digest = hashlib.blake2b(f"{seed}/{document}".encode(), digest_size=8).digest()
     position = int.from_bytes(digest, "big") / 2**64
     if position < fractions[0]:
@@ -43,8 +49,12 @@ def run(args: argparse.Namespace) -> None:
             [split_of(document, args.fractions, args.seed) for document in documents["id"].tolist()], np.uint8
         )
         kept = files.read_array(kept_path)
-        if documents["sentences"].sum() != len(kept):
-            raise UserError(f"{kept_path}: {len(kept)} sentences, but {documents_path} counts a different number")
+        n_sentences = documents["sentences"].sum()
+        if n_sentences != len(kept):
+            raise UserError(
+                f"{kept_path}: has {len(kept)} sentences, but {documents_path} counts {n_sentences}; "
+                "delete both and run again"
+            )
         assignment = np.repeat(splits, documents["sentences"]) * kept
         sizes += np.bincount(assignment, minlength=4)
         files.write_array(assignment_path, assignment.astype(np.uint8))

@@ -1,4 +1,4 @@
-"""The vocabulary: types that still reach ``min_count`` after the filter, with their training-set counts."""
+"""List the vocabulary: types that still reach ``min_count`` after the filter, with their counts in training."""
 
 import argparse
 import re
@@ -14,36 +14,38 @@ from natural_sparsity.errors import UserError
 
 SPECIALS = ["<unk>", "<eos>"]
 UNK, EOS = range(2)
-# What a vocabulary's entries are called; ``token`` where some are words and others characters.
+# What the entries of a vocabulary are called; ``token`` where some corpora have words and others characters.
 UNITS = ("word", "character", "token")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--counts", type=Path, required=True, help="the corpus's types with their recount")
-    parser.add_argument("--rows", type=Path, nargs="+", required=True, help="the rows in them of each shard's types")
-    parser.add_argument("--tokens", type=Path, nargs="+", required=True, help="each shard's tokens")
-    parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="each shard's sentence lengths")
-    parser.add_argument("--assignment", type=Path, nargs="+", required=True, help="each shard's sentence splits")
-    parser.add_argument("--min-count", type=int, required=True, help="recounted occurrences that a word needs")
+    parser.add_argument("--counts", type=Path, required=True, help="frequent types of the corpus, with both counts")
+    help_text = "rows of each shard's types in --counts"
+    parser.add_argument("--rows", type=Path, nargs="+", required=True, help=help_text)
+    parser.add_argument("--tokens", type=Path, nargs="+", required=True, help="tokens of each shard")
+    parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="sentence lengths of each shard")
+    parser.add_argument("--assignment", type=Path, nargs="+", required=True, help="sentence splits of each shard")
+    help_text = "occurrences in the kept sentences that a word needs"
+    parser.add_argument("--min-count", type=int, required=True, help=help_text)
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet id, word, count (in training)")
 
 
 def in_units(text: str, unit: str) -> str:
-    """A text about words, said of the vocabulary's ``unit``."""
-    return re.sub(r"\b([Ww])ord(s?)\b", lambda found: matched_case(found[1], unit) + found[2], text)
+    """Replace "word" and "words" in a text by the vocabulary's ``unit``."""
+    return re.sub(r"\b([Ww])ord(s?)\b", lambda match: match_case(match[1], unit) + match[2], text)
 
 
-def matched_case(first: str, unit: str) -> str:
-    """The unit with a capital where ``first`` is one."""
+def match_case(first: str, unit: str) -> str:
+    """Capitalise the unit if ``first`` is a capital."""
     return unit.capitalize() if first.isupper() else unit
 
 
 def read_by_id(path: Path, columns: list[str]) -> pd.DataFrame:
-    """``id`` and ``columns`` of a table with a row a vocabulary word, in which a word's id is its row.
+    """Read ``id`` and ``columns`` of a table with one row per vocabulary word, in which a word's id is its row.
 
     Raises:
-        UserError: the rows are not in the order of their ids; and as :func:`files.read_table` does.
+        UserError: the rows are not in the order of their ids; also as :func:`files.read_table` does.
     """
     frame = files.read_parquet(path, ["id", *columns])
     if not np.array_equal(frame["id"], np.arange(len(frame))):
@@ -54,7 +56,8 @@ def read_by_id(path: Path, columns: list[str]) -> pd.DataFrame:
 def run(args: argparse.Namespace) -> None:
     """Number the words by falling training count, ties in alphabetical order, after the special symbols."""
     types = files.read_table(args.counts, ["word", "kept_count"])
-    counts, sentences = np.zeros(len(types) + 1, np.int64), 0  # the last is for the rare types, which do not occur
+    # The last count is that of the rare types: it stays 0, since no kept sentence has one.
+    counts, sentences = np.zeros(len(types) + 1, np.int64), 0
     for rows_path, tokens, lengths, assignment_path in zip(
         args.rows, args.tokens, args.lengths, args.assignment, strict=True
     ):
@@ -68,7 +71,10 @@ def run(args: argparse.Namespace) -> None:
     frame = pd.DataFrame({"word": types["word"].combine_chunks().filter(known).to_pandas(), "count": counts[known]})
     reserved = set(SPECIALS) & set(frame["word"])
     if reserved:
-        raise UserError(f"{args.counts}: the corpus holds {min(reserved)!r}, which is reserved for the model")
+        raise UserError(
+            f"{args.counts}: the corpus holds {min(reserved)!r}, which is reserved for the model; "
+            "replace it in the source"
+        )
     frame = frame.sort_values(["count", "word"], ascending=[False, True])
     specials = pd.DataFrame({"word": SPECIALS, "count": [int(counts[~known].sum()), sentences]})
     frame = pd.concat([specials, frame], ignore_index=True)

@@ -1,1 +1,1 @@
-"""The explorer: a static page on which to look at every word's measures through training."""
+"""The explorer: a static page for looking at the measures of every word through training."""

@@ -1,7 +1,7 @@
-"""The explorer's data of one run under one condition: a file for each measure, role and tensor, and what they are.
+"""The explorer's data of one run under one condition: a script for each measure, role and tensor.
 
-A browser lets a page that was opened by double click read no file but scripts. So each file is one line of script that
-hands over base64 of deflated bytes, and the page asks for it when it is to be drawn.
+A page opened by double click may load scripts, but the browser lets it read no other file. So each file is a one-line
+script that hands over deflated bytes as base64, and the page loads it when it is needed.
 """
 
 import argparse
@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
+from natural_sparsity.analysis.products import Origin, check_same, find_origin, read_origin, read_tensors
 from natural_sparsity.errors import UserError
+from natural_sparsity.explorer.words import digest, read_words
 
 ROLES = ("target", "input")
 MEAN = "_mean"
@@ -24,89 +26,109 @@ MEAN = "_mean"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--probes", type=Path, nargs="+", required=True, help="Parquet, a file an epoch")
-    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="JSON, a file an epoch")
-    parser.add_argument("--words", type=Path, required=True, help="Parquet, the corpus's words")
-    parser.add_argument("--run", required=True, help="CORPUS/MODEL/seedSEED")
-    parser.add_argument("--condition", required=True, help="the name of the probe's conditions")
-    parser.add_argument("--output", type=Path, required=True, help="out: folder, a script a measure, role and tensor")
+    parser.add_argument("--probes", type=Path, nargs="+", required=True, help="Parquet, one file per epoch of a run")
+    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per epoch")
+    parser.add_argument("--words", type=Path, required=True, help="Parquet, the data's words")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="out: folder, a script per measure, role and tensor, and data.json"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the scripts, then ``data.json``, which says what they hold."""
-    probes = by_epoch(args.probes)
-    states = checkpoints(args.checkpoints)
+    origin, metadata = read_run(args.probes)
+    probes = sort_by_epoch(args.probes)
+    states = read_epochs(args.checkpoints, origin)
     missing = [epoch for epoch in probes if epoch not in states]
     if missing:
         raise UserError(f"{probes[missing[0]]}: no checkpoint of its epoch {missing[0]} was given; give its state.json")
-    vocabulary = len(files.read_parquet(args.words, ["id"]))
-    measures, tensors = axes(probes)
+    words = read_words(args.words)
+    measures, tensors = find_axes(probes)
+    key = f"{origin.data}/{origin.model}/seed{origin.seed}/{metadata['condition']}"
     for measure in measures:
-        values, counts = gather(probes, measure, tensors, vocabulary)
+        values, counts = gather(probes, measure, tensors, len(words))
         for r, role in enumerate(ROLES):
             for t, tensor in enumerate(tensors):
                 name = f"{measure}.{role}.{tensor}"
                 with files.atomic(args.output / f"{name}.js") as path:
-                    path.write_text(script(f"{args.run}/{args.condition}/{name}", values[r, t], counts[r, t]))
+                    path.write_text(write_script(f"{key}/{name}", values[r, t], counts[r, t]))
     last = files.read_metadata(list(probes.values())[-1])
-    about = {
-        "run": args.run,
-        "condition": args.condition,
-        "probe": {key: value for key, value in last["probe"].items() if key != "measures"},
+    facts = {
+        **origin._asdict(),
+        "condition": metadata["condition"],
+        "key": key,
+        "probe": {name: value for name, value in last["probe"].items() if name != "measures"},
         "positions": last["positions"],
         "measures": measures,
         "tensors": tensors,
-        "words": vocabulary,
+        "words": len(words),
+        "words_digest": digest(words),
         "epochs": [states[epoch] for epoch in probes],
     }
-    files.write_json(args.output / "data.json", about)
+    files.write_json(args.output / "data.json", facts)
 
 
-def by_epoch(paths: Sequence[Path]) -> dict[int, Path]:
+def read_run(paths: Sequence[Path]) -> tuple[Origin, dict[str, Any]]:
+    """The run that the probes belong to, and the metadata of the first.
+
+    Raises:
+        UserError: a file is no probe, or the probes belong to several runs or conditions.
+    """
+    given = {path: read_origin(path, ["condition", "epoch", "probe", "positions"])[1] for path in paths}
+    keys = (*Origin._fields, "condition")
+    check_same({path: {key: metadata[key] for key in keys} for path, metadata in given.items()})
+    return find_origin(given[paths[0]]), given[paths[0]]
+
+
+def sort_by_epoch(paths: Sequence[Path]) -> dict[int, Path]:
     """The probes by their epoch, ascending.
 
     Raises:
-        UserError: a file names no epoch, or another's.
+        UserError: two belong to one epoch.
     """
-    found: dict[int, Path] = {}
+    by_epoch: dict[int, Path] = {}
     for path in paths:
-        metadata = files.read_metadata(path)
-        lacking = [key for key in ("epoch", "probe", "positions") if key not in metadata]
-        if lacking:
-            raise UserError(f"{path}: its metadata name no {lacking[0]}; give a file that 'probe' wrote")
-        epoch = metadata["epoch"]
-        if epoch in found:
-            raise UserError(f"{path}: a second probe of epoch {epoch}; give one file an epoch")
-        found[epoch] = path
-    return dict(sorted(found.items()))
+        epoch = files.read_metadata(path)["epoch"]
+        if epoch in by_epoch:
+            raise UserError(f"{path}: a second probe of epoch {epoch}; give one file per epoch")
+        by_epoch[epoch] = path
+    return dict(sorted(by_epoch.items()))
 
 
-def checkpoints(paths: Sequence[Path]) -> dict[int, dict[str, Any]]:
-    """What the page tells of each epoch, by epoch: learning rates, and losses in nats per token (or None)."""
+def read_epochs(paths: Sequence[Path], origin: Origin) -> dict[int, dict[str, Any]]:
+    """What the page shows for each epoch, by epoch: learning rates, and losses in nats per token (or None).
+
+    Raises:
+        UserError: a checkpoint belongs to another run than ``origin``.
+    """
     keys = ["epoch", "learning_rate_in", "learning_rate_out", "train_loss", "dev_loss"]
-    states = [files.read_json(path, keys) for path in paths]
-    return {state["epoch"]: {key: state[key] for key in keys} for state in states}
+    states = {}
+    for path in paths:
+        state = files.read_json(path, [*Origin._fields, *keys])
+        if find_origin(state) != origin:
+            raise UserError(f"{path}: is of {find_origin(state)}, but the probes are of {origin}; give that run's")
+        states[state["epoch"]] = {key: state[key] for key in keys}
+    return states
 
 
-def axes(probes: dict[int, Path]) -> tuple[list[str], list[str]]:
-    """The measures, in the order of the files' columns, and the tensors, in their rows'.
+def find_axes(probes: dict[int, Path]) -> tuple[list[str], list[str]]:
+    """The measures, in the order of the files' columns, and the tensors, in that of their rows.
 
     Raises:
         UserError: the probes do not have the same.
     """
-    found: list[tuple[list[str], list[str]]] = []
+    axes: list[tuple[list[str], list[str]]] = []
     for path in probes.values():
         columns = files.read_schema(path).names
-        tensors = files.read_parquet(path, ["tensor"])["tensor"].unique().tolist()
-        found.append(([column.removesuffix(MEAN) for column in columns if column.endswith(MEAN)], tensors))
-        if found[-1] != found[0]:
+        axes.append(([column.removesuffix(MEAN) for column in columns if column.endswith(MEAN)], read_tensors(path)))
+        if axes[-1] != axes[0]:
             first = next(iter(probes.values()))
             raise UserError(f"{path}: has other measures or tensors than {first}; probe both alike and run again")
-    return found[0]
+    return axes[0]
 
 
 def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
-    """One measure's means and how many positions each is over.
+    """One measure's means, and the number of positions that each is taken over.
 
     Returns:
         float32 and uint32, each (roles, tensors, epochs, vocabulary). Where a word never has the role, or the measure
@@ -136,8 +158,8 @@ def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary
     return values, counts
 
 
-def planes(array: np.ndarray, n: int) -> bytes:
-    """Rows of integers as differences from the row before, modulo 2³², in ``n`` planes of a byte each, lowest first.
+def split_planes(array: np.ndarray, n: int) -> bytes:
+    """Rows of integers as differences from the row before, modulo 2³², in ``n`` planes of one byte, lowest first.
 
     From epoch to epoch a mean changes little: its upper bytes then are mostly zeros, which deflate well.
     """
@@ -145,12 +167,12 @@ def planes(array: np.ndarray, n: int) -> bytes:
     return differences.astype("<u4", order="C").view(np.uint8).reshape(-1, 4)[:, :n].T.tobytes()
 
 
-def script(key: str, values: np.ndarray, counts: np.ndarray) -> str:
+def write_script(key: str, values: np.ndarray, counts: np.ndarray) -> str:
     """The script that hands over ``values`` and ``counts``, each (epochs, vocabulary).
 
-    Of a value the upper three bytes of its float32 are kept, rounded: a relative error of at most 2⁻¹⁶.
+    The upper three bytes of a value's float32 are kept, rounded: a relative error of at most 2⁻¹⁶.
     """
     bits = np.where(np.isnan(values), np.float32(np.nan), values).astype("<f4").view(np.uint32)
     upper = (bits.astype(np.uint64) + 0x80 >> 8).astype(np.uint32)
-    packed = base64.b64encode(zlib.compress(planes(upper, 3) + planes(counts, 4), 6)).decode()
+    packed = base64.b64encode(zlib.compress(split_planes(upper, 3) + split_planes(counts, 4), 6)).decode()
     return f'explorer.receive({json.dumps(key)}, "{packed}");\n'

@@ -1,51 +1,76 @@
-"""The explorer's page: one folder to open by double click, to move or to send, which asks no network for anything."""
+"""The explorer's page: one folder that opens by double click, can be moved or sent, and needs no network."""
 
 import argparse
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
 from natural_sparsity import files
+from natural_sparsity.analysis.tensors import write_tensor
 from natural_sparsity.corpus.vocabulary import SPECIALS, UNITS
 from natural_sparsity.errors import UserError
+from natural_sparsity.explorer.words import digest, read_words, write_script
 
-ASSETS = ("explorer.css", "explorer.js")
+# The scripts, in the order in which the page loads them: one for each concern.
+SCRIPTS = (
+    "view.js",
+    "text.js",
+    "style.js",
+    "loading.js",
+    "choices.js",
+    "scatter.js",
+    "trajectories.js",
+    "epochs.js",
+    "tip.js",
+    "search.js",
+    "address.js",
+    "main.js",
+)
+# Copied from this package to the folder of the page, to which plotly.min.js is added.
+ASSETS = ("explorer.css", *SCRIPTS)
 # How a measure of a tensor is written; one that is not here is called by its name.
 WRITTEN = {"chi": "χ({})", "kurtosis": "κ₄({})", "l0": "ε-ℓ0({})", "l1": "‖{}‖₁", "l2": "‖{}‖₂"}
 NAMES = {"chi": "χ", "hoyer": "Hoyer", "gini": "Gini", "kurtosis": "κ₄", "l0": "ε-ℓ0", "l1": "ℓ1 norm", "l2": "ℓ2 norm"}
-SUPERSCRIPTS = str.maketrans("0123456789e", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵉ")
+FACTS = ["data", "model", "seed", "condition", "key", "probe", "positions", "measures", "tensors", "words", "epochs"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the folders that 'pack' wrote")
-    parser.add_argument("--corpora", nargs="+", required=True, help="the corpora's names")
-    parser.add_argument("--words", type=Path, nargs="+", required=True, help="Parquet, a file a corpus, in that order")
-    parser.add_argument("--units", nargs="+", choices=UNITS[:2], required=True, help="what a corpus's tokens are")
-    parser.add_argument("--output", type=Path, required=True, help="out: index.html, above the folders; more beside it")
+    parser.add_argument(
+        "--words", type=Path, nargs="+", required=True, help="Parquet, the words that they were packed with"
+    )
+    parser.add_argument(
+        "--units",
+        nargs="+",
+        choices=UNITS[:2],
+        required=True,
+        help="what tokens are, for each of --words in their order",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="out: index.html, above the folders; more next to it"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the page, its scripts and each corpus's words."""
+    """Write the page, its scripts and the words of each set of data."""
     folder = args.output.parent
-    if not len(args.corpora) == len(args.words) == len(args.units):
-        given = f"{len(args.corpora)} --corpora, {len(args.words)} --words, {len(args.units)} --units"
-        raise UserError(f"{given}: give one of each for every corpus")
-    data = []
-    for path in args.data:
-        entry = files.read_json(
-            path / "data.json", ["run", "condition", "probe", "positions", "measures", "tensors", "words", "epochs"]
-        )
-        if not path.is_relative_to(folder):
-            raise UserError(f"{path}: does not lie below {folder}; pack into a folder there")
-        if entry["run"].split("/")[0] not in args.corpora:
-            raise UserError(f"{path}: of {entry['run']}, whose corpus is not among --corpora; add it and its --words")
-        data.append(entry | {"folder": path.relative_to(folder).as_posix()})
-    for corpus, path, unit in zip(args.corpora, args.words, args.units, strict=True):
-        with files.atomic(folder / "words" / f"{corpus}.js") as temporary:
-            temporary.write_text(words_script(corpus, path, unit), encoding="utf-8")
+    if len(args.words) != len(args.units):
+        raise UserError(f"{len(args.words)} --words, {len(args.units)} --units: give one unit for each file of words")
+    data = read_data(args.data, folder)
+    vocabularies = {}
+    for path, unit in zip(args.words, args.units, strict=True):
+        words = read_words(path)
+        vocabularies[digest(words)] = (words, unit)
+    for path, entry in zip(args.data, data, strict=True):
+        if entry["words_digest"] not in vocabularies:
+            raise UserError(f"{path}: was packed with other words than those given; add its words to --words")
+    for name, key in {entry["data"]: entry["words_digest"] for entry in data}.items():
+        with files.atomic(folder / "words" / f"{name}.js") as temporary:
+            temporary.write_text(write_script(name, *vocabularies[key]), encoding="utf-8")
     package = resources("natural_sparsity.explorer")
     for name in ASSETS:
         with files.atomic(folder / name) as temporary:
@@ -53,40 +78,47 @@ def run(args: argparse.Namespace) -> None:
     with files.atomic(folder / "plotly.min.js") as temporary:
         shutil.copyfile(str(resources("plotly") / "package_data" / "plotly.min.js"), temporary)
     page = (package / "page.html").read_text(encoding="utf-8")
+    scripts = "\n".join(f'<script src="{name}"></script>' for name in ("plotly.min.js", *SCRIPTS))
     with files.atomic(args.output) as temporary:
-        temporary.write_text(page.replace("MANIFEST", embedded(manifest(data))), encoding="utf-8")
+        whole = page.replace("SCRIPTS", scripts).replace("MANIFEST", embed(list_choices(data)))
+        temporary.write_text(whole, encoding="utf-8")
 
 
-def embedded(value: Any) -> str:
+def read_data(folders: Sequence[Path], above: Path) -> list[dict[str, Any]]:
+    """What the packed folders hold, each with its place below the page's folder ``above``.
+
+    Raises:
+        UserError: a folder was not packed, or does not lie below the page's, or is of the same run and condition as
+            another; or folders of one name of data were packed with different words.
+    """
+    data: list[dict[str, Any]] = []
+    for path in folders:
+        entry = files.read_json(path / "data.json", [*FACTS, "words_digest"])
+        if not path.is_relative_to(above):
+            raise UserError(f"{path}: does not lie below {above}; pack into a folder there")
+        for other in data:
+            if other["key"] == entry["key"]:
+                raise UserError(f"{path}: {entry['key']} is given twice; give it once")
+            if other["data"] == entry["data"] and other["words_digest"] != entry["words_digest"]:
+                raise UserError(f"{path}: was packed with other words than {other['folder']}; pack both again")
+        data.append(
+            {key: entry[key] for key in [*FACTS, "words_digest"]} | {"folder": path.relative_to(above).as_posix()}
+        )
+    return data
+
+
+def embed(value: Any) -> str:
     """JSON that can stand within a script element, whatever its strings hold."""
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
-def manifest(data: list[dict[str, Any]]) -> dict[str, Any]:
+def list_choices(data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What there is to choose from, and how it is called."""
     measures = {name for entry in data for name in entry["measures"]}
     tensors = {name for entry in data for name in entry["tensors"]}
     return {
         "data": data,
         "measures": {name: [NAMES.get(name, name), WRITTEN.get(name, f"{name}({{}})")] for name in sorted(measures)},
-        "tensors": {name: symbol(name) for name in sorted(tensors)},
+        "tensors": {name: write_tensor(name) for name in sorted(tensors)},
         "specials": len(SPECIALS),
     }
-
-
-def symbol(tensor: str) -> str:
-    """How a tensor is written without mathematical typesetting: ``grad_h_2`` is ∇h²."""
-    name = tensor.removeprefix("grad_")
-    if name == "x":
-        return "∇x" if tensor != name else "x̂"
-    letter, _, index = name.partition("_")
-    return ("∇" if tensor != name else "") + letter + index.translate(SUPERSCRIPTS)
-
-
-def words_script(corpus: str, path: Path, unit: str) -> str:
-    """The script that hands over what the words are, and their spelling, counts, parts of speech and classes, by id."""
-    frame = files.read_parquet(path, ["id", "word", "count", "pos", "pos_class"])
-    if frame["id"].tolist() != list(range(len(frame))):
-        raise UserError(f"{path}: its ids are not 0, 1, 2 …; was another file given?")
-    columns = {name: frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns[1:]}
-    return f"explorer.receiveWords({json.dumps(corpus)}, {json.dumps({'unit': unit} | columns)});\n"

@@ -1,1 +1,1 @@
-"""The figures: each from a table to PDF, PNG and the CSV of what was drawn."""
+"""The figures: one file for each, and the style that they share."""

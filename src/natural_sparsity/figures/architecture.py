@@ -1,5 +1,6 @@
-"""Figure 1: the language model with the activations and the gradients that are probed."""
+"""Figure 1: the language model with its activations and gradients."""
 
+import argparse
 from typing import Any
 
 import pandas as pd
@@ -8,19 +9,31 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
-from natural_sparsity.figures.style import DASHED, SYMBOLS, Style
+from natural_sparsity.analysis.tensors import GRADIENT
+from natural_sparsity.figures.style import DASHED, Style, write_symbol
 
+SUMMARY = "the model with its activations and gradients, figure 1 (needs no data)"
 SIZE = (3.3, 3.5)
 # Of boxes, in the axes' units: a step is 1 wide, a layer 1 high.
 WIDTH, HEIGHT = 0.74, 0.4
-# The words at the bottom and at the top of each step (DESIGN §4): x₍t₋₁₎ is the input where x₍t₎ is the target.
+# The words at the bottom and at the top of each step: where xₜ₋₁ is the input, xₜ is the target.
 STEPS = {-1: ("t-2", "t-1"), 0: ("t-1", "t"), 1: ("t", "t+1")}
 LAYERS = ("input", "embedding", "LSTM", "LSTM", "softmax")
 TENSORS = ("h_e", "h_1", "h_2", "x")
 FAINT = 0.3
 
 
-def table() -> pd.DataFrame:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare no inputs."""
+
+
+def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The elements drawn, and the figure."""
+    table = list_elements()
+    return table, plot(table, style)
+
+
+def list_elements() -> pd.DataFrame:
     """What is drawn: ``element, step, x, y, to_x, to_y, text``.
 
     ``element`` is ``box`` (x, y its centre), ``recurrence``, or a tensor's name, which is an arrow from (x, y) to
@@ -37,16 +50,17 @@ def table() -> pd.DataFrame:
         for layer, tensor in enumerate(TENSORS, 1):
             end = layer + 1 - half
             up, down = step - 0.09, step + 0.09
-            rows.append((tensor, step, up, layer + half, up, end, f"${SYMBOLS[tensor]}$"))
-            rows.append((f"grad_{tensor}", step, down, end, down, layer + half, f"${SYMBOLS[f'grad_{tensor}']}$"))
+            rows.append((tensor, step, up, layer + half, up, end, f"${write_symbol(tensor)}$"))
+            gradient = GRADIENT + tensor
+            rows.append((gradient, step, down, end, down, layer + half, f"${write_symbol(gradient)}$"))
         rows.append(("input", step, step, half, step, 1 - half, ""))
         rows.append(("target", step, step, len(LAYERS) - 0.02, None, None, f"target $x_{{{now}}}$"))
     return pd.DataFrame(rows, columns=["element", "step", "x", "y", "to_x", "to_y", "text"])
 
 
-def draw(table: pd.DataFrame, style: Style) -> Figure:
-    """Draw the rows of :func:`table`: activations solid, gradients dashed, the steps beside the middle one faint."""
-    style = style.sized(*SIZE)
+def plot(table: pd.DataFrame, style: Style) -> Figure:
+    """Activations solid, gradients dashed, the steps before and after the middle one faint."""
+    style = style.with_size(*SIZE)
     figure = style.figure()
     ax = figure.add_subplot()
     blue, orange = style.colors()[:2]
@@ -61,9 +75,9 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
         elif name == "target":
             ax.text(x, y, row["text"], ha="center", va="center", alpha=alpha)
         else:
-            gradient = name.startswith("grad_")
+            gradient = name.startswith(GRADIENT)
             color = orange if gradient else blue if name in TENSORS else "0.4"
-            arrow(ax, row, color, DASHED if gradient else "-", alpha, style)
+            add_arrow(ax, row, color, DASHED if gradient else "-", alpha, style)
             side = ("left", 0.05) if gradient else ("right", -0.05)
             if row["step"] == 0 and row["text"]:
                 middle = (y + row["to_y"]) / 2
@@ -80,8 +94,8 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     return figure
 
 
-def arrow(ax: Axes, row: dict, color: object, line: object, alpha: float, style: Style) -> None:
-    """An arrow from (x, y) to (to_x, to_y)."""
+def add_arrow(ax: Axes, row: dict, color: object, line: object, alpha: float, style: Style) -> None:
+    """Add an arrow from (x, y) to (to_x, to_y)."""
     look: dict[str, Any] = {
         "arrowstyle": "-|>",
         "color": color,

@@ -1,16 +1,29 @@
 """What χ measures, in two dimensions: the circle of ‖v‖₂ = 1, the diamond of ‖v‖₁ = 1, a sparse and a dense vector."""
 
+import argparse
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from natural_sparsity.figures.style import GREY, Style
 
+SUMMARY = "what χ measures, in two dimensions (needs no data)"
 SIZE = (3.3, 2.6)
 
 
-def table() -> pd.DataFrame:
-    """The points drawn (the paper's illustration of χ): ``element, v_1, v_2, l1, l2, chi``.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare no inputs."""
+
+
+def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The points drawn, and the figure."""
+    table = list_points()
+    return table, plot(table, style)
+
+
+def list_points() -> pd.DataFrame:
+    """The points of the paper's illustration of χ: ``element, v_1, v_2, l1, l2, chi``.
 
     A vector has two rows: where its direction meets the diamond (‖v‖₁ = 1, so that its length is χ) and the circle.
     """
@@ -28,9 +41,9 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def draw(table: pd.DataFrame, style: Style) -> Figure:
-    """Draw the points of :func:`table`."""
-    style = style.sized(*SIZE)
+def plot(table: pd.DataFrame, style: Style) -> Figure:
+    """Circle, diamond, and the two vectors."""
+    style = style.with_size(*SIZE)
     figure = style.figure()
     ax = figure.add_subplot()
     parts = {str(name): part for name, part in table.groupby("element")}

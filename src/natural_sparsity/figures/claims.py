@@ -1,5 +1,6 @@
 """The claims as a figure: for each, its values with their intervals, the range claimed, and the verdict."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,45 +11,66 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import blended_transform_factory
 
+from natural_sparsity.analysis.claims import VERDICTS
+from natural_sparsity.analysis.products import GROUP, check_same
 from natural_sparsity.errors import UserError
+from natural_sparsity.figures.arguments import add_unit
 from natural_sparsity.figures.style import Style
 
-# Inches; a row's at 8 points.
+SUMMARY = "the paper's statements: values, intervals and verdicts"
+# Inches; the height of a row is that at 8 points.
 WIDTH, ROW = 6.9, 0.165
-# Of the figure's width.
+# Shares of the figure's width.
 AXIS, MARGIN = (0.4, 0.7), 0.01
-VERDICTS = ["reproduced", "not reproduced", "not testable here"]
-# What of a reason has room; the table has it whole.
-MOST_OF_REASON = 120
+# Characters of a reason that have room; the table has it whole.
+LONGEST = 120
 COLUMNS = ["claim", "verdict", "because", "evidence", "value", "low", "high", "n", "above", "below", "holds"]
 
 
-def table(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """The rows drawn: those of the claims tables, in their order; ``seed``, counted from 0, first where it is several.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare inputs and options."""
+    parser.add_argument(
+        "--claims", type=Path, metavar="T", nargs="+", required=True, help="claims CSV, one file per seed"
+    )
+    add_unit(parser)
+
+
+def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The rows drawn, and the figure."""
+    table = read_claims(args.claims)
+    return table, plot(table, style, args.unit)
+
+
+def read_claims(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """The rows of the claims tables, in their order; several seeds add ``seed`` as the first column.
 
     Args:
-        paths: a file a seed.
+        paths: one file per seed, of one model on one set of data under one condition.
 
     Raises:
-        UserError: a file is no claims table, or has other claims than the first.
+        UserError: a file is no claims table, has other claims than the first, or does not belong with it.
     """
-    frames = []
+    frames: dict[Path | str, pd.DataFrame] = {}
     for path in paths:
         try:
-            frame = pd.read_csv(path, keep_default_na=False, na_values=[""])[COLUMNS]
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[""])[["seed", *GROUP, *COLUMNS]]
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{path}: no claims table ({error}); delete it and run again") from error
         if frame.empty or not frame["verdict"].isin(VERDICTS).all():
             raise UserError(f"{path}: a verdict is none of {', '.join(VERDICTS)}; delete it and run again")
-        frames.append(frame)
-        if set(frame["claim"]) != set(frames[0]["claim"]):
+        frames[path] = frame
+        if set(frame["claim"]) != set(frames[paths[0]]["claim"]):
             raise UserError(f"{path}: has other claims than {paths[0]}; judge both again")
+    check_same({path: {key: str(frame[key].iloc[0]) for key in GROUP} for path, frame in frames.items()})
+    seeds = {int(frame["seed"].iloc[0]): path for path, frame in frames.items()}
+    if len(seeds) < len(paths):
+        raise UserError(f"{', '.join(map(str, paths))}: two are of one seed; give one file per seed")
     if len(frames) == 1:
-        return frames[0]
-    return pd.concat([frame.assign(seed=i) for i, frame in enumerate(frames)])[["seed", *COLUMNS]]
+        return next(iter(frames.values()))[COLUMNS]
+    return pd.concat(frames.values())[["seed", *COLUMNS]]
 
 
-def verdict_of(rows: pd.DataFrame) -> str:
+def summarise_verdict(rows: pd.DataFrame) -> str:
     """A claim's verdict; of several seeds, how many have which."""
     verdicts = rows["verdict"] if "seed" not in rows else rows.drop_duplicates("seed")["verdict"]
     counts = verdicts.value_counts(sort=False)
@@ -57,19 +79,20 @@ def verdict_of(rows: pd.DataFrame) -> str:
     return str(verdicts.iloc[0])
 
 
-def draw(table: pd.DataFrame, style: Style, unit: str = "word") -> Figure:
-    """Draw the rows of :func:`table`: a line with the claim and its verdict, and below it a line a value.
+def plot(table: pd.DataFrame, style: Style, unit: str = "word") -> Figure:
+    """A line with each claim and its verdict, and below it a line per value.
 
     The range claimed is shaded. Values inside, outside and across its edge differ in colour and marker. Several seeds
-    share a line, in their order from the top; the numbers beside it are then their mean and extremes.
+    share a line, in their order from the top; the numbers at its right are then their mean and extremes.
     """
     claims = table.groupby("claim", sort=False)
     evidence = table.dropna(subset="value")
     # A claim without values has a line for the reason.
     lines = len(claims) + len(evidence.groupby(["claim", "evidence"])) + int((claims["value"].count() == 0).sum())
-    seeds = 1 if "seed" not in table else table["seed"].nunique()
+    places = {seed: i for i, seed in enumerate(dict.fromkeys(table["seed"]))} if "seed" in table else {}
+    seeds = max(1, len(places))
     row = ROW * style.font_size / 8
-    style = style.sized(WIDTH, row * (lines + 4))
+    style = style.with_size(WIDTH, row * (lines + 4))
     figure = style.figure()
     figure.set_layout_engine("none")
     height = figure.get_figheight()
@@ -84,15 +107,15 @@ def draw(table: pd.DataFrame, style: Style, unit: str = "word") -> Figure:
     low, high = min(-0.2, np.min(ends, initial=0)), max(0.2, np.max(ends, initial=0))
     low, high = low - 0.04 * (high - low), high + 0.04 * (high - low)
     ax.set_xlim(low, high)
-    # Beside the axis: x in parts of the figure's width, y in lines.
-    beside: dict[str, Any] = {"va": "center", "fontsize": 0.875 * style.font_size}
-    beside["transform"] = blended_transform_factory(figure.transFigure, ax.transData)
+    # Left and right of the axis: x in shares of the figure's width, y in lines.
+    outside: dict[str, Any] = {"va": "center", "fontsize": 0.875 * style.font_size}
+    outside["transform"] = blended_transform_factory(figure.transFigure, ax.transData)
     y = 0
     for name, rows in claims:
-        verdict = verdict_of(rows)
-        bar = Rectangle((0, y - 0.5), 1, 1, color="0.94", linewidth=0, zorder=0, transform=beside["transform"])
+        verdict = summarise_verdict(rows)
+        bar = Rectangle((0, y - 0.5), 1, 1, color="0.94", linewidth=0, zorder=0, transform=outside["transform"])
         figure.add_artist(bar)
-        ax.text(MARGIN, y, str(name), fontweight="bold", **beside)
+        ax.text(MARGIN, y, str(name), fontweight="bold", **outside)
         ax.text(
             1 - MARGIN,
             y,
@@ -100,7 +123,7 @@ def draw(table: pd.DataFrame, style: Style, unit: str = "word") -> Figure:
             color=colors[rows["verdict"].iloc[0]] if rows["verdict"].nunique() == 1 else "0.2",
             fontweight="bold",
             ha="right",
-            **beside,
+            **outside,
         )
         y += 1
         for what, items in rows.dropna(subset="value").groupby("evidence", sort=False):
@@ -108,33 +131,32 @@ def draw(table: pd.DataFrame, style: Style, unit: str = "word") -> Figure:
             ax.fill_betweenx([y - 0.5, y + 0.5], start, end, color="0.85", linewidth=0, zorder=0.5)
             for item in items.to_dict("records"):
                 color, marker, face = looks[item["holds"]]
-                place = y if seeds == 1 else y + 0.6 * (item["seed"] / (seeds - 1) - 0.5)
+                place = y if seeds == 1 else y + 0.6 * (places[item["seed"]] / (seeds - 1) - 0.5)
                 size = style.marker_size / seeds**0.3
                 ax.plot([item["low"], item["high"]], [place, place], color=color, solid_capstyle="butt")
                 gid = f"{name}: {what}"
                 ax.plot(item["value"], place, marker, color=color, markerfacecolor=face, markersize=size, gid=gid)
-            ax.text(AXIS[0] - MARGIN, y, str(what), ha="right", **beside)
-            ax.text(AXIS[1] + MARGIN, y, in_numbers(items), **beside)
+            ax.text(AXIS[0] - MARGIN, y, str(what), ha="right", **outside)
+            ax.text(AXIS[1] + MARGIN, y, format_values(items), **outside)
             y += 1
         if rows["value"].isna().all():
             because = rows["because"].iloc[0]
-            shown = because if len(because) <= MOST_OF_REASON else because[:MOST_OF_REASON] + " …"
-            ax.text(2 * MARGIN, y, shown, style="italic", color="0.3", bbox={"color": "white", "pad": 0}, **beside)
+            shown = because if len(because) <= LONGEST else because[:LONGEST] + " …"
+            ax.text(2 * MARGIN, y, shown, style="italic", color="0.3", bbox={"color": "white", "pad": 0}, **outside)
             y += 1
     ax.set_ylim(y - 0.5, -0.5)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.axvline(0, color="0.3", linewidth=0.6, zorder=0.6)
-    of_seeds = "" if seeds == 1 else f"; {seeds} seeds"
+    number = "" if seeds == 1 else f"; {seeds} seeds"
     ax.set_xlabel(
-        f"correlation, or difference of correlations or of mean χ; interval over {unit}s;"
-        f" shaded: range claimed{of_seeds}"
+        f"correlation, or difference of correlations or of mean χ; interval over {unit}s; shaded: range claimed{number}"
     )
     return figure
 
 
-def in_numbers(items: pd.DataFrame) -> str:
-    """A value with its interval and its n; of several seeds, their mean value and the least and the greatest."""
+def format_values(items: pd.DataFrame) -> str:
+    """A value with its interval and its n; of several seeds, their mean value, the least and the greatest."""
     if len(items) == 1:
         shown = items[["value", "low", "high"]].iloc[0].to_numpy(float)
         n = f", n = {items['n'].iloc[0]:,.0f}"

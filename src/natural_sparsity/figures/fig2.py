@@ -1,31 +1,59 @@
 """Figure 2: the sparsity of the gradient at the top layer, by epoch and target word."""
 
+import argparse
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from natural_sparsity.analysis.products import (
+    average_over_seeds,
+    read_probes,
+    read_tensors,
+    read_words,
+    select_frequent,
+)
+from natural_sparsity.analysis.tensors import GRADIENT, find_top
 from natural_sparsity.errors import UserError
-from natural_sparsity.figures.inputs import frequent
-from natural_sparsity.figures.style import Style, at, mean_of_seeds
+from natural_sparsity.figures.arguments import add_measure, add_probes, add_threshold, add_unit
+from natural_sparsity.figures.style import Style, label_seeds, write_measure
 
+SUMMARY = "heat map of the mean sparsity of the top layer's gradient, by epoch and target word"
 SIZE = (3.3, 4.2)
-LONGEST = 16  # characters of a word, or the cells would lose their room to it
+LONGEST = 16  # characters of a word, so that long words leave the cells their room
 
 
-def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int, measure: str = "chi") -> pd.DataFrame:
-    """A row a cell: ``rank`` (1 the most frequent), ``id, word, count, epoch``, and the measure by its name.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare inputs and options."""
+    add_probes(parser)
+    add_measure(parser)
+    add_threshold(parser, 100_000)
+    add_unit(parser)
 
-    The measure is the mean over positions and then over seeds; of several seeds, ``sd`` and ``seeds`` stand beside it.
+
+def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The cells drawn, and the figure."""
+    tensor = GRADIENT + find_top(read_tensors(args.probes[0]))
+    probes = average_over_seeds(read_probes(args.probes, "target", tensor, args.measure), ["epoch", "id"])
+    table = select_cells(probes, read_words(args.words), args.threshold, args.measure)
+    return table, plot(table, style, args.measure, tensor, args.unit)
+
+
+def select_cells(probes: pd.DataFrame, words: pd.DataFrame, threshold: int, measure: str = "chi") -> pd.DataFrame:
+    """A row per cell: ``rank`` (1 the most frequent), ``id, word, count, epoch``, and the measure by its name.
+
+    The measure is the mean over positions and then over seeds; several seeds add ``sd`` and ``seeds``.
 
     Args:
-        probes: ``epoch, id, value`` of ∇h², keyed by target word, and ``sd, seeds`` of several seeds.
+        probes: ``epoch, id, value`` of the top gradient, keyed by target word; ``sd, seeds`` of several seeds.
         words: ``id, word, count``.
-        min_count: words with more training occurrences than this are drawn.
+        threshold: words with more training occurrences than this are drawn.
+        measure: its name.
 
     Raises:
         UserError: no word is that frequent, or the probes have none of them.
     """
-    chosen = frequent(words, min_count)[["id", "word", "count"]]
+    chosen = select_frequent(words, threshold, "thresholds.fig2")[["id", "word", "count"]]
     chosen.insert(0, "rank", range(1, len(chosen) + 1))
     epochs = pd.DataFrame({"epoch": sorted(probes["epoch"].unique())})
     cells = chosen.merge(epochs, how="cross").merge(probes, how="left", on=["epoch", "id"])
@@ -34,25 +62,31 @@ def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int, measure: st
     return cells.drop(columns=["low", "high"], errors="ignore").rename(columns={"value": measure})
 
 
-def draw(table: pd.DataFrame, style: Style, measure: str = "chi", unit: str = "word") -> Figure:
-    """Draw the cells of :func:`table`: an epoch a column, a word a row, the most frequent at the bottom."""
-    style = style.sized(*SIZE)
+def plot(
+    table: pd.DataFrame, style: Style, measure: str = "chi", tensor: str = "grad_h_2", unit: str = "word"
+) -> Figure:
+    """A column per epoch, a row per word, the most frequent at the bottom."""
+    style = style.with_size(*SIZE)
     figure = style.figure()
     ax = figure.add_subplot()
     cells = table.pivot(index="rank", columns="epoch", values=measure)
     words = table.drop_duplicates("rank").set_index("rank")["word"]
     # A few extreme words must not take the contrast from the rest; the colour bar's arrows say that they are there.
     low, high = np.nanpercentile(cells, [1, 99])
-    seen = np.nanmin(cells), np.nanmax(cells)
+    least, greatest = np.nanmin(cells), np.nanmax(cells)
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-    cmap = style.colormap
     # Rasterised: as vectors, a mesh of words by epochs makes a file of megabytes.
     mesh = ax.pcolormesh(
-        np.ma.masked_invalid(cells.to_numpy()), cmap=cmap, vmin=low, vmax=high, rasterized=True, linewidth=0
+        np.ma.masked_invalid(cells.to_numpy()),
+        cmap=style.colormap,
+        vmin=low,
+        vmax=high,
+        rasterized=True,
+        linewidth=0,
     )
     ax.set_facecolor("0.85")  # shows where there is no value
-    bar = figure.colorbar(mesh, ax=ax, extend=extend[seen[0] < low, seen[1] > high], pad=0.02, aspect=30)
-    bar.set_label(f"mean {at(measure, 'grad_h_2')}{mean_of_seeds(table)}")
+    bar = figure.colorbar(mesh, ax=ax, extend=extend[least < low, greatest > high], pad=0.02, aspect=30)
+    bar.set_label(f"mean {write_measure(measure, tensor)}{label_seeds(table)}")
     bar.outline.set_linewidth(0.6)
 
     room = 0.8 * figure.get_figheight() * 72 / (1.15 * style.font_size)  # in labels

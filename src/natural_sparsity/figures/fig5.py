@@ -1,21 +1,48 @@
 """Figure 5: the sparsity of the top layer's gradient after training against word frequency, by class."""
 
+import argparse
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from natural_sparsity.analysis.products import (
+    average_over_seeds,
+    read_probes,
+    read_tensors,
+    read_words,
+    select_frequent,
+    suggest_min_tagged,
+)
+from natural_sparsity.analysis.tensors import GRADIENT, find_top
 from natural_sparsity.errors import UserError
-from natural_sparsity.figures.inputs import frequent, taggable
-from natural_sparsity.figures.style import Style, at, mean_of_seeds
+from natural_sparsity.figures.arguments import add_measure, add_probes, add_threshold
+from natural_sparsity.figures.style import Style, label_seeds, write_measure
 
+SUMMARY = "mean sparsity of the top layer's gradient after the last epoch against frequency, by word class"
 SIZE = (3.3, 2.8)
 CLASSES = ("open", "closed")
 # A line through fewer words than this would claim too much.
 TREND = 10
 
 
-def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int, measure: str = "chi") -> pd.DataFrame:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare inputs and options."""
+    add_probes(parser)
+    add_measure(parser)
+    add_threshold(parser, 1_000)
+
+
+def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The points and lines drawn, and the figure."""
+    tensor = GRADIENT + find_top(read_tensors(args.probes[0]))
+    probes = average_over_seeds(read_probes(args.probes, "target", tensor, args.measure), ["epoch", "id"])
+    table = select_words(probes, read_words(args.words), args.threshold, args.measure)
+    return table, plot(table, style, args.measure, tensor)
+
+
+def select_words(probes: pd.DataFrame, words: pd.DataFrame, threshold: int, measure: str = "chi") -> pd.DataFrame:
     """The words and trend lines drawn: ``kind, pos_class, id, word, count, epoch``, the measure by its name.
 
     ``kind`` is ``word``, or ``trend``: the two ends of the least-squares line of the measure on log₁₀ count over the
@@ -23,18 +50,20 @@ def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int, measure: st
     are left out.
 
     Args:
-        probes: ``epoch, id, value`` of ∇h², keyed by target word; the last epoch is drawn.
+        probes: ``epoch, id, value`` of the top gradient, keyed by target word; the last epoch is drawn.
         words: ``id, word, count, pos_class``.
-        min_count: words with more training occurrences than this are drawn.
+        threshold: words with more training occurrences than this are drawn.
+        measure: its name.
 
     Raises:
         UserError: no word of either class is that frequent, or the probe has none of them.
     """
     classed = words.loc[words["pos_class"].isin(CLASSES)]
     if classed.empty:
-        raise UserError(f"no word has an open or closed class; {taggable(words)}")
+        raise UserError(f"no word has an open or closed class; {suggest_min_tagged(words)}")
     last = probes.loc[probes["epoch"] == probes["epoch"].max()]
-    chosen = frequent(classed, min_count).merge(last, on="id").rename(columns={"value": measure}).dropna(subset=measure)
+    chosen = select_frequent(classed, threshold, "thresholds.fig5").merge(last, on="id")
+    chosen = chosen.rename(columns={"value": measure}).dropna(subset=measure)
     if chosen.empty:
         raise UserError("the probe has no value for any word drawn; is it of another vocabulary?")
     parts = [chosen.assign(kind="word")]
@@ -51,9 +80,9 @@ def table(probes: pd.DataFrame, words: pd.DataFrame, min_count: int, measure: st
     return result[["kind", "pos_class", "id", "word", "count", "epoch", measure, *spread]]
 
 
-def draw(table: pd.DataFrame, style: Style, measure: str = "chi") -> Figure:
-    """Draw the rows of :func:`table`: a colour and marker a class, closed-class words on top, being fewer."""
-    style = style.sized(*SIZE)
+def plot(table: pd.DataFrame, style: Style, measure: str = "chi", tensor: str = "grad_h_2") -> Figure:
+    """A colour and marker per class, closed-class words on top, being fewer."""
+    style = style.with_size(*SIZE)
     figure = style.figure()
     ax = figure.add_subplot()
     points = table.loc[table["kind"] == "word"]
@@ -88,7 +117,9 @@ def draw(table: pd.DataFrame, style: Style, measure: str = "chi") -> Figure:
     ax.set_xscale("log")
     ax.set_xlabel("training occurrences of the target word")
     turn = " " if measure == "chi" else "\n"  # other names are longer
-    ax.set_ylabel(f"mean {at(measure, 'grad_h_2')}{turn}after epoch {table['epoch'].iloc[0]}{mean_of_seeds(table)}")
+    ax.set_ylabel(
+        f"mean {write_measure(measure, tensor)}{turn}after epoch {table['epoch'].iloc[0]}{label_seeds(table)}"
+    )
     handles, names = ax.get_legend_handles_labels()
     if len(trends):
         handles, names = [*handles, Line2D([], [], color="0.2")], [*names, "least squares on log count"]

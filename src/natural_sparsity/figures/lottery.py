@@ -1,5 +1,6 @@
-"""Held-out perplexity against density: tickets, controls, what was pruned in training, and the dense model's spread."""
+"""Held-out score against density: tickets, controls, models pruned in training, and the dense model's spread."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,38 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.style import GREY, Style
 
+SUMMARY = "held-out score of pruned models by density, with controls"
 PANEL = (3.3, 2.8)
-APART = 1.04  # the factor between roles' densities, so that their intervals do not cover each other
-ROLES: dict[str, tuple[Any, str, str]] = {  # line, marker, and what the legend says
+APART = 1.04  # factor between the roles' densities, so that their intervals do not cover each other
+ROLES: dict[str, tuple[Any, str, str]] = {  # line, marker, and name in the legend
     "ticket": ("-", "o", "ticket"),
     "random_mask": ("--", "s", "random mask"),
     "random_init": (":", "^", "random weights"),
     "gradual": ("-.", "D", "pruned in training"),
 }
-COLUMNS = ["family", "role", "level", "density", "seeds", "perplexity", "perplexity_low", "perplexity_high", "matching"]
+SCORE = ["score", "score_low", "score_high"]
+COLUMNS = ["family", "role", "level", "density", "seeds", "measure", *SCORE, "matching"]
 
 
-def table(path: Path | str) -> pd.DataFrame:
-    """The rows of the lottery-ticket table that are drawn.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the input."""
+    parser.add_argument("--lottery", type=Path, metavar="L", required=True, help="CSV of the lottery-ticket table")
+
+
+def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The rows drawn, and the figure."""
+    table = read_table(args.lottery)
+    return table, plot(table, style)
+
+
+def read_table(path: Path | str) -> pd.DataFrame:
+    """The rows and columns of the lottery-ticket table that are drawn.
 
     Raises:
         UserError: the file is no such table, or has no pruned model.
     """
     try:
-        rows = pd.read_csv(path, keep_default_na=False, na_values={"perplexity_low": "", "perplexity_high": ""})
-        rows = rows[COLUMNS]
+        rows = pd.read_csv(path, keep_default_na=False, na_values=dict.fromkeys(SCORE, ""))[COLUMNS]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not a lottery-ticket table ({error}); delete it and run again") from error
     if not (rows["role"] != "dense").any() or not (rows["role"] == "dense").any():
@@ -40,33 +53,33 @@ def table(path: Path | str) -> pd.DataFrame:
     return rows
 
 
-def draw(table: pd.DataFrame, style: Style) -> Figure:
-    """A panel a family: perplexity by density, falling to the right; filled markers are matching sub-networks."""
+def plot(table: pd.DataFrame, style: Style) -> Figure:
+    """A panel per family: the score by density, falling to the right; filled markers are matching sub-networks."""
     families = [family for family in table["family"].unique() if family]
-    style = style.sized(PANEL[0] * len(families), PANEL[1])
+    style = style.with_size(PANEL[0] * len(families), PANEL[1])
     figure = style.figure()
     panels = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
     [dense] = table[table["role"] == "dense"].itertuples()
     colors = dict(zip(ROLES, style.colors(), strict=False))
     for ax, family in zip(panels, families, strict=True):
-        ax.axhline(dense.perplexity, color=GREY, linewidth=0.8, zorder=0)
-        ax.axhspan(dense.perplexity_low, dense.perplexity_high, color=GREY, alpha=0.2, linewidth=0, zorder=0)
+        ax.axhline(dense.score, color=GREY, linewidth=0.8, zorder=0)
+        ax.axhspan(dense.score_low, dense.score_high, color=GREY, alpha=0.2, linewidth=0, zorder=0)
         for i, (role, (line, marker, _)) in enumerate(ROLES.items()):
             rows = table[(table["family"] == family) & (table["role"] == role)].sort_values("density")
             if rows.empty:
                 continue
             rows = rows.assign(density=rows["density"] * APART**i)
             color = colors[role]
-            errors = [rows["perplexity"] - rows["perplexity_low"], rows["perplexity_high"] - rows["perplexity"]]
+            errors = [rows["score"] - rows["score_low"], rows["score_high"] - rows["score"]]
             look: dict[str, Any] = {"color": color, "linestyle": line, "linewidth": style.line_width}
-            ax.errorbar(rows["density"], rows["perplexity"], errors, capsize=1.5, elinewidth=0.7, **look)
+            ax.errorbar(rows["density"], rows["score"], errors, capsize=1.5, elinewidth=0.7, **look)
             for matching, face in (("yes", color), ("no", "white")):
                 some = rows[(rows["matching"] == "yes") == (matching == "yes")]
-                ax.plot(some["density"], some["perplexity"], marker, color=color, markerfacecolor=face, zorder=3)
+                ax.plot(some["density"], some["score"], marker, color=color, markerfacecolor=face, zorder=3)
         ax.set_title(family)
         ax.set_xlabel("density (share of weights left)")
-        density_axis(ax, table.loc[table["family"] == family, "density"])
-    panels[0].set_ylabel("perplexity (test)")
+        set_density_axis(ax, table.loc[table["family"] == family, "density"])
+    panels[0].set_ylabel(f"{dense.measure} (test)")
     present = [role for role in ROLES if (table["role"] == role).any()]
     handles: list[Line2D | Patch] = []
     for role in present:
@@ -82,8 +95,8 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     return figure
 
 
-def density_axis(ax: Axes, densities: pd.Series) -> None:
-    """A logarithmic axis from dense on the left to sparse on the right, with a tick at each level that has room."""
+def set_density_axis(ax: Axes, densities: pd.Series) -> None:
+    """Make a logarithmic axis from dense (left) to sparse (right), with a tick at each level that has room."""
     ax.set_xscale("log")
     low = float(densities.min())
     ax.set_xlim(1.05, low / 1.1)

@@ -1,10 +1,11 @@
-"""The strongest recurrent weights that are left, as lines between their units' points in the space.
+"""The strongest surviving recurrent weights, as lines between their units' points in the space.
 
-A line is the shortest way from the unit that sends to the one that receives; through the border of the square of a
-torus or of a Klein bottle it goes on at the side that is glued there. The sphere is shown whole, in Hammer's equal-area
-projection, and lines on it are great circles. Of the circle, lines are chords.
+A line is the shortest way from the unit that sends to the one that receives. On the square of a torus or a Klein
+bottle, a line that leaves at one side goes on at the side glued to it. The sphere is shown whole, in Hammer's
+equal-area projection, and lines on it are great circles. On the circle, lines are chords.
 """
 
+import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,11 +21,13 @@ from matplotlib.patches import Ellipse
 from torch import Tensor
 
 from natural_sparsity.errors import UserError
+from natural_sparsity.figures.arguments import add_folders
 from natural_sparsity.figures.style import GREY, Style
+from natural_sparsity.methods import spaces
+from natural_sparsity.methods.moduli import POINTS
 from natural_sparsity.model import checkpoint
-from natural_sparsity.sparsify import spaces, start
-from natural_sparsity.sparsify.moduli import POINTS
 
+SUMMARY = "the strongest surviving recurrent weights as lines in the space"
 STRONGEST = 200
 COLUMNS = 4
 PANEL = 1.75
@@ -33,38 +36,52 @@ LIMITS = {"square": (0.0, spaces.SIDE, 0.0, spaces.SIDE), "circle": (-1.1, 1.1, 
 LIMITS["sphere"] = (-2.05 * math.sqrt(2), 2.05 * math.sqrt(2), -1.05 * math.sqrt(2), 1.05 * math.sqrt(2))
 
 
-def table(parameters: Sequence[Path], states: Sequence[Path], names: Sequence[str]) -> pd.DataFrame:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the inputs."""
+    add_folders(parser)
+
+
+def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The units and weights drawn, and the figure."""
+    table = list_weights(args.checkpoint)
+    return table, plot(table, style)
+
+
+def list_weights(folders: Sequence[Path]) -> pd.DataFrame:
     """``model, space, seed, source, target, weight, x, y, z``: each unit's point, and the strongest weights.
 
-    Of each model the first checkpoint given, and of that the first recurrent layer. A row without ``target`` is a unit
-    with its coordinates (z on the sphere alone); one with it is a weight, of any gate. A model in a space of more than
+    For each model, the first checkpoint given, and in it the first recurrent layer. A row without ``target`` is a unit
+    with its coordinates (z only on the sphere); one with it is a weight, of any gate. A model in a space of more than
     two dimensions has one row, with neither.
 
     Raises:
         UserError: no checkpoint has units in a space.
     """
+    cpu = torch.device("cpu")
+    first: dict[str, Path] = {}
+    for folder in folders:
+        first.setdefault(checkpoint.read_state(folder)["model"], folder)
     rows = []
-    for name in dict.fromkeys(names):
-        first = list(names).index(name)
-        model, state = start.load(parameters[first], states[first])
-        beside = checkpoint.load_beside(parameters[first], torch.device("cpu"))
-        found = [(w.detach(), beside[POINTS + key]) for key, w in model.named_parameters() if POINTS + key in beside]
-        if found:
+    for name, folder in first.items():
+        model, state = checkpoint.load(folder, cpu)
+        tensors = checkpoint.load_tensors(folder, cpu)
+        layers = [(w.detach(), tensors[POINTS + key]) for key, w in model.named_parameters() if POINTS + key in tensors]
+        if layers:
             space = state["sparsify"]["space"]
-            of_model = pd.DataFrame(strongest(*found[0]) if drawable(space) else [{}])
-            rows.append(of_model.assign(model=name, space=space, seed=state["seed"]))
+            part = pd.DataFrame(select_strongest(*layers[0]) if can_draw(space) else [{}])
+            rows.append(part.assign(model=name, space=space, seed=state["seed"]))
     if not rows:
-        raise UserError(f"{parameters[0]}: no units in a space, here or in the others; give models of moduli")
+        raise UserError(f"{folders[0]}: no units in a space, here or in the others; give models of moduli")
     columns = ["model", "space", "seed", "source", "target", "weight", "x", "y", "z"]
     return pd.concat(rows, ignore_index=True).reindex(columns=columns)
 
 
-def drawable(space: str) -> bool:
-    """Whether a space has two dimensions or one."""
+def can_draw(space: str) -> bool:
+    """Whether a space has at most two dimensions."""
     return spaces.parse(space)[1] <= 2
 
 
-def strongest(weight: Tensor, points: Tensor) -> list[dict[str, float]]:
+def select_strongest(weight: Tensor, points: Tensor) -> list[dict[str, float]]:
     """The units, then the greatest weights (gates · units, units) that are not 0, :data:`STRONGEST` or fewer."""
     units = [{"source": i, **dict(zip("xyz", point, strict=False))} for i, point in enumerate(points.tolist())]
     size = weight.abs().flatten()
@@ -75,22 +92,22 @@ def strongest(weight: Tensor, points: Tensor) -> list[dict[str, float]]:
     ]
 
 
-def flat_lines(kind: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
-    """The shortest way from a to b on the torus or the Klein bottle: lines of which the square shows a part each."""
-    ends = [image[0].numpy() for image in spaces.images(kind, torch.from_numpy(b[None]))]
+def find_flat_lines(kind: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+    """The shortest way from a to b on the torus or the Klein bottle, as lines that each cross the square in part."""
+    ends = [image[0].numpy() for image in spaces.images(kind, torch.tensor(b[None]))]
     nearest = min(ends, key=lambda end: float(np.linalg.norm(end - a)))
-    seen = [image.numpy() for image in spaces.images(kind, torch.from_numpy(np.stack([a, nearest])))]
-    return [line for line in seen if (line.max(0) > 0).all() and (line.min(0) < spaces.SIDE).all()]
+    shown = [image.numpy() for image in spaces.images(kind, torch.from_numpy(np.stack([a, nearest])))]
+    return [line for line in shown if (line.max(0) > 0).all() and (line.min(0) < spaces.SIDE).all()]
 
 
-def hammer(vectors: np.ndarray) -> np.ndarray:
+def project(vectors: np.ndarray) -> np.ndarray:
     """Unit vectors (…, 3) in Hammer's projection (…, 2): an ellipse with half axes 2√2 and √2, areas kept."""
     longitude, latitude = np.arctan2(vectors[..., 1], vectors[..., 0]), np.arcsin(vectors[..., 2].clip(-1, 1))
     scale = np.sqrt(2 / (1 + np.cos(latitude) * np.cos(longitude / 2)))
     return np.stack([2 * scale * np.cos(latitude) * np.sin(longitude / 2), scale * np.sin(latitude)], -1)
 
 
-def arcs(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+def find_arcs(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
     """The great circle's arc from a to b (3,), projected; in two where it passes the border of the map."""
     along = np.linspace(0, 1, ARC)[:, None]
     chord, other = np.linalg.norm(a - b), np.linalg.norm(a + b)
@@ -100,11 +117,11 @@ def arcs(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
     points = (np.sin((1 - along) * angle) * a + np.sin(along * angle) * b) / math.sin(angle)
     longitude = np.arctan2(points[:, 1], points[:, 0])
     cut = np.flatnonzero(np.abs(np.diff(longitude)) > math.pi) + 1
-    return [hammer(part) for part in np.split(points, cut) if len(part) > 1]
+    return [project(part) for part in np.split(points, cut) if len(part) > 1]
 
 
-def placed(space: str, units: pd.DataFrame) -> tuple[str, np.ndarray]:
-    """The form of a space (``square``, ``circle``, ``sphere``) and its points as they are in the table."""
+def place(space: str, units: pd.DataFrame) -> tuple[str, np.ndarray]:
+    """The form of a space (``square``, ``circle``, ``sphere``) and its units' points, from the table."""
     kind, dimension = spaces.parse(space)
     if kind == "torus" and dimension == 1:
         angle = 2 * math.pi * units["x"].to_numpy() / spaces.SIDE
@@ -113,23 +130,23 @@ def placed(space: str, units: pd.DataFrame) -> tuple[str, np.ndarray]:
     return form, units[["x", "y", "z"] if form == "sphere" else ["x", "y"]].to_numpy(float)
 
 
-def lines(space: str, form: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
-    """The way from a to b as lines to draw."""
+def find_lines(space: str, form: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+    """The way from a to b, as lines to draw."""
     if form == "circle":
         return [np.stack([a, b])]
-    return arcs(a, b) if form == "sphere" else flat_lines(spaces.parse(space)[0], a, b)
+    return find_arcs(a, b) if form == "sphere" else find_flat_lines(spaces.parse(space)[0], a, b)
 
 
-def panel(ax: Axes, part: pd.DataFrame, style: Style) -> None:
-    """A model's units and weights; a unit's weight to itself is a ring around it."""
+def plot_model(ax: Axes, part: pd.DataFrame, style: Style) -> None:
+    """Draw a model's units and weights; a unit's weight to itself is a ring around it."""
     space = part["space"].iloc[0]
     units, weights = part[part["target"].isna()], part[part["target"].notna()]
-    form, points = placed(space, units)
-    flat = hammer(points) if form == "sphere" else points
-    border(ax, form)
+    form, points = place(space, units)
+    flat = project(points) if form == "sphere" else points
+    draw_border(ax, form)
     for color, chosen in zip(style.colors(), (weights["weight"] > 0, weights["weight"] < 0), strict=False):
         ends = weights.loc[chosen, ["source", "target"]].to_numpy(int)
-        ways = [line for i, j in ends if i != j for line in lines(space, form, points[i], points[j])]
+        ways = [line for i, j in ends if i != j for line in find_lines(space, form, points[i], points[j])]
         ax.add_collection(LineCollection(ways, colors=[color], linewidths=style.line_width / 2, alpha=0.7, zorder=2))
         to_itself = flat[[i for i, j in ends if i == j]]
         ax.scatter(
@@ -144,8 +161,8 @@ def panel(ax: Axes, part: pd.DataFrame, style: Style) -> None:
     ax.scatter(flat[:, 0], flat[:, 1], s=4, color="black", linewidths=0, zorder=3)
 
 
-def border(ax: Axes, form: str) -> None:
-    """The outline of a space, equal scales, no axes."""
+def draw_border(ax: Axes, form: str) -> None:
+    """Draw the outline of a space, on equal scales and without axes."""
     left, right, low, high = LIMITS[form]
     ax.set(xlim=(left, right), ylim=(low, high), aspect="equal", xticks=[], yticks=[])
     if form == "square":
@@ -158,25 +175,25 @@ def border(ax: Axes, form: str) -> None:
     ax.add_patch(Ellipse((0, 0), 2 * half[0], 2 * half[1], fill=False, edgecolor=GREY, linewidth=0.6, zorder=1))
 
 
-def draw(table: pd.DataFrame, style: Style) -> Figure:
-    """A panel a model; a line of text names the models that are not drawn."""
-    of_space: dict[str, str] = dict(zip(table["model"], table["space"], strict=True))
-    shown = [name for name, space in of_space.items() if drawable(space)]
-    left = [f"{name} ({spaces.parse(space)[1]} dimensions)" for name, space in of_space.items() if name not in shown]
+def plot(table: pd.DataFrame, style: Style) -> Figure:
+    """A panel per model; a line of text names the models that are not drawn."""
+    space_of: dict[str, str] = dict(zip(table["model"], table["space"], strict=True))
+    shown = [name for name, space in space_of.items() if can_draw(space)]
+    left = [f"{name} ({spaces.parse(space)[1]} dimensions)" for name, space in space_of.items() if name not in shown]
     columns = min(COLUMNS, max(len(shown), 1))
     height = -(-len(shown) // columns)
-    style = style.sized(max(PANEL * columns, 3.5), 1.05 * PANEL * height + (0.7 if left else 0.5))
+    style = style.with_size(max(PANEL * columns, 3.5), 1.05 * PANEL * height + (0.7 if left else 0.5))
     figure = style.figure()
     panels = list(figure.subplots(height, columns, squeeze=False).flatten()) if shown else []
     for ax, name in zip(panels, shown, strict=False):
-        panel(ax, table[table["model"] == name], style)
-        ax.set_title(name if name == of_space[name] else f"{name} ({of_space[name]})")
+        plot_model(ax, table[table["model"] == name], style)
+        ax.set_title(name if name == space_of[name] else f"{name} ({space_of[name]})")
     for ax in panels[len(shown) :]:
         ax.remove()
     if shown:
         signs = zip(style.colors(), ("positive", "negative"), strict=False)
         handles = [Line2D([], [], color=color, linewidth=style.line_width, label=sign) for color, sign in signs]
-        title = f"the strongest recurrent weights that are left, at most {STRONGEST}"
+        title = f"the strongest surviving recurrent weights, at most {STRONGEST}"
         figure.legend(handles=handles, title=title, loc="outside upper center", ncols=2, title_fontsize=style.font_size)
     if left:
         figure.supxlabel(f"not drawn: {', '.join(left)}", fontsize=0.875 * style.font_size)

@@ -1,5 +1,6 @@
 """The structure of gates: for each run and layer a matrix of gates × neurons, after the last epoch of one seed."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,60 +12,75 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from natural_sparsity.errors import UserError
+from natural_sparsity.analysis.products import find_origin
 from natural_sparsity.figures.style import Style
 from natural_sparsity.files import read_json
-from natural_sparsity.sparsify.gates import CONSTANT, GATES, READING, REMOVED
+from natural_sparsity.model.gates import CONSTANT, GATES, READING, REMOVED
 
+SUMMARY = "which gates of which neurons read, a panel per layer"
 WIDTH, PANEL = 6.9, 0.68
 STATUS = {REMOVED: "neuron removed", CONSTANT: "constant", READING: "reads its input"}
 
 
-def table(paths: Sequence[Path | str], runs: Sequence[str]) -> pd.DataFrame:
-    """``run, seed, layer, neuron, gate, status, low, high`` of the first seed of each run.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the inputs."""
+    parser.add_argument(
+        "--structures", type=Path, metavar="J", nargs="+", required=True, help="JSON, one file per model and seed"
+    )
 
-    ``status`` is one of ``STATUS``; ``low`` and ``high`` are the gate's extremes on the test split. Neurons stand in
-    the order in which they are drawn: by what of them reads.
 
-    Raises:
-        UserError: not as many files as runs.
+def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The gates drawn, and the figure."""
+    table = list_gates(args.structures)
+    return table, plot(table, style)
+
+
+def list_gates(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """``data, model, seed, layer, neuron, gate, status, low, high`` of the first seed of each run.
+
+    ``status`` is one of :data:`STATUS`; ``low`` and ``high`` are the gate's extremes on the test split. Neurons stand
+    in the order in which they are drawn: those that have most left first.
     """
-    if len(paths) != len(runs):
-        raise UserError(f"{len(paths)} structures and {len(runs)} runs; give as many")
+    runs: dict[tuple[str, str], dict[str, Any]] = {}
+    for path in paths:
+        structure = read_json(path, ["data", "model", "seed", "layers"])
+        origin = find_origin(structure)
+        first = runs.setdefault(origin[:2], structure)
+        if origin.seed < first["seed"]:
+            runs[origin[:2]] = structure
     parts = []
-    for path, run in zip(paths, runs, strict=True):
-        found = min(read_json(Path(path), ["structures"])["structures"], key=lambda each: each["seed"])
-        for number, layer in enumerate(found["layers"], 1):
+    for (data, model), structure in runs.items():
+        for number, layer in enumerate(structure["layers"], 1):
             status = np.array([layer["status"][gate] for gate in GATES])
-            keys = [status[row] for row in range(len(GATES))]
-            order = np.lexsort([*(-key for key in reversed(keys)), -status.sum(0)])
+            order = np.lexsort([*(-row for row in status[::-1]), -status.sum(0)])
             for gate in GATES:
-                of_gate = {key: np.array(layer[key][gate])[order] for key in ("status", "low", "high")}
-                parts.append(
-                    pd.DataFrame({"run": run, "seed": found["seed"], "layer": number, "neuron": order, "gate": gate})
-                    .assign(**of_gate)
-                    .replace({"status": STATUS})
-                )
-    return pd.concat(parts, ignore_index=True)
+                values = {key: np.array(layer[key][gate])[order] for key in ("status", "low", "high")}
+                names = {"data": data, "model": model, "seed": structure["seed"], "layer": number}
+                part = pd.DataFrame({"neuron": order, **names, "gate": gate, **values})
+                parts.append(part.replace({"status": STATUS}))
+    columns = ["data", "model", "seed", "layer", "neuron", "gate", "status", "low", "high"]
+    return pd.concat(parts, ignore_index=True)[columns]
 
 
-def draw(table: pd.DataFrame, style: Style) -> Figure:
-    """A row of panels a run, a panel a layer; at its right the number of each gate's neurons in which it reads."""
-    runs, layers = list(dict.fromkeys(table["run"])), sorted(table["layer"].unique())
-    style = style.sized(WIDTH, 0.75 + PANEL * len(runs))
+def plot(table: pd.DataFrame, style: Style) -> Figure:
+    """A row of panels per run, a panel per layer; at its right the number of neurons in which each gate reads."""
+    runs = [name for name, _ in table.groupby(["data", "model"], sort=False)]
+    layers = sorted(table["layer"].unique())
+    style = style.with_size(WIDTH, 0.75 + PANEL * len(runs))
     figure = style.figure()
     panels = figure.subplots(len(runs), len(layers), squeeze=False)
     first, _, third, _ = style.colors()
-    colors = {REMOVED: "white", CONSTANT: lighter(third), READING: first}
-    for row, run in zip(panels, runs, strict=True):
+    colors = {REMOVED: "white", CONSTANT: lighten(third), READING: first}
+    for row, (data, model) in zip(panels, runs, strict=True):
         for ax, layer in zip(row, layers, strict=True):
-            part = table[(table["run"] == run) & (table["layer"] == layer)]
+            part = table[(table["data"] == data) & (table["model"] == model) & (table["layer"] == layer)]
             if part.empty:
                 ax.set_axis_off()
                 continue
-            draw_panel(ax, part, ListedColormap([colors[status] for status in STATUS]))
-            ax.set_title(f"{run}, layer {layer}" if len(layers) > 1 else run, loc="left", pad=2)
-    figure.supxlabel("neurons, sorted; at the right, in how many of them the gate reads", fontsize=style.font_size)
+            plot_layer(ax, part, ListedColormap([colors[status] for status in STATUS]))
+            name = f"{data}/{model}, layer {layer}" if len(layers) > 1 else f"{data}/{model}"
+            ax.set_title(name, loc="left", pad=2)
+    figure.supxlabel("neurons, sorted; at the right: in how many of them the gate reads", fontsize=style.font_size)
     handles: list[Any] = [
         Patch(facecolor=colors[status], edgecolor="0.5", linewidth=0.5, label=label) for status, label in STATUS.items()
     ]
@@ -72,8 +88,8 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     return figure
 
 
-def draw_panel(ax: Axes, part: pd.DataFrame, colormap: ListedColormap) -> None:
-    """The matrix of one layer."""
+def plot_layer(ax: Axes, part: pd.DataFrame, colormap: ListedColormap) -> None:
+    """Draw the matrix of one layer."""
     codes = {label: code for code, label in STATUS.items()}
     matrix = np.array([[codes[status] for status in part[part["gate"] == gate]["status"]] for gate in GATES])
     width = matrix.shape[1]
@@ -90,6 +106,6 @@ def draw_panel(ax: Axes, part: pd.DataFrame, colormap: ListedColormap) -> None:
         ax.spines[side].set_visible(True)
 
 
-def lighter(color: Any) -> Any:
-    """The colour, half way to white."""
+def lighten(color: Any) -> Any:
+    """The colour, halfway to white."""
     return tuple((part + 1) / 2 for part in color)

@@ -1,23 +1,52 @@
 """The losses and the learning rate by epoch: whether the model learned, and when its rate dropped."""
 
+import argparse
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from natural_sparsity import registry
+from natural_sparsity.analysis.products import read_checkpoints
 from natural_sparsity.errors import UserError
-from natural_sparsity.figures.style import BAND, Style, band_handle, epoch_axis, mark_drops, marked
+from natural_sparsity.figures.arguments import add_checkpoints
+from natural_sparsity.figures.style import (
+    BAND,
+    Style,
+    make_band_handle,
+    mark_drops,
+    set_epoch_axis,
+    space_markers,
+)
+from natural_sparsity.files import read_json
 
+SUMMARY = "losses, perplexity and learning rate by epoch"
 SIZE = (3.3, 3.4)
 MEAN = "mean"  # instead of a seed
 
 
-def table(checkpoints: pd.DataFrame) -> pd.DataFrame:
-    """A row a seed and epoch: losses in nats per token, perplexities, the rate trained with, whether it dropped after.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the inputs."""
+    add_checkpoints(parser)
 
-    Columns: ``seed, epoch, train_loss, dev_loss, train_perplexity, dev_perplexity, learning_rate, learning_rate_drop``.
-    Of several seeds, rows of seed ``mean`` follow: the losses' means, and their sample standard deviations ``train_sd``
-    and ``dev_sd``; a perplexity there is that of the mean loss.
+
+def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The values drawn, and the figure; a perplexity only where the loss is that of classes."""
+    kind = read_json(args.checkpoints[0], ["kind"])["kind"]
+    settings = registry.load(registry.DATA[kind].settings).Settings
+    unit = " (nats per token)" if settings.streams else " (nats)" if settings.categorical else ""
+    table = list_epochs(read_checkpoints(args.checkpoints), settings.categorical)
+    return table, plot(table, style, f"loss{unit}")
+
+
+def list_epochs(checkpoints: pd.DataFrame, perplexity: bool = True) -> pd.DataFrame:
+    """A row per seed and epoch: losses, perplexities, the rate trained with, and whether it dropped after.
+
+    Columns: ``seed, epoch, train_loss, dev_loss, learning_rate, learning_rate_drop`` and, with ``perplexity``,
+    ``train_perplexity, dev_perplexity``. Several seeds add rows of seed ``mean``: the losses' means, and their sample
+    standard deviations ``train_sd`` and ``dev_sd``; a perplexity there is that of the mean loss.
 
     Raises:
         UserError: there is no loss at all.
@@ -33,13 +62,13 @@ def table(checkpoints: pd.DataFrame) -> pd.DataFrame:
         spread = losses.std().rename(columns={"train_loss": "train_sd", "dev_loss": "dev_sd"})
         mean = losses.mean().join(spread).reset_index().assign(seed=MEAN)
         rows = pd.concat([rows.astype({"seed": object, "learning_rate_drop": object}), mean], ignore_index=True)
-    for split in ("train", "dev"):
+    for split in ("train", "dev") if perplexity else ():
         rows[f"{split}_perplexity"] = np.exp(rows[f"{split}_loss"])
     return rows
 
 
-def perplexity_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round perplexities, at most ``most`` and as many as that allows, between the losses ``low`` and ``high``."""
+def choose_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round perplexities between the losses ``low`` and ``high``, as many as possible up to ``most``."""
     best: list[float] = []
     scale = 10.0 ** np.arange(np.floor(low / np.log(10)), np.ceil(high / np.log(10)) + 1)
     for digits in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], np.arange(1, 10, 0.5), np.arange(1, 10, 0.1)):
@@ -50,12 +79,12 @@ def perplexity_ticks(low: float, high: float, most: int = 6) -> list[float]:
     return best
 
 
-def draw(table: pd.DataFrame, style: Style) -> Figure:
-    """Draw the rows of :func:`table`: losses with perplexity on the right, the learning rate below.
+def plot(table: pd.DataFrame, style: Style, label: str = "loss (nats per token)") -> Figure:
+    """The losses, with perplexity on the right if there is one, above the learning rate.
 
-    Of several seeds, the losses are their mean within a band of one standard deviation; each seed has its rate.
+    The losses of several seeds are drawn as their mean within a band of one standard deviation; each seed has its rate.
     """
-    style = style.sized(*SIZE)
+    style = style.with_size(*SIZE)
     figure = style.figure()
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.4, 1])
     runs = table.loc[table["seed"] != MEAN]
@@ -63,7 +92,7 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
     losses = runs if seeds == 1 else table.loc[table["seed"] == MEAN]
     epochs = losses["epoch"]
     blue, orange = style.colors()[:2]
-    every = marked(len(losses))
+    every = space_markers(len(losses))
     for split, color, line, marker, face in (("train", blue, "--", "o", "white"), ("dev", orange, "-", "s", orange)):
         mean = losses[f"{split}_loss"]
         above.plot(
@@ -87,23 +116,29 @@ def draw(table: pd.DataFrame, style: Style) -> Figure:
         below.yaxis.set_minor_locator(NullLocator())
         below.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     below.set_ylabel("learning rate")
-    above.set_ylabel("loss (nats per token)")
+    above.set_ylabel(label)
     low, high = above.get_ylim()
     if high - low < 0.2:  # one epoch, or a plateau: a closer view would show rounding
         above.set_ylim((low + high) / 2 - 0.1, (low + high) / 2 + 0.1)
-    dropped = runs.loc[runs["learning_rate_drop"].astype(bool), "epoch"].tolist()
-    mark_drops(below, dropped, seeds)
-    drop = mark_drops(above, dropped, seeds)
+    drops = runs.loc[runs["learning_rate_drop"].astype(bool), "epoch"].tolist()
+    mark_drops(below, drops, seeds)
+    drop = mark_drops(above, drops, seeds)
     handles, names = above.get_legend_handles_labels()
     if drop is not None:
         handles, names = [*handles, drop], [*names, "learning rate lowered"]
     if seeds > 1:
-        handles, names = [*handles, band_handle()], [*names, f"mean ± 1 s.d. of {seeds} seeds"]
-    epoch_axis(below, epochs.tolist())
-    right = above.secondary_yaxis("right", functions=(np.exp, lambda value: np.log(np.maximum(value, 1e-9))))
-    right.yaxis.set_major_locator(FixedLocator(perplexity_ticks(*above.get_ylim())))
+        handles, names = [*handles, make_band_handle()], [*names, f"mean ± 1 s.d. of {seeds} seeds"]
+    set_epoch_axis(below, epochs.tolist())
+    if "dev_perplexity" in table:
+        add_perplexity(above)
+    figure.legend(handles, names, loc="outside upper center", ncols=3 if seeds == 1 else 2, columnspacing=1.2)
+    return figure
+
+
+def add_perplexity(ax: Axes) -> None:
+    """Add an axis of perplexities on the right of one of losses."""
+    right = ax.secondary_yaxis("right", functions=(np.exp, lambda value: np.log(np.maximum(value, 1e-9))))
+    right.yaxis.set_major_locator(FixedLocator(choose_ticks(*ax.get_ylim())))
     right.yaxis.set_minor_locator(NullLocator())
     right.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     right.set_ylabel("perplexity")
-    figure.legend(handles, names, loc="outside upper center", ncols=3 if seeds == 1 else 2, columnspacing=1.2)
-    return figure

@@ -1,9 +1,8 @@
-"""Checkpoints: parameters as safetensors, everything else as JSON beside them. Never pickle."""
+"""Checkpoints: a folder with the parameters as safetensors and everything else as JSON. Never pickle."""
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -15,25 +14,83 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from natural_sparsity import files
+from natural_sparsity.config.architecture import Architecture
+from natural_sparsity.config.base import read_block
 from natural_sparsity.errors import UserError
-from natural_sparsity.model.language_model import Architecture, LanguageModel
-from natural_sparsity.settings import read_block
+from natural_sparsity.model.recurrent import Interface, RecurrentModel
 
+PARAMETERS, STATE = "parameters.safetensors", "state.json"
+# Prefixes of tensors that are not parameters: a method's (masks, for one) and the optimizer's.
+METHOD, OPTIMIZER = "sparsify.", "optimizer."
 FIELDS = [
-    "epoch",
+    "data",
+    "model",
     "seed",
-    "vocabulary",
+    "epoch",
+    "kind",
+    "block",
+    "interface",
     "architecture",
+    "sparsify",
     "learning_rate_out",
     "best_dev_loss",
     "steps",
-    "tokens",
+    "examples",
     "sha256",
-    "digest",
 ]
-# Before the names of tensors that are no parameters: those of a method, and of an optimiser that has a memory.
-BESIDE, OPTIMISER = "sparsify.", "optimiser."
-Builder = Callable[[dict[str, Any]], nn.Module]
+NOTHING: Mapping[str, Tensor] = MappingProxyType({})
+
+
+def save(
+    folder: Path,
+    model: RecurrentModel,
+    state: dict[str, Any],
+    method_tensors: Mapping[str, Tensor] = NOTHING,
+    optimizer_tensors: Mapping[str, Tensor] = NOTHING,
+) -> None:
+    """Write a checkpoint: the parameters and, last, the JSON with their digest; so a readable JSON marks a whole one.
+
+    Args:
+        folder: where to; created if needed.
+        model: its parameters, interface and architecture are saved.
+        state: what else a reader needs, including :data:`FIELDS`.
+        method_tensors: what the sparsification method keeps, by name; :func:`load_tensors` reads it.
+        optimizer_tensors: the optimizer's memory, by name.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    with files.atomic(folder / PARAMETERS) as temporary:
+        try:
+            save_file(collect(model, method_tensors, optimizer_tensors), temporary)
+        except safetensors.SafetensorError as error:
+            raise UserError(f"{folder / PARAMETERS}: cannot be written ({error})") from error
+    about = {
+        "interface": model.interface._asdict(),
+        "architecture": model.architecture.model_dump(mode="json"),
+        "versions": {name: version(name) for name in ("natural-sparsity", "torch", "numpy", "safetensors")},
+        "python": platform.python_version(),
+        "sha256": sha256_of(folder / PARAMETERS),
+    }
+    files.write_json(folder / STATE, {**state, **about})
+
+
+def collect(
+    model: nn.Module, method_tensors: Mapping[str, Tensor], optimizer_tensors: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """All tensors of a checkpoint by name, on the CPU."""
+    tensors = {**model.state_dict(), **{METHOD + name: tensor for name, tensor in method_tensors.items()}}
+    tensors |= {OPTIMIZER + name: tensor for name, tensor in optimizer_tensors.items()}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def digest(
+    model: RecurrentModel,
+    method_tensors: Mapping[str, Tensor] = NOTHING,
+    optimizer_tensors: Mapping[str, Tensor] = NOTHING,
+) -> str:
+    """The SHA-256 that the file of the parameters would have."""
+    return hashlib.sha256(safetensors.torch.save(collect(model, method_tensors, optimizer_tensors))).hexdigest()
 
 
 def sha256_of(path: Path) -> str:
@@ -42,105 +99,59 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tensors_of(
-    model: nn.Module, beside: Mapping[str, Tensor], optimiser: Mapping[str, Tensor] = MappingProxyType({})
-) -> dict[str, Tensor]:
-    """What a checkpoint holds: the parameters and, under names of their own, the tensors ``beside`` them."""
-    tensors = {**model.state_dict(), **{BESIDE + name: tensor for name, tensor in beside.items()}}
-    tensors |= {OPTIMISER + name: tensor for name, tensor in optimiser.items()}
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def read_state(folder: Path) -> dict[str, Any]:
+    """The JSON of a checkpoint.
 
-
-def digest(model: LanguageModel, beside: Mapping[str, Tensor]) -> str:
-    """The SHA-256 that the file of its parameters would have."""
-    return hashlib.sha256(safetensors.torch.save(tensors_of(model, beside))).hexdigest()
-
-
-def save(
-    model: LanguageModel,
-    parameters: Path,
-    state_path: Path,
-    state: dict[str, Any],
-    beside: Mapping[str, Tensor] = MappingProxyType({}),
-) -> None:
-    """Write the parameters and, last, the JSON with their digest, so that a readable JSON means a whole checkpoint.
-
-    ``beside`` are tensors of a sparsification method, such as its masks; :func:`load_beside` reads them.
+    Raises:
+        UserError: it is missing, damaged, lacks a field, or is of another version.
     """
-    shape: dict[str, Any] = {"vocabulary": len(model.embedding.weight), "architecture": asdict(model.architecture)}
-    if len(model.output.weight) != len(model.embedding.weight):
-        shape["classes"] = len(model.output.weight)
-    write(tensors_of(model, beside), parameters, state_path, {**state, **shape})
+    return files.read_json(folder / STATE, FIELDS)
 
 
-def write(tensors: dict[str, Tensor], parameters: Path, state_path: Path, state: dict[str, Any]) -> None:
-    """Write the two files of a checkpoint of any model; see :func:`save`."""
-    with files.atomic(parameters) as temporary:
-        try:
-            save_file(tensors, temporary)
-        except safetensors.SafetensorError as error:
-            raise UserError(f"{parameters}: cannot be written ({error})") from error
-    environment = {
-        "versions": {name: version(name) for name in ("natural-sparsity", "torch", "numpy", "safetensors")},
-        "python": platform.python_version(),
-    }
-    files.write_json(state_path, {**state, **environment, "sha256": sha256_of(parameters)})
-
-
-def load(parameters: Path, state_path: Path, device: torch.device) -> tuple[LanguageModel, dict[str, Any]]:
-    """Read a checkpoint.
+def load(folder: Path, device: torch.device) -> tuple[RecurrentModel, dict[str, Any]]:
+    """The model and the state of a checkpoint.
 
     Raises:
         UserError: a file is missing or damaged, or the two do not belong together.
     """
-    model, state = read(build, parameters, state_path, FIELDS, device)
-    assert isinstance(model, LanguageModel)
-    return model, state
-
-
-def build(state: dict[str, Any]) -> LanguageModel:
-    """The language model that a checkpoint's state describes."""
-    return LanguageModel(state["vocabulary"], read_block(Architecture, state["architecture"]), state.get("classes"))
-
-
-def read(
-    build: Builder, parameters: Path, state_path: Path, fields: Sequence[str], device: torch.device
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Read a checkpoint of any model, which ``build`` makes from its state; raises as :func:`load`."""
-    state = files.read_json(state_path, fields)
+    state, path = read_state(folder), folder / PARAMETERS
     try:
-        if sha256_of(parameters) != state["sha256"]:
-            raise UserError(f"{parameters}: not the parameters that {state_path} was written with; delete both")
-        tensors = load_file(parameters)
+        if sha256_of(path) != state["sha256"]:
+            raise UserError(f"{path}: not the parameters that {folder / STATE} was written with; delete both")
+        tensors = load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{parameters}: not a readable checkpoint ({error}); delete it and run again") from error
+        raise UserError(f"{path}: not a readable checkpoint ({error}); delete it and run again") from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise UserError(f"{parameters}: {name} is not finite; delete the checkpoint and run again")
-        if not name.startswith(BESIDE) and tensor.dtype != torch.get_default_dtype():
-            raise UserError(f"{parameters}: {name} is {tensor.dtype}, not {torch.get_default_dtype()}; delete it")
+            raise UserError(f"{path}: {name} is not finite; delete the checkpoint and run again")
+        if not name.startswith(METHOD) and tensor.dtype != torch.get_default_dtype():
+            raise UserError(f"{path}: {name} is {tensor.dtype}, not {torch.get_default_dtype()}; delete it")
     try:
         with torch.device("meta"):
-            model = build(state)
-        own = {name: tensor for name, tensor in tensors.items() if not name.startswith((BESIDE, OPTIMISER))}
-        model.load_state_dict(own, assign=True)
+            model = RecurrentModel(
+                Interface(**state["interface"]), read_block(Architecture, state["architecture"], "architecture")
+            )
+        parameters = {name: tensor for name, tensor in tensors.items() if not name.startswith((METHOD, OPTIMIZER))}
+        model.load_state_dict(parameters, assign=True)
     except (UserError, RuntimeError, TypeError, AttributeError) as error:
-        raise UserError(f"{state_path}: its architecture is not that of {parameters}; delete both") from error
+        raise UserError(f"{folder / STATE}: its architecture is not that of {path}; delete both") from error
     model.to(device)
     for layer in (layer for layer in model.modules() if isinstance(layer, nn.RNNBase)):
         layer.flatten_parameters()  # one block of memory, which cuDNN would otherwise copy together at every call
     return model, state
 
 
-def load_beside(parameters: Path, device: torch.device, prefix: str = BESIDE) -> dict[str, Tensor]:
-    """The tensors that :func:`save` was given ``beside`` the parameters, or others by their prefix; may be none.
+def load_tensors(folder: Path, device: torch.device, prefix: str = METHOD) -> dict[str, Tensor]:
+    """The method's tensors of a checkpoint by name, or the optimizer's by their prefix; empty if there are none.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     try:
-        with safetensors.safe_open(parameters, framework="pt", device=str(device)) as file:
+        with safetensors.safe_open(folder / PARAMETERS, framework="pt", device=str(device)) as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
             return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{parameters}: not a readable checkpoint ({error}); delete it and run again") from error
+        raise UserError(
+            f"{folder / PARAMETERS}: not a readable checkpoint ({error}); delete it and run again"
+        ) from error

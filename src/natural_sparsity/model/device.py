@@ -1,4 +1,4 @@
-"""Where to compute, with how many threads, and from which random numbers."""
+"""Set the device, the number of threads, the precision and the seeds of a computation."""
 
 import hashlib
 import os
@@ -10,13 +10,13 @@ from natural_sparsity.errors import UserError
 
 
 def select_device(name: str, threads: int) -> torch.device:
-    """The device ``name``: ``auto`` (CUDA if there is one), ``cpu``, ``cuda`` or ``cuda:1``; sets the CPU threads.
+    """Return the device ``name``: ``auto`` (CUDA if available), ``cpu``, ``cuda`` or ``cuda:1``; set the CPU threads.
 
     Raises:
-        UserError: CUDA was asked for and there is none, or no such device is known.
+        UserError: CUDA was asked for and is not available, or the device is unknown.
     """
     if threads < 1:
-        raise UserError(f"threads: {threads} is not a positive integer")
+        raise UserError(f"threads: {threads} is not positive; give at least 1")
     torch.set_num_threads(threads)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -35,37 +35,37 @@ def select_device(name: str, threads: int) -> torch.device:
 
 
 def prepare_cuda(device: torch.device) -> None:
-    """Make ``device`` the current one, and have it give the same bits in every run.
+    """Make ``device`` the current one, and make it compute the same bits in every run.
 
-    CUDA's fastest sums take the order in which threads come. To be called before it computes anything; an operation
-    that has no fixed order warns.
+    Call it before anything is computed there: by default, CUDA adds in the order in which threads arrive. An operation
+    without a deterministic version warns.
     """
     torch.cuda.set_device(device)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Nothing here reads memory that it has not written.
+    # Nothing here reads uninitialised memory, so do not spend time on filling it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def set_precision(name: str) -> None:
-    """Set the precision of matrix products, torch's ``highest``, ``high`` or ``medium``, in cuDNN's layers too.
+    """Set the precision of matrix products to torch's ``highest``, ``high`` or ``medium``, cuDNN's layers included.
 
-    Left to itself, torch has cuDNN round to TF32 whatever is asked of the other products.
+    By default, torch lets cuDNN round to TF32 whatever the precision of other products.
     """
     torch.set_float32_matmul_precision(name)
     torch.backends.cudnn.allow_tf32 = name != "highest"
 
 
 def seed_everything(*keys: int | str) -> None:
-    """Seed torch's generators from ``keys`` alone, so that an epoch's randomness does not depend on what ran before."""
+    """Seed torch's generators from ``keys`` alone, so that an epoch's random numbers do not depend on earlier work."""
     torch.manual_seed(seed_of(*keys))
 
 
 def generator_of(*keys: int | str) -> torch.Generator:
-    """A generator on the CPU, seeded from ``keys`` alone; torch's own are left as they are."""
+    """Return a CPU generator seeded from ``keys`` alone; leave torch's own generators as they are."""
     return torch.Generator().manual_seed(seed_of(*keys))
 
 
 def seed_of(*keys: int | str) -> int:
-    """64 bits of a hash of ``keys``."""
+    """Hash ``keys`` to a seed of 64 bits."""
     return int.from_bytes(hashlib.blake2b("/".join(map(str, keys)).encode(), digest_size=8).digest(), "big")

@@ -1,7 +1,7 @@
-"""LSTM layers that are differentiated by their input alone, on a CPU.
+"""LSTM layers that give only the gradient with respect to their input, on a CPU.
 
-The probe needs no gradient of a weight. The library's kernel computes them all the same, which is half of its work on
-the way back; here that way is one product with each matrix of weights.
+The probe needs no gradient of a weight. PyTorch's kernel computes those too, which is half of its work in the backward
+pass; here the backward pass is one product with each weight matrix.
 """
 
 from typing import Any
@@ -12,25 +12,25 @@ from torch import Tensor, nn
 Pair = tuple[Tensor, Tensor]
 
 
-def by_input(layers: nn.ModuleList) -> nn.ModuleList:
-    """``layers`` for which only the gradient by the input will be asked; a GPU's kernels and other cells stay."""
+def use_input_gradients(layers: nn.ModuleList) -> nn.ModuleList:
+    """Replace LSTMs on a CPU by :class:`InputGradientLSTM`; layers on a GPU and other cells stay as they are."""
     return nn.ModuleList(
-        LSTMByInput(layer) if isinstance(layer, nn.LSTM) and not layer.weight_hh_l0.is_cuda else layer
+        InputGradientLSTM(layer) if isinstance(layer, nn.LSTM) and not layer.weight_hh_l0.is_cuda else layer
         for layer in layers
     )
 
 
-class LSTMByInput(nn.Module):
-    """The values of ``layer``, of one direction and one layer, and their gradient by its input.
+class InputGradientLSTM(nn.Module):
+    """The values of ``layer`` (one layer, one direction) and their gradient with respect to its input.
 
-    tanh z = 2σ(2z) − 1: with the flow's weights doubled, all gates are one call of σ on contiguous memory.
+    tanh z = 2σ(2z) − 1: with the weights of gate g doubled, all gates are one call of σ on contiguous memory.
     """
 
     def __init__(self, layer: nn.LSTM):
         super().__init__()
-        weights = {name: doubled(weight.detach()) for name, weight in layer.named_parameters()}
+        weights = {name: double_g(weight.detach()) for name, weight in layer.named_parameters()}
         self.input, self.recurrent = weights["weight_ih_l0"], weights["weight_hh_l0"]
-        self.recurrent_transposed = self.recurrent.T.contiguous()  # a quarter faster with so few rows
+        self.recurrent_transposed = self.recurrent.T.contiguous()  # a quarter faster than .T with so few rows
         self.bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
 
     def forward(self, inputs: Tensor, state: Pair) -> tuple[Tensor, Pair]:
@@ -40,8 +40,8 @@ class LSTMByInput(nn.Module):
         return hidden, (h[None], c[None])
 
 
-def doubled(weights: Tensor) -> Tensor:
-    """``weights`` of the gates i, f, g, o, a quarter of the rows each, with those of g doubled."""
+def double_g(weights: Tensor) -> Tensor:
+    """Double the rows of gate g; the gates i, f, g, o have a quarter of the rows each."""
     i, f, g, o = weights.chunk(4)
     return torch.cat([i, f, 2 * g, o])
 
@@ -49,18 +49,18 @@ def doubled(weights: Tensor) -> Tensor:
 class Window(torch.autograd.Function):
     """One layer over one window. The states carry no gradient: backpropagation ends where the window begins.
 
-    Where the flow g is meant, s stands for σ(2z), so that g = 2s − 1.
+    In place of gate g the code keeps s = σ(2z), so that g = 2s − 1.
     """
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, h: Tensor, c: Tensor, layer: LSTMByInput) -> Any:
-        """Hidden states (steps, batch, hidden), and the last h and c (batch, hidden)."""
+    def forward(ctx: Any, inputs: Tensor, h: Tensor, c: Tensor, layer: InputGradientLSTM) -> Any:
+        """Return the hidden states (steps, batch, hidden), and the last h and c (batch, hidden)."""
         steps, batch, _ = inputs.shape
         gates = torch.addmm(layer.bias, inputs.flatten(0, 1), layer.input.T).view(steps, batch, -1)
         hidden, squashed = inputs.new_empty(2, steps, *h.shape)
         cells = inputs.new_empty(steps + 1, *c.shape)
         cells[0] = c
-        each = zip(gates, *by_gate(gates).unbind(2), cells, cells[1:], squashed, hidden, strict=False)
+        each = zip(gates, *split_gates(gates).unbind(2), cells, cells[1:], squashed, hidden, strict=False)
         for gate, i, f, s, o, before, cell, tanh_cell, output in each:
             gate.addmm_(h, layer.recurrent_transposed).sigmoid_()
             torch.mul(f, before, out=cell).addcmul_(i, s, value=2).sub_(i)
@@ -72,16 +72,16 @@ class Window(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upper: Tensor, *_: Tensor) -> Any:
-        """The gradient by the inputs, from that by the hidden states, ``upper`` (steps, batch, hidden)."""
+        """Return the gradient by the inputs from ``upper``, that by the hidden states (steps, batch, hidden)."""
         gates, cells, squashed = ctx.saved_tensors
-        i, f, s, o = by_gate(gates).unbind(2)
-        # First, for all steps at once, what does not depend on later ones. ∂c/∂z for i, f, g and ∂h/∂z for o:
+        i, f, s, o = split_gates(gates).unbind(2)
+        # First, for all steps at once, what does not depend on later steps. ∂c/∂z for i, f, g and ∂h/∂z for o:
         slopes = torch.addcmul(gates, gates, gates, value=-1)
-        for slope, factor in zip(by_gate(slopes).unbind(2), (2 * s - 1, cells[:-1], 2 * i, squashed), strict=True):
+        for slope, factor in zip(split_gates(slopes).unbind(2), (2 * s - 1, cells[:-1], 2 * i, squashed), strict=True):
             slope.mul_(factor)
         by_cell = torch.addcmul(o, o * squashed, squashed, value=-1)  # ∂h/∂c
         upper, by_c = upper.clone(), torch.zeros_like(cells[0])
-        each = zip(upper, by_cell, f, slopes, by_gate(slopes), strict=True)
+        each = zip(upper, by_cell, f, slopes, split_gates(slopes), strict=True)
         later = None
         for by_h, cell, forget, slope, gate in reversed(list(each)):
             if later:
@@ -94,6 +94,6 @@ class Window(torch.autograd.Function):
         return (slopes.flatten(0, 1) @ ctx.layer.input).view(*upper.shape[:2], -1), None, None, None
 
 
-def by_gate(gates: Tensor) -> Tensor:
-    """(steps, batch, 4 · hidden) as (steps, batch, 4, hidden)."""
+def split_gates(gates: Tensor) -> Tensor:
+    """View (steps, batch, 4 · hidden) as (steps, batch, 4, hidden)."""
     return gates.unflatten(2, (4, -1))

@@ -1,35 +1,40 @@
-"""How concentrated a vector is: measures of sparsity, each written once and entered in :data:`MEASURES`.
+"""Measures of sparsity: how concentrated a vector is.
 
-A measure sees the magnitudes of a vector v, divided by the largest: it cannot depend on v's scale or signs, since
+A measure sees the magnitudes of a vector v, divided by the largest. So it cannot depend on v's scale or signs:
 activations and gradients, early and late in training, differ in scale by many powers of ten. It is undefined for v = 0.
 
-Torch is imported late, so that figures can read the table without waiting for it.
+Each measure is an object here, listed by name in :data:`natural_sparsity.registry.MEASURES`. The module imports torch
+only where it computes, since figures and tables read labels and bounds without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from math import sqrt
 from typing import TYPE_CHECKING
+
+from natural_sparsity import registry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from natural_sparsity.probing.softmax import Others
+    from natural_sparsity.probing.others import Others
 
 
 @dataclass(frozen=True)
 class Measure:
     """A measure of sparsity; larger is sparser.
 
-    ``function``: magnitudes (…, d), of largest 1 → (…); ``bounds``: d → its least and greatest value; ``parameters``:
-    keys of the probe's block that it takes by name. ``label`` stands in figures, ``source`` says who defined it.
-
-    ``joined`` is ``function`` for the softmax, where d is the vocabulary: (``Others``, an entry (rows,) that joins
-    them) → (rows,), in double precision. Without it, ``function`` sees those vectors too: correct, but slower.
+    Attributes:
+        label: its name in figures.
+        bounds: from d, the least and the greatest value.
+        source: who defined it.
+        function: magnitudes (…, d), of which the largest is 1 → (…).
+        joined: ``function`` for the softmax, where d is the vocabulary: (``Others``, an entry (rows,) that joins them)
+            → (rows,), in double precision. Without it, ``function`` sees those vectors too: correct, but slower.
+        parameters: keys of the probe's block that both take by name.
     """
 
     label: str
@@ -40,39 +45,39 @@ class Measure:
     parameters: tuple[str, ...] = ()
 
     def bind(self, settings: object) -> Measure:
-        """The measure with its parameters, which ``settings`` has as attributes, filled in."""
+        """Return the measure with its parameters filled in from the attributes of ``settings``."""
         values = {key: getattr(settings, key) for key in self.parameters}
         joined = partial(self.joined, **values) if self.joined else None
         return replace(self, function=partial(self.function, **values), joined=joined)
 
 
-def rank_weights(values: Tensor) -> Tensor:
-    """(2k − d − 1)/d for the ranks k = 1 … d of ``values`` (…, d), in their precision."""
-    from torch import arange
+def load(name: str) -> Measure:
+    """Return the measure called ``name`` in :data:`natural_sparsity.registry.MEASURES`."""
+    module, _, entry = registry.MEASURES[name].partition(":")
+    measure: Measure = getattr(registry.load(module), entry)
+    return measure
 
-    d = values.shape[-1]
-    return arange(1 - d, d, 2, dtype=values.dtype, device=values.device) / d
+
+def choose(names: Iterable[str], settings: object) -> dict[str, Measure]:
+    """Return the measures called ``names``, with the parameters that ``settings`` gives them."""
+    return {name: load(name).bind(settings) for name in names}
 
 
-def sort_(values: Tensor) -> Tensor:
-    """Sort the rows of ``values`` (…, d), contiguous, in ascending order, in place.
+def measure(vectors: Tensor, measures: dict[str, Measure]) -> Tensor:
+    """Return ‖v‖₁, ‖v‖₂ and the measures of each row v of ``vectors`` (rows, d): (rows, 2 + measures), in double.
 
-    On a CPU by numpy's vectorised sort, which is twenty times as fast as torch's, in as many threads as torch has.
+    Measures of v = 0 are NaN. Rows are divided by their largest magnitude first: a gradient of 10⁻²⁵ is as
+    concentrated as its multiples are, but its squares would vanish in single precision.
     """
-    if values.is_cuda:
-        return values.copy_(values.sort(-1).values)
-    from torch import get_num_threads
-
-    threads = get_num_threads()
-    parts = values.view(-1, values.shape[-1]).chunk(threads)
-    list((pool(threads).map if threads > 1 else map)(lambda part: part.numpy().sort(axis=1), parts))
+    magnitudes = vectors.abs()
+    largest = magnitudes.amax(1)
+    scaled = magnitudes.div_(largest.where(largest > 0, 1).unsqueeze(1))
+    scale = largest.double()
+    values = vectors.new_empty(len(vectors), 2 + len(measures)).double()
+    values[:, 0], values[:, 1] = scaled.sum(1) * scale, scaled.norm(dim=1) * scale
+    for column, entry in enumerate(measures.values(), 2):
+        values[:, column] = entry.function(scaled).double().where(largest > 0, float("nan"))
     return values
-
-
-@cache
-def pool(threads: int) -> ThreadPoolExecutor:
-    """Threads to sort in."""
-    return ThreadPoolExecutor(threads)
 
 
 def chi(c: Tensor) -> Tensor:
@@ -99,6 +104,8 @@ def hoyer_joined(others: Others, y: Tensor) -> Tensor:
 
 def gini(c: Tensor) -> Tensor:
     """1 − 2 Σₖ c₍ₖ₎/‖c‖₁ · (d − k + ½)/d with c₍₁₎ ≤ … ≤ c₍d₎, which is Σₖ c₍ₖ₎ (2k − d − 1)/d / ‖c‖₁."""
+    from natural_sparsity.probing.ranks import rank_weights, sort_
+
     return sort_(c.clone()) @ rank_weights(c) / c.sum(-1)
 
 
@@ -136,34 +143,8 @@ def l0_joined(others: Others, y: Tensor, epsilon: float) -> Tensor:
 
 
 HURLEY_RICKARD = "Hurley & Rickard 2009, IEEE Transactions on Information Theory 55(10)"
-MEASURES = {
-    "chi": Measure("χ", lambda d: (1 / sqrt(d), 1), "Saphra & Lopez 2019, arXiv 1908.01817", chi, chi_joined),
-    "hoyer": Measure("Hoyer", lambda d: (0, 1), "Hoyer 2004, JMLR 5", hoyer, hoyer_joined),
-    "gini": Measure("Gini index", lambda d: (0, 1 - 1 / d), HURLEY_RICKARD, gini, gini_joined),
-    "kurtosis": Measure("κ₄", lambda d: (1 / d, 1), HURLEY_RICKARD, kurtosis, kurtosis_joined),
-    "l0": Measure(
-        "ε-ℓ0", lambda d: (0, 1 - 1 / d), f"after {HURLEY_RICKARD}; relative: ours", l0, l0_joined, ("epsilon",)
-    ),
-}
-
-
-def choose(names: list[str], settings: object) -> dict[str, Measure]:
-    """The measures called ``names``, with the parameters that ``settings`` gives them."""
-    return {name: MEASURES[name].bind(settings) for name in names}
-
-
-def measure(vectors: Tensor, measures: dict[str, Measure]) -> Tensor:
-    """‖v‖₁, ‖v‖₂ and the measures of each row v of ``vectors`` (rows, d): (rows, 2 + measures), double precision.
-
-    Measures of v = 0 are NaN. Rows are divided by their largest magnitude first: a gradient of 10⁻²⁵ is as
-    concentrated as its multiples are, but its squares would vanish in single precision.
-    """
-    magnitudes = vectors.abs()
-    largest = magnitudes.amax(1)
-    scaled = magnitudes.div_(largest.where(largest > 0, 1).unsqueeze(1))
-    scale = largest.double()
-    values = vectors.new_empty(len(vectors), 2 + len(measures)).double()
-    values[:, 0], values[:, 1] = scaled.sum(1) * scale, scaled.norm(dim=1) * scale
-    for column, entry in enumerate(measures.values(), 2):
-        values[:, column] = entry.function(scaled).double().where(largest > 0, float("nan"))
-    return values
+CHI = Measure("χ", lambda d: (1 / sqrt(d), 1), "Saphra & Lopez 2019, arXiv 1908.01817", chi, chi_joined)
+HOYER = Measure("Hoyer", lambda d: (0, 1), "Hoyer 2004, JMLR 5", hoyer, hoyer_joined)
+GINI = Measure("Gini index", lambda d: (0, 1 - 1 / d), HURLEY_RICKARD, gini, gini_joined)
+KURTOSIS = Measure("κ₄", lambda d: (1 / d, 1), HURLEY_RICKARD, kurtosis, kurtosis_joined)
+L0 = Measure("ε-ℓ0", lambda d: (0, 1 - 1 / d), f"after {HURLEY_RICKARD}; relative: ours", l0, l0_joined, ("epsilon",))

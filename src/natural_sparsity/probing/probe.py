@@ -1,73 +1,178 @@
-"""Sparsity of activations and gradients at checkpoints, averaged over the positions of each word (DESIGN §4, §5)."""
+"""Sparsity of activations and gradients at checkpoints, averaged over the positions of each word."""
 
 import argparse
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from natural_sparsity import files
-from natural_sparsity.corpus.streams import Streams
+from natural_sparsity import files, registry
+from natural_sparsity.config.base import read_block
+from natural_sparsity.config.probe import Probe
+from natural_sparsity.config.training import Training
+from natural_sparsity.data.base import open_data
+from natural_sparsity.data.streams import Streams
 from natural_sparsity.errors import UserError
+from natural_sparsity.methods.base import Place
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
-from natural_sparsity.model.language_model import LanguageModel, State
 from natural_sparsity.model.output_layer import OutputLayer
-from natural_sparsity.probing.gather import Gathering
-from natural_sparsity.probing.lstm import by_input
+from natural_sparsity.model.recurrent import RecurrentModel, State
+from natural_sparsity.probing.gathering import Gathering
+from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
-from natural_sparsity.probing.settings import Probe, check_conditions
 from natural_sparsity.progress import Progress
-from natural_sparsity.settings import json_object, read_block
-from natural_sparsity.sparsify.method import Place
-from natural_sparsity.training.settings import Training
-from natural_sparsity.training.step import Observation, Observer, Step
-from natural_sparsity.training.train import Checkpoint, load_method, train_epoch
+from natural_sparsity.settings import json_object
+from natural_sparsity.training.loop import train_epoch
+from natural_sparsity.training.observation import Observation, Observer
+from natural_sparsity.training.steps import make_step
+from natural_sparsity.training.train import load_method
+
+
+class LossObserver(Observer, Protocol):
+    """An observer that sums the ``loss`` over the positions that it sees, nats."""
+
+    loss: Tensor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--tokens", type=Path, required=True, help=".npy, the stream to probe on")
-    parser.add_argument("--parameters", type=Path, nargs="+", required=True, help="safetensors, a file a checkpoint")
-    parser.add_argument("--state", type=Path, nargs="+", required=True, help="JSON, a file a checkpoint")
-    parser.add_argument("--probe", type=json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--tokens", type=Path, required=True, help=".npy, the token stream to probe on")
+    parser.add_argument("--checkpoint", type=Path, nargs="+", required=True, help="folders of the checkpoints")
+    parser.add_argument("--probe", type=json_object, required=True, help="JSON, the probe's block")
     parser.add_argument("--condition", default="frozen", help="the block's name, for the outputs' metadata")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument(
-        "--output", type=Path, nargs="+", required=True, help="out: Parquet a checkpoint, a row a word × role × tensor"
+        "--output",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="out: a Parquet file per checkpoint, a row per word, role and tensor",
     )
-    of_training = parser.add_argument_group("for weights: training")
-    of_training.add_argument(
-        "--from-parameters", type=Path, nargs="*", default=[], help="safetensors of the epoch before each checkpoint"
+    moving = parser.add_argument_group("for weights: training")
+    moving.add_argument(
+        "--from",
+        type=Path,
+        nargs="*",
+        default=[],
+        dest="before",
+        help="folders of the checkpoints of the epochs before",
     )
-    of_training.add_argument(
-        "--from-state", type=Path, nargs="*", default=[], help="JSON of the epoch before each checkpoint"
-    )
-    of_training.add_argument("--teacher-parameters", type=Path, help="safetensors of a student's teacher")
-    of_training.add_argument("--teacher-state", type=Path, help="JSON of the same")
-    of_training.add_argument("--training", type=json_object, default={}, help="JSON, the model's training block")
+    moving.add_argument("--teacher", type=Path, help="folder of the checkpoint that a student learns from")
+    moving.add_argument("--training", type=json_object, default={}, help="JSON, the model's training block")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Probe each checkpoint in turn; its file is written as soon as it is done.
+
+    Raises:
+        UserError: the numbers of files differ, or a checkpoint cannot be probed.
+    """
+    settings = read_block(Probe, args.probe, "probe")
+    moving = settings.weights == "training"
+    training = read_block(Training, args.training, "training") if moving else None
+    given = {"--checkpoint": args.checkpoint, "--output": args.output} | ({"--from": args.before} if moving else {})
+    if len(set(map(len, given.values()))) > 1:
+        numbers = ", ".join(f"{len(paths)} {option}" for option, paths in given.items())
+        raise UserError(f"{numbers}: give one of each for every checkpoint")
+    device = select_device(args.device, args.threads)
+    set_precision((training or settings).matmul_precision)
+    for folder, output, *before in zip(*given.values(), strict=True):
+        if training:
+            gathering = gather_in_training(args.tokens, settings, training, before[0], folder, device, args.teacher)
+        else:
+            gathering = gather_frozen(args.tokens, settings, folder, device)
+        loss = float(gathering.loss) / gathering.positions
+        if not math.isfinite(loss):
+            raise UserError(f"{folder}: the loss is not finite; the checkpoint cannot be probed")
+        state = checkpoint.read_state(folder)
+        metadata = {
+            **{key: state[key] for key in ("data", "model", "seed", "epoch")},
+            "condition": args.condition,
+            "measures": settings.measures,
+            "loss": loss,
+            "positions": gathering.positions,
+            "probe": args.probe,
+            "checkpoint": state["sha256"],
+        }
+        files.write_parquet(output, gathering.table(), metadata)
+
+
+@torch.no_grad()
+def gather_frozen(tokens: Path, settings: Probe, folder: Path, device: torch.device) -> Gathering:
+    """Probe every position of the stream with the checkpoint's parameters as they are."""
+    model, state = checkpoint.load(folder, device)
+    streams = open_streams(tokens, settings, folder, state)
+    gathering = Gathering(model, choose(settings.measures, settings))
+    model.recurrent = use_input_gradients(model.recurrent)
+    observe_frozen(model, streams, settings, gathering, state, f"probe of epoch {state['epoch']}")
+    return gathering
+
+
+def open_streams(tokens: Path, settings: Probe, folder: Path, state: dict[str, Any]) -> Streams:
+    """Open the token stream that the checkpoint in ``folder`` is probed on.
+
+    Raises:
+        UserError: its kind of data has no words to average over.
+    """
+    check_kind(folder, state)
+    return Streams(tokens, settings.batch, settings.window, state["interface"]["vocabulary"])
+
+
+def check_kind(folder: Path, state: dict[str, Any]) -> None:
+    """Refuse a checkpoint whose kind of data is not probed.
+
+    Raises:
+        UserError: a line that names the kind.
+    """
+    kind = state["kind"]
+    if not registry.load(registry.DATA[kind].settings).Settings.probed:
+        raise UserError(f"{folder}: its data are of kind {kind}; only models of running text are probed")
+
+
+@torch.no_grad()
+def observe_frozen(
+    model: RecurrentModel, streams: Streams, settings: Probe, observer: LossObserver, state: dict[str, Any], label: str
+) -> None:
+    """Show every window of the streams to ``observer``, with parameters that stay as they are.
+
+    ``state`` is the checkpoint's: dropout, if it is on, depends on its seed and epoch alone.
+    """
+    model.requires_grad_(False).train(settings.dropout)
+    model.recurrent.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
+    seed_everything(state["seed"], state["epoch"], "probe")
+    output, hidden = OutputLayer(model.output), model.zero_state(streams.batch)
+    progress = Progress(label, streams.tokens)
+    for inputs, targets in streams.windows(output.weight.device):
+        hidden = probe_window(model, output, observer, inputs, targets, hidden)
+        progress.advance(targets.numel())
+        if progress.due():
+            progress.show(float(observer.loss) / progress.done)
+    progress.close()
 
 
 def probe_window(
-    model: LanguageModel, output: OutputLayer, observer: Observer, inputs: Tensor, targets: Tensor, state: State
+    model: RecurrentModel, output: OutputLayer, observer: Observer, inputs: Tensor, targets: Tensor, state: State
 ) -> State:
     """Show one window to the observer.
 
     Only the recurrent layers are differentiated, with respect to their inputs. The gradient at an output of the last
-    layer is the one that the softmax hands down; at those below, it has come back through time within the window.
+    layer is the one that the softmax hands down; at the layers below, it has come back through time within the window.
 
     Args:
+        model: its parameters and mode are left as they are.
         output: the model's output layer.
+        observer: sees the softmax's blocks, then the window.
         inputs, targets: (steps, batch) word ids.
-        state: of the model before the window.
+        state: the model's before the window.
 
     Returns:
         The state after the window.
     """
-    embedded = model.embedding(inputs).detach().requires_grad_()
+    embedded = model.encode(inputs).detach().requires_grad_()
     with torch.enable_grad():
         outputs, features, next_state = model.layers([embedded], state)
     losses, direct = output.direct_gradient(features.detach().flatten(0, 1), targets.flatten(), observer.see_block)
@@ -76,105 +181,61 @@ def probe_window(
     return next_state
 
 
-def run(args: argparse.Namespace) -> None:
-    """Probe each checkpoint in turn; a file is written as soon as its checkpoint is done."""
-    check_conditions("probe", args.probe)
-    settings = read_block(Probe, args.probe)
-    training = read_block(Training, args.training)
-    moving = settings.weights == "training"
-    options = ["--parameters", "--state", "--output"] + (["--from-parameters", "--from-state"] if moving else [])
-    given = [vars(args)[option[2:].replace("-", "_")] for option in options]
-    if len(set(map(len, given))) > 1:
-        numbers = ", ".join(f"{len(paths)} {option}" for option, paths in zip(options, given, strict=True))
-        raise UserError(f"{numbers}: give one of each for every checkpoint")
-    device = select_device(args.device, args.threads)
-    set_precision((training if moving else settings).matmul_precision)
-    for parameters, state_path, output, *before in zip(*given, strict=True):
-        at = (parameters, state_path)
-        if moving:
-            came_from = (before[0], before[1])
-            teacher = (args.teacher_parameters, args.teacher_state) if args.teacher_parameters else None
-            gathering, state = gather_in_training(args.tokens, settings, training, came_from, at, device, teacher)
-        else:
-            gathering, state = gather_frozen(args.tokens, settings, at, device)
-        table, loss = gathering.table(), float(gathering.loss) / gathering.positions
-        if not math.isfinite(loss):
-            raise UserError(f"{parameters}: the loss is not finite; the checkpoint cannot be probed")
-        metadata = {
-            "epoch": state["epoch"],
-            "seed": state["seed"],
-            "condition": args.condition,
-            "measures": settings.measures,
-            "loss": loss,
-            "positions": gathering.positions,
-            "probe": args.probe,
-            "checkpoint": state["sha256"],
-        }
-        files.write_parquet(output, table, metadata)
-
-
-@torch.no_grad()
-def gather_frozen(
-    tokens: Path, settings: Probe, at: Checkpoint, device: torch.device
-) -> tuple[Gathering, dict[str, Any]]:
-    """Probe every position of the stream with the checkpoint's parameters.
-
-    Returns:
-        What was gathered, and the checkpoint's state.
-    """
-    model, state = checkpoint.load(*at, device)
-    streams = Streams(tokens, settings.batch, settings.window, state["vocabulary"])
-    model.requires_grad_(False).train(settings.dropout)
-    model.recurrent.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
-    model.recurrent = by_input(model.recurrent)
-    seed_everything(state["seed"], state["epoch"], "probe")  # for dropout, if it is on
-    gathering = Gathering(model, choose(settings.measures, settings))
-    output, hidden = OutputLayer(model.output), model.zero_state(streams.batch)
-    progress = Progress(f"probe of epoch {state['epoch']}", streams.tokens)
-    for inputs, targets in streams.windows(device):
-        hidden = probe_window(model, output, gathering, inputs, targets, hidden)
-        progress.advance(targets.numel())
-        if progress.due():
-            progress.show(float(gathering.loss) / progress.done)
-    progress.close()
-    return gathering, state
-
-
 def gather_in_training(
     tokens: Path,
     settings: Probe,
     training: Training,
-    before: Checkpoint,
-    at: Checkpoint,
+    before: Path,
+    folder: Path,
     device: torch.device,
-    teacher: Checkpoint | None = None,
-) -> tuple[Gathering, dict[str, Any]]:
-    """Train the checkpoint's epoch again, from the one before, and watch: parameters move, dropout is the training's.
+    teacher: Path | None = None,
+) -> Gathering:
+    """Repeat the epoch that ended in a checkpoint and observe it: weights move, dropout is the training's.
 
-    Returns:
-        What was gathered, and the checkpoint's state.
+    Args:
+        tokens: the training stream.
+        settings: the measures.
+        training: as the checkpoint was trained.
+        before, folder: the checkpoints before and after the epoch.
+        device: where the checkpoint was trained.
+        teacher: the checkpoint that a student learns from.
 
     Raises:
-        UserError: the epoch did not end in the checkpoint, bit for bit, so that this is not what it was trained by.
+        UserError: the epoch did not end in the checkpoint, bit for bit, so this is not how it was trained.
     """
-    state = files.read_json(at[1], checkpoint.FIELDS)
-    model, past = checkpoint.load(*before, device)
-    if (past["epoch"] + 1, past["seed"]) != (state["epoch"], state["seed"]):
-        raise UserError(
-            f"{before[1]}: epoch {past['epoch']} of seed {past['seed']} is not the one before epoch {state['epoch']} of"
-            f" seed {state['seed']} in {at[1]}"
-        )
-    streams = Streams(tokens, training.batch, training.window, past["vocabulary"])
+    state = checkpoint.read_state(folder)
+    check_kind(folder, state)
+    model, past = checkpoint.load(before, device)
+    check_succession(before, past, folder, state)
+    data = open_data(past["kind"], past["block"])
+    split = data.training_split(tokens, training, model.interface, past["seed"], state["epoch"])
     gathering = Gathering(model, choose(settings.measures, settings))
-    place = Place(state["epoch"], len(streams), streams.tokens, training.batch, teacher)
-    method = load_method(state.get("sparsify", {}), model, before[0], place)
+    place = Place(state["epoch"], len(split), split.examples, training.batch, data, teacher)
+    method = load_method(state["sparsify"], model, before, place)
     seed_everything(past["seed"], state["epoch"])
-    step = Step(model, training, past["learning_rate_out"], streams.batch, gathering, method)
-    train_epoch(step, streams, f"training of epoch {state['epoch']}")
-    if checkpoint.digest(model, method.tensors) != state["sha256"]:
-        where = f"{state['device']}, threads: {state['threads']}, torch {state['versions']['torch']}"
+    memory = checkpoint.load_tensors(before, device, checkpoint.OPTIMIZER)
+    step = make_step(
+        model, data, training, past["learning_rate_out"], split.batch, method, memory=memory, observer=gathering
+    )
+    train_epoch(step, split, f"training of epoch {state['epoch']}")
+    if checkpoint.digest(model, method.tensors, step.memory()) != state["sha256"]:
+        machine = f"{state['device']}, threads: {state['threads']}, torch {state['versions']['torch']}"
         raise UserError(
-            f"{at[0]}: its epoch, trained again, gave other parameters; it was trained on {where}: do as then, with the"
-            " same tokens and training block"
+            f"{folder}: its epoch, trained again, gave other parameters; it was trained on {machine}: use the same, and"
+            " the same tokens and training block"
         )
-    return gathering, state
+    return gathering
+
+
+def check_succession(before: Path, past: dict[str, Any], folder: Path, state: dict[str, Any]) -> None:
+    """Refuse a checkpoint ``before`` that is not the one from which ``folder``'s was trained.
+
+    Raises:
+        UserError: a line that names both.
+    """
+    run = ("data", "model", "seed")
+    if past["epoch"] + 1 != state["epoch"] or any(past[key] != state[key] for key in run):
+        one, other = (
+            f"epoch {each['epoch']} of {each['data']}/{each['model']}, seed {each['seed']}," for each in (past, state)
+        )
+        raise UserError(f"{before}: {one} is not the epoch before {other.removesuffix(',')} in {folder}")

@@ -1,1 +1,1 @@
-"""What the report shows besides figures: tables, and what the results were made with."""
+"""What the report shows apart from figures and tables: how the results were made."""

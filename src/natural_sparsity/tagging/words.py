@@ -1,4 +1,4 @@
-"""The words table: each vocabulary word's majority part of speech, its class, and the frequency-matched samples."""
+"""Write the words table: the majority part of speech and class of each word, and the frequency-matched samples."""
 
 import argparse
 import sys
@@ -9,22 +9,22 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
-from natural_sparsity.tagging.matching import matched_ranges
+from natural_sparsity.tagging.matching import find_matched_ranges
 
 OPEN = ["ADJ", "ADV", "INTJ", "NOUN", "PROPN", "VERB"]
 CLOSED = ["ADP", "AUX", "CCONJ", "DET", "PART", "PRON", "SCONJ"]
-CLASS_OF = {**dict.fromkeys(OPEN, "open"), **dict.fromkeys(CLOSED, "closed")}  # NUM, PUNCT, SYM, X, SPACE: neither
+CLASSES = {**dict.fromkeys(OPEN, "open"), **dict.fromkeys(CLOSED, "closed")}  # NUM, PUNCT, SYM, X, SPACE have none
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--vocabulary", type=Path, required=True)
-    parser.add_argument(
-        "--tags", type=Path, nargs="*", default=[], help="each shard's tag counts; none: no word has a class"
-    )
-    parser.add_argument("--min-tagged", type=int, required=True, help="occurrences as a POS that the POS needs")
+    parser.add_argument("--vocabulary", type=Path, required=True, help="Parquet id, word, count")
+    help_text = "tag counts of each shard; without any, no word has a class"
+    parser.add_argument("--tags", type=Path, nargs="*", default=[], help=help_text)
+    help_text = "occurrences tagged with its majority part of speech that a word needs to have a class"
+    parser.add_argument("--min-tagged", type=int, required=True, help=help_text)
     parser.add_argument("--matched-size", type=int, required=True, help="words in each frequency-matched sample")
-    parser.add_argument("--output", type=Path, required=True, help="out: Parquet, a row a vocabulary word")
+    parser.add_argument("--output", type=Path, required=True, help="out: Parquet, a row per vocabulary word")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -38,41 +38,44 @@ def run(args: argparse.Namespace) -> None:
     metadata = files.read_metadata(args.tags[0]) if args.tags else {}
     for path in args.tags[1:]:
         if files.read_metadata(path) != metadata:
-            raise UserError(f"{path}: tagged otherwise than {args.tags[0]}; delete the older one and run again")
-    strange = tags["id"][~tags["id"].isin(vocabulary["id"])]
-    if len(strange):
+            raise UserError(
+                f"{path}: tagged with other settings than {args.tags[0]}; delete the older file and run again"
+            )
+    unknown = tags["id"][~tags["id"].isin(vocabulary["id"])]
+    if len(unknown):
         raise UserError(
-            f"{args.tags[0].parent}: tags of id {strange.iloc[0]}, which {args.vocabulary} lacks; tag again"
+            f"{args.tags[0].parent}: has tags of id {unknown.iloc[0]}, which {args.vocabulary} lacks; "
+            "delete the tags and run again"
         )
-    frame = majority(vocabulary, tags, args.min_tagged)
-    more = frame["tagged"] > frame["count"]
-    if more.any():
-        word, tagged, count = frame.loc[more, ["word", "tagged", "count"]].iloc[0]
+    frame = assign_majority(vocabulary, tags, args.min_tagged)
+    excess = frame["tagged"] > frame["count"]
+    if excess.any():
+        word, tagged, count = frame.loc[excess, ["word", "tagged", "count"]].iloc[0]
         raise UserError(
             f"{args.vocabulary}: {word!r} occurs {count} times, but {tagged} were tagged; was a shard given twice?"
         )
-    frame["matched"] = matched(frame, args.matched_size)
+    frame["matched"] = mark_matched(frame, args.matched_size)
     classes = frame["pos_class"].value_counts()
     sizes = ", ".join(f"{classes.get(name, 0)} {name}" for name in ("open", "closed"))
     print(f"words: {len(frame)} words, {sizes}", file=sys.stderr)
     if args.tags and not frame["matched"].any():
         print(
             f"words: WARNING: no frequency-matched samples, because a class has fewer than {args.matched_size} words; "
-            "on a small corpus, lower the sample's size or the occurrences that a POS needs",
+            "on a small corpus, lower matched_size or min_tagged",
             file=sys.stderr,
         )
     metadata |= {"min_tagged": args.min_tagged, "matched_size": args.matched_size}
     files.write_parquet(args.output, frame, metadata)
 
 
-def majority(vocabulary: pd.DataFrame, tags: pd.DataFrame, min_tagged: int) -> pd.DataFrame:
+def assign_majority(vocabulary: pd.DataFrame, tags: pd.DataFrame, min_tagged: int) -> pd.DataFrame:
     """Give each word the POS of most of its occurrences.
 
     A word has POS P if more than half of its tagged occurrences, and at least ``min_tagged`` of them, are P.
 
     Args:
-        vocabulary: ``id, word, count``, a row a word.
-        tags: ``id, pos, count``; several rows may have the same id and POS, one a shard.
+        vocabulary: ``id, word, count``, a row per word.
+        tags: ``id, pos, count``; an id and a POS may have several rows, one per shard.
         min_tagged: occurrences as P that a word needs to have POS P.
 
     Returns:
@@ -88,15 +91,15 @@ def majority(vocabulary: pd.DataFrame, tags: pd.DataFrame, min_tagged: int) -> p
     frame["tagged"] = tagged
     frame["pos"] = top["pos"].astype("str").where((2 * most > tagged) & (most >= min_tagged)).to_numpy()
     frame["share"] = np.divide(most, tagged, out=np.full(len(frame), np.nan), where=tagged > 0)
-    frame["pos_class"] = frame["pos"].map(CLASS_OF)
-    # A column of nulls alone would otherwise be stored without a type.
+    frame["pos_class"] = frame["pos"].map(CLASSES)
+    # Otherwise a column that holds only nulls would be stored without a type.
     return frame.astype({"pos": "str", "pos_class": "str"})
 
 
-def matched(frame: pd.DataFrame, size: int) -> np.ndarray:
+def mark_matched(frame: pd.DataFrame, size: int) -> np.ndarray:
     """Mark (n_words,) bool the ``size`` open and ``size`` closed words with matching mean counts.
 
-    Words with equal counts keep the order of their ids. All False if a class has fewer than ``size`` words.
+    Words with equal counts keep the order of their ids. All are False if a class has fewer than ``size`` words.
     """
     marks = np.zeros(len(frame), bool)
     by_class = []
@@ -104,7 +107,7 @@ def matched(frame: pd.DataFrame, size: int) -> np.ndarray:
         rows = np.flatnonzero(frame["pos_class"] == name)
         by_class.append(rows[np.lexsort((frame["id"].to_numpy()[rows], -frame["count"].to_numpy()[rows]))])
     counts = frame["count"].to_numpy()
-    starts = matched_ranges(counts[by_class[0]], counts[by_class[1]], size)
+    starts = find_matched_ranges(counts[by_class[0]], counts[by_class[1]], size)
     for rows, start in zip(by_class, starts or (), strict=False):
         marks[rows[start : start + size]] = True
     return marks

@@ -1,8 +1,8 @@
-"""Saves inside an epoch, so that one that is killed goes on from there when it is run again.
+"""Save inside an epoch, so that a killed epoch resumes from its last save when it is run again.
 
-The save is one safetensors file beside the epoch's outputs. It holds every tensor that the epoch changes and the state
-of the random numbers, so that the resumed epoch is the uninterrupted one, bit for bit. It is used only by an epoch with
-the same checkpoint before it, tokens, settings and code, and removed when the epoch is done.
+A save is one safetensors file among the epoch's outputs. It holds every tensor that the epoch changes and the state of
+the random numbers, so a resumed epoch equals an uninterrupted one bit for bit. Only an epoch that starts from the same
+checkpoint, with the same data, settings and code, uses it; it is removed at the end of the epoch.
 """
 
 import hashlib
@@ -22,11 +22,14 @@ from torch import Tensor
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)  # a preemption, a time limit, a cancelled job; Control-C
+SIGNALS = (signal.SIGTERM, signal.SIGINT)  # preemption, time limit, cancelled job; Ctrl-C
 
 
 class Interruption:
-    """Which of the signals came since the block began, if one did; the second time, it works as before the block."""
+    """Notes a signal that arrives inside the block instead of ending the process.
+
+    ``came`` is the signal, or None. When it arrives a second time, it acts as it did before the block.
+    """
 
     came: signal.Signals | None = None
 
@@ -35,7 +38,7 @@ class Interruption:
         return self
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Note the signal; the step that is under way ends first."""
+        """Note the signal, so that the current step can end first."""
         self.came = signal.Signals(number)
         signal.signal(number, self.before[self.came])
 
@@ -45,10 +48,10 @@ class Interruption:
 
 
 class Saves:
-    """The saves of one epoch of ``steps`` steps, to ``path``, ``interval`` seconds apart.
+    """Saves of one epoch of ``steps`` steps, written to ``path`` every ``interval`` seconds.
 
-    ``origin``: what the epoch follows from, as JSON can hold it. ``tensors``: all that the steps change, by name; they
-    are saved, and overwritten in place when an epoch is resumed.
+    ``origin``: everything that determines the epoch, as JSON can hold it. ``tensors``: everything that the steps
+    change, by name; they are saved, and overwritten in place when the epoch is resumed.
     """
 
     def __init__(
@@ -69,22 +72,22 @@ class Saves:
         self.last = self.start = time.monotonic()
 
     def seconds(self) -> float:
-        """Seconds that the epoch has taken, those before it was interrupted included."""
+        """Return the seconds that the epoch has taken, including those before an interruption."""
         return self.before + time.monotonic() - self.start
 
     def resume(self) -> int:
-        """Take what a former run saved; the number of steps that it holds, 0 if there is none that can be used."""
+        """Restore the save of an earlier run and return how many steps it covers; 0 if there is none to use."""
         if not self.path.exists():
             return 0
         try:
             with safetensors.safe_open(self.path, "pt") as file:
                 metadata, stored = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, safetensors.SafetensorError) as error:
-            return self.ignore(f"not readable ({error})")
-        if metadata.get("digest") != digest(metadata, stored):
-            return self.ignore("damaged")
+            return self.start_over(f"not readable ({error})")
+        if metadata.get("digest") != compute_digest(metadata, stored):
+            return self.start_over("damaged")
         if metadata["origin"] != self.origin:
-            return self.ignore("of another checkpoint, other tokens, settings or code")
+            return self.start_over("of another checkpoint, other tokens, settings or code")
         with torch.no_grad():
             for name, tensor in self.tensors.items():
                 tensor.copy_(stored[name])
@@ -93,17 +96,17 @@ class Saves:
         print(f"{self.label}: goes on after step {self.saved} of {self.steps}, from {self.path}", file=sys.stderr)
         return self.saved
 
-    def ignore(self, reason: str) -> int:
-        """Say that the epoch starts anew."""
-        print(f"{self.label}: starts anew, since {self.path} is {reason}", file=sys.stderr)
+    def start_over(self, reason: str) -> int:
+        """Say why the save is not used; return 0 steps."""
+        print(f"{self.label}: starts over, since {self.path} is {reason}", file=sys.stderr)
         return 0
 
     def after(self, step: int) -> None:
-        """To be called after each step: save if it is time; if a signal came, save and exit.
+        """Save if it is time; if a signal came, save and exit. Call it after each step.
 
         Raises:
-            UserError: it is time, and a tensor is not finite; the save before it stays.
-            SystemExit: a signal came; the status is a shell's for it.
+            UserError: a tensor to be saved is not finite; the earlier save stays.
+            SystemExit: a signal came; the exit status is the one that a shell reports for it.
         """
         stop = self.interruption.came
         if not stop and time.monotonic() - self.last < self.interval:
@@ -111,33 +114,33 @@ class Saves:
         if step != self.saved:
             self.save(step)
         if stop:
-            of = f"after step {step} of {self.steps}"
-            print(f"{self.label}: stopped by {stop.name} {of}; run again, it goes on from {self.path}", file=sys.stderr)
+            progress = f"stopped by {stop.name} after step {step} of {self.steps}"
+            print(f"{self.label}: {progress}; run again to go on from {self.path}", file=sys.stderr)
             raise SystemExit(128 + stop)
 
     def save(self, step: int) -> None:
-        """Write the file anew."""
+        """Replace the save by the state after ``step``."""
         stored = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
         for name, tensor in stored.items():
             if not tensor.isfinite().all():
                 raise UserError(f"{self.label}, step {step}: {name} is not finite any more; lower the learning rate")
-        stored |= random_state(self.device)
+        stored |= get_random_state(self.device)
         metadata = {"origin": self.origin, "steps": str(step), "seconds": str(self.seconds())}
         with files.atomic(self.path) as temporary:
             try:
-                save_file(stored, temporary, metadata | {"digest": digest(metadata, stored)})
+                save_file(stored, temporary, metadata | {"digest": compute_digest(metadata, stored)})
             except safetensors.SafetensorError as error:
-                raise UserError(f"{self.path}: cannot be written ({error})") from error
+                raise UserError(f"{self.path}: cannot be written ({error}); check the disk, and run again") from error
         self.saved, self.last = step, time.monotonic()
 
     def remove(self) -> None:
-        """Remove the save, and what a save that was killed in its writing has left."""
+        """Remove the save, and the leftovers of saves that were killed while being written."""
         for path in [self.path, *self.path.parent.glob(f".{self.path.name}.*.part")]:
             path.unlink(missing_ok=True)
 
 
-def digest(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of the metadata less its digest, and of the tensors' names and bytes."""
+def compute_digest(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str:
+    """Compute the SHA-256 of the metadata without their digest and of the tensors' names and bytes."""
     rest = {key: value for key, value in metadata.items() if key != "digest"}
     result = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(tensors):
@@ -146,14 +149,14 @@ def digest(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str:
     return result.hexdigest()
 
 
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's generators, on the CPU and on ``device``, as bytes."""
+def get_random_state(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of torch's generators, on the CPU and on ``device``, as bytes."""
     state = {"random.cpu": torch.get_rng_state()}
     return state | ({"random.cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
 def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
-    """Set what :func:`random_state` gave."""
+    """Set the states that :func:`get_random_state` returned."""
     torch.set_rng_state(state["random.cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(state["random.cuda"], device)

@@ -1,0 +1,253 @@
+"""Read and check what a run wrote: probes, words, checkpoints, correlations.
+
+The data, model and seed that a file belongs to are recorded in it, and never read from its path.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from natural_sparsity.corpus.vocabulary import SPECIALS
+from natural_sparsity.errors import UserError
+from natural_sparsity.files import read_json, read_metadata, read_parquet
+
+# An error about a threshold says which value would leave this many words.
+ENOUGH = 10
+# What the files of several seeds have in common.
+GROUP = ("data", "model", "condition")
+
+
+class Origin(NamedTuple):
+    """The run that a file belongs to."""
+
+    data: str
+    model: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.data}/{self.model}, seed {self.seed}"
+
+
+def read_origin(path: Path | str, keys: Sequence[str] = (), writer: str = "probe") -> tuple[Origin, dict[str, Any]]:
+    """The run that a Parquet file belongs to, and all its metadata, which must have ``keys`` as well.
+
+    Raises:
+        UserError: the file was not written by the command ``writer``.
+    """
+    metadata = read_metadata(path)
+    for key in (*Origin._fields, *keys):
+        if key not in metadata:
+            raise UserError(f"{path}: its metadata name no {key!r}; give a file that {writer!r} wrote")
+    return find_origin(metadata), metadata
+
+
+def find_origin(fields: Mapping[str, Any]) -> Origin:
+    """The run that metadata, a row or the fields of a JSON file belong to."""
+    return Origin(str(fields["data"]), str(fields["model"]), int(fields["seed"]))
+
+
+def check_same(fields: Mapping[Any, Mapping[str, Any]]) -> None:
+    """Refuse files that do not belong together: each must have the same ``fields``, given by path, as the first.
+
+    Raises:
+        UserError: a field differs.
+    """
+    first, expected = next(iter(fields.items()))
+    for path, values in fields.items():
+        for key, value in values.items():
+            if value != expected[key]:
+                raise UserError(
+                    f"{path}: {key} is {value!r}, in {first} it is {expected[key]!r}; give files of one {key}"
+                )
+
+
+def read_tensors(path: Path | str) -> list[str]:
+    """The tensors that a probe has."""
+    return list(map(str, read_parquet(path, ["tensor"])["tensor"].unique()))
+
+
+def read_probes(paths: Sequence[Path | str], role: str, tensor: str, measure: str) -> pd.DataFrame:
+    """A measure's mean at one tensor, a row per word: ``seed, epoch, id, value``, seeds and epochs ascending.
+
+    Raises:
+        UserError: a file is no probe, has no such rows, repeats a word or another's seed and epoch, or is of other
+            data, of another model or of another condition than the first.
+    """
+    frames: dict[tuple[int, int], pd.DataFrame] = {}
+    given = {path: read_origin(path, ["epoch", "condition", "measures"])[1] for path in paths}
+    check_same({path: {key: metadata[key] for key in GROUP} for path, metadata in given.items()})
+    for path in paths:
+        metadata = given[path]
+        key = int(metadata["seed"]), int(metadata["epoch"])
+        if key in frames:
+            raise UserError(f"{path}: a second probe of seed {key[0]}, epoch {key[1]}; give one file per epoch")
+        if measure not in metadata["measures"]:
+            probed = ", ".join(metadata["measures"])
+            raise UserError(f"{path}: was probed for {probed}; add {measure!r} to the probe's measures")
+        frame = read_parquet(path, ["id", "role", "tensor", f"{measure}_mean"])
+        frame = frame.loc[(frame["role"] == role) & (frame["tensor"] == tensor), ["id", f"{measure}_mean"]]
+        if frame.empty:
+            raise UserError(f"{path}: no rows for role {role!r} and tensor {tensor!r}; probe them and run again")
+        if frame["id"].duplicated().any():
+            raise UserError(f"{path}: id {frame.loc[frame['id'].duplicated(), 'id'].iloc[0]} repeats; probe again")
+        frames[key] = frame.rename(columns={f"{measure}_mean": "value"}).assign(seed=key[0], epoch=key[1])
+    return pd.concat([frames[key] for key in sorted(frames)], ignore_index=True)[["seed", "epoch", "id", "value"]]
+
+
+def average_over_seeds(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The mean of ``value`` over seeds, for each combination of ``keys``.
+
+    One seed: the frame without the column ``seed``. Several: ``value`` is the mean over the seeds that have one, ``sd``
+    their sample standard deviation (undefined for one), ``seeds`` their number; ``low`` and ``high`` are the mean minus
+    and plus ``sd``, instead of the ends of the bootstrap interval; ``n``, if there is one, is the least of the seeds'.
+    """
+    if frame["seed"].nunique() == 1:
+        return frame.drop(columns="seed")
+    groups = frame.groupby(keys, sort=False, observed=True)
+    columns = {"value": groups["value"].mean(), "sd": groups["value"].std(), "seeds": groups["value"].count()}
+    if "n" in frame:
+        columns["n"] = groups["n"].min()
+    result = pd.DataFrame(columns)
+    return result.assign(low=result["value"] - result["sd"], high=result["value"] + result["sd"]).reset_index()
+
+
+def read_words(path: Path | str) -> pd.DataFrame:
+    """The vocabulary with its classes: ``id, word, count, tagged, share, pos_class``."""
+    return read_parquet(path, ["id", "word", "count", "tagged", "share", "pos_class"])
+
+
+def read_checkpoints(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """The course of training: ``seed, epoch``, learning rates and losses, a row per ``state.json``.
+
+    ``learning_rate_in, learning_rate_out, train_loss, dev_loss``; seeds and epochs ascend. A loss that a checkpoint
+    lacks (null) is NaN.
+
+    Raises:
+        UserError: a file is no checkpoint's state, is of other data or another model than the first, or repeats
+            another's seed and epoch.
+    """
+    numbers = ["learning_rate_in", "learning_rate_out", "train_loss", "dev_loss"]
+    rows: dict[tuple[int, int], list[float]] = {}
+    states = {path: read_json(path, [*Origin._fields, "epoch", *numbers]) for path in paths}
+    if states:
+        check_same({path: {key: state[key] for key in ("data", "model")} for path, state in states.items()})
+    for path in paths:
+        state = states[path]
+        try:
+            row = [float("nan") if state[column] is None else float(state[column]) for column in numbers]
+            key = int(state["seed"]), int(state["epoch"])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: {error}; seed, epoch, {', '.join(numbers)} should be numbers") from error
+        if key in rows:
+            raise UserError(f"{path}: a second checkpoint of seed {key[0]}, epoch {key[1]}; give one file per epoch")
+        rows[key] = row
+    frame = pd.DataFrame([[*key, *rows[key]] for key in sorted(rows)], columns=["seed", "epoch", *numbers])
+    return frame.astype({"seed": int, "epoch": int})
+
+
+def read_states(paths: Sequence[Path | str], keys: Sequence[str] = ()) -> dict[Origin, dict[str, Any]]:
+    """The last state given for each run, by run; each must have ``keys``."""
+    states: dict[Origin, dict[str, Any]] = {}
+    for path in paths:
+        state = read_json(path, [*Origin._fields, "epoch", "sparsify", *keys])
+        known = states.setdefault(find_origin(state), state)
+        if state["epoch"] > known["epoch"]:
+            states[find_origin(state)] = state
+    return states
+
+
+def find_place(sparsify: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's ``family, method, role, level``, from its block of sparsification.
+
+    The dense model's family and method are ``""`` and its role is ``dense``; level 0 is that of a family of one.
+    """
+    place = {"family": "", "method": "", "role": "dense", "level": 0}
+    return {key: sparsify.get(key, value) for key, value in place.items()}
+
+
+def read_correlations(paths: Sequence[Path | str], measure: str, statistic: str) -> pd.DataFrame:
+    """The correlations of one measure by one statistic: ``seed, epoch, role, tensor, words, value, low, high, n``.
+
+    Epochs ascend; ``low`` and ``high`` are the ends of the bootstrap interval.
+
+    Args:
+        paths: one file per seed, of one model on one set of data under one condition.
+        measure, statistic: which correlations.
+
+    Raises:
+        UserError: there are none, a correlation repeats, or the files do not belong together.
+    """
+    keys = ["epoch", "role", "tensor", "words"]
+    frames: dict[Origin, pd.DataFrame] = {}
+    given = {path: read_origin(path, ["condition"], "correlate")[1] for path in paths}
+    check_same({path: {key: metadata[key] for key in GROUP} for path, metadata in given.items()})
+    for path in paths:
+        origin = find_origin(given[path])
+        frame = read_parquet(path, [*keys, "measure", "statistic", "value", "low", "high", "n"])
+        chosen = frame.loc[(frame["measure"] == measure) & (frame["statistic"] == statistic)]
+        if chosen.empty:
+            there = ", ".join(sorted({f"{m}/{s}" for m, s in zip(frame["measure"], frame["statistic"], strict=True)}))
+            raise UserError(f"{path}: no {statistic!r} correlations of {measure!r}; it has {there or 'no rows'}")
+        if origin in frames:
+            raise UserError(f"{path}: a second file of {origin}; give one per seed")
+        if chosen.duplicated(keys).any():
+            raise UserError(f"{path}: a correlation repeats; delete it and run again")
+        frames[origin] = chosen.assign(seed=origin.seed)
+    together = pd.concat(frames.values())[["seed", *keys, "value", "low", "high", "n"]]
+    return together.sort_values(["epoch", "seed"], kind="stable", ignore_index=True)
+
+
+def group_by_model(paths: Sequence[Path | str]) -> dict[tuple[str, str, str], list[Path | str]]:
+    """The files of correlations by data, model and condition, in the order of ``paths``."""
+    groups: dict[tuple[str, str, str], list[Path | str]] = {}
+    for path in paths:
+        origin, metadata = read_origin(path, ["condition"], "correlate")
+        groups.setdefault((origin.data, origin.model, metadata["condition"]), []).append(path)
+    return groups
+
+
+def find_drops(checkpoints: pd.DataFrame, epochs: pd.Series) -> list[int]:
+    """The epochs after which the learning rate dropped, from the first to the last of ``epochs``, for each seed."""
+    lowered = checkpoints["learning_rate_out"] < checkpoints["learning_rate_in"]
+    inside = checkpoints["epoch"].between(epochs.min(), epochs.max())
+    return sorted(checkpoints.loc[lowered & inside, "epoch"].tolist())
+
+
+def select_frequent(words: pd.DataFrame, threshold: int, key: str) -> pd.DataFrame:
+    """The words counted more than ``threshold`` times, most frequent first, ties by id; no special tokens.
+
+    Args:
+        words: ``id, count`` and more.
+        threshold: occurrences in the training split.
+        key: what the configuration calls the threshold, for the error.
+
+    Raises:
+        UserError: there are none; it names the largest threshold that leaves :data:`ENOUGH`.
+    """
+    real = words.loc[words["id"] >= len(SPECIALS)].sort_values(
+        ["count", "id"], ascending=[False, True], ignore_index=True
+    )
+    if real.empty:
+        raise UserError("no words but <unk> and <eos> to draw; was another words file given?")
+    chosen = real.loc[real["count"] > threshold]
+    if chosen.empty:
+        enough = min(ENOUGH, len(real))
+        raise UserError(
+            f"{key} (--threshold) is {threshold}, but no word to draw occurs more than {real['count'].iloc[0]} times; "
+            f"the largest value that leaves {enough} is {real['count'].iloc[enough - 1] - 1}"
+        )
+    return chosen
+
+
+def suggest_min_tagged(words: pd.DataFrame) -> str:
+    """What to do if too few words have a part of speech: the largest ``min_tagged`` that leaves :data:`ENOUGH`."""
+    if not words["tagged"].any():
+        return "nothing was tagged: characters have no part of speech"
+    decided = words.loc[(words["id"] >= len(SPECIALS)) & (words["share"] > 0.5)]
+    majority = (decided["share"] * decided["tagged"]).round().astype(int).sort_values(ascending=False).to_numpy()
+    if not len(majority):
+        return "no word has a majority part of speech at any tagging.min_tagged; tag a larger corpus"
+    enough = min(ENOUGH, len(majority))
+    return f"the largest tagging.min_tagged that leaves {enough} words with a part of speech is {majority[enough - 1]}"

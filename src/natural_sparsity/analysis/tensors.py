@@ -1,0 +1,53 @@
+"""The tensors that a probe measures, in a model of any depth.
+
+``h_e`` is the output of the embedding, ``h_1`` … ``h_L`` are those of the recurrent layers, ``x`` is that of the
+softmax; ``grad_`` marks the gradient of the loss at the same place (``grad_x``: at the logits).
+"""
+
+import re
+from collections.abc import Iterable
+
+from natural_sparsity.errors import UserError
+
+GRADIENT = "grad_"
+SUPERSCRIPTS = str.maketrans("0123456789e", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵉ")
+
+
+def list_layers(tensors: Iterable[str]) -> list[str]:
+    """The outputs of the recurrent layers among ``tensors``, the lowest first."""
+    numbers = {int(match[1]) for name in tensors if (match := re.fullmatch(r"h_(\d+)", name))}
+    return [f"h_{number}" for number in sorted(numbers)]
+
+
+def find_top(tensors: Iterable[str]) -> str:
+    """The output of the top recurrent layer, h_L, of a model that has ``tensors``.
+
+    Raises:
+        UserError: there is no recurrent layer among them.
+    """
+    names = set(tensors)
+    layers = list_layers(names) or list_layers(name.removeprefix(GRADIENT) for name in names)
+    if not layers:
+        raise UserError(f"no recurrent layer among the tensors ({', '.join(sorted(names)) or 'none'}); probe again")
+    return layers[-1]
+
+
+def sort_tensors(tensors: Iterable[str]) -> list[str]:
+    """``tensors``, each once: from the embedding to the softmax, activations before gradients."""
+    return sorted(set(tensors), key=locate)
+
+
+def locate(tensor: str) -> tuple[bool, float]:
+    """Where a tensor stands in the order of :func:`sort_tensors`."""
+    name = tensor.removeprefix(GRADIENT)
+    ends = {"h_e": 0.0, "x": float("inf")}
+    return tensor != name, ends[name] if name in ends else float(name.removeprefix("h_"))
+
+
+def write_tensor(tensor: str) -> str:
+    """A tensor's symbol in plain text: ``grad_h_2`` is ∇h²."""
+    name = tensor.removeprefix(GRADIENT)
+    if name == "x":
+        return "∇x" if tensor != name else "x̂"
+    letter, _, index = name.partition("_")
+    return ("∇" if tensor != name else "") + letter + index.translate(SUPERSCRIPTS)

@@ -1,0 +1,1 @@
+"""The configuration: every key once, what is checked, and the experiment that follows from it."""

@@ -1,0 +1,1 @@
+"""The kinds of data: a settings file for each."""

@@ -1,0 +1,156 @@
+"""Families: the models that a block ``models.NAME`` stands for, and the checkpoints that each of them needs.
+
+A method with levels gives a model per level, and one more per level for each control: ``NAME-level2``,
+``NAME-level2-random_mask``. Each is a model like any other, with ``parents``: the checkpoints that it starts from or
+learns from. A student starts from random weights of its own.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from natural_sparsity.config.architecture import Architecture
+from natural_sparsity.config.methods.base import INIT, Parent
+from natural_sparsity.config.training import Training
+from natural_sparsity.errors import UserError
+
+if TYPE_CHECKING:
+    from natural_sparsity.config.configuration import Configuration
+    from natural_sparsity.config.model import Model
+    from natural_sparsity.config.run import Run
+
+# Keys that say which models a block stands for, not how any of them is trained.
+OF_FAMILIES = {"of", "levels", "controls", "retrain"}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model that is trained: a dense one, or one of the family that a block stands for.
+
+    ``sparsify``: the settings of its method, with its place in its family; empty for a dense model. ``base``: the dense
+    model that it is made from. ``parents``: by role, which is ``start`` (the weights and the state that training starts
+    with), ``masks`` (what is kept) or ``teacher``.
+    """
+
+    name: str
+    architecture: Architecture
+    training: Training
+    sparsify: dict[str, Any] = field(default_factory=dict)
+    base: str | None = None
+    parents: dict[str, Parent] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """The method that makes it sparse; empty for a dense model."""
+        return str(self.sparsify.get("method", ""))
+
+    @property
+    def role(self) -> str:
+        """Its place in its family: ticket, random_mask, student, …; empty for a dense model."""
+        return str(self.sparsify.get("role", ""))
+
+    @property
+    def start(self) -> int:
+        """The epoch that its training starts after."""
+        epoch = self.parents["start"].epoch if "start" in self.parents else INIT
+        assert isinstance(epoch, int)
+        return epoch
+
+
+def families(configuration: "Configuration") -> dict[str, list[Member]]:
+    """The models that each block of ``models`` stands for.
+
+    Raises:
+        UserError: a block names no dense model, two models share a name, or a run lacks its dense model's run.
+    """
+    blocks = configuration.models
+    members = {name: list(family(name, blocks)) for name in blocks}
+    origins: dict[str, str] = {}
+    for block, family_members in members.items():
+        for member in family_members:
+            if origins.setdefault(member.name, block) != block or (member.name in blocks and member.name != block):
+                raise UserError(f"models.{block}: {member.name} is also the name of another model; rename one")
+    for i, run in enumerate(configuration.runs):
+        check_run(i, run, configuration)
+    return members
+
+
+def family(name: str, blocks: Mapping[str, "Model"]) -> Iterator[Member]:
+    """The models that one block stands for.
+
+    Raises:
+        UserError: it is to be made from a model that is not dense, or contradicts itself.
+    """
+    block = blocks[name]
+    if block.sparsify is None:
+        yield Member(name, block.architecture, block.training)
+        return
+    check_effect(f"models.{name}.sparsify", dump(block.sparsify))
+    base = getattr(block.sparsify, "of", None)
+    settings = {key: value for key, value in dump(block.sparsify).items() if key not in OF_FAMILIES}
+    if base is None:
+        yield Member(name, block.architecture, block.training, settings)
+        return
+    if base not in blocks or blocks[base].sparsify is not None:
+        dense = ", ".join(other for other, model in blocks.items() if model.sparsify is None)
+        raise UserError(f"models.{name}.sparsify.of: {base!r} is no dense model; those are {dense}")
+    own = block.sparsify.own_architecture
+    architecture = block.architecture if own else blocks[base].architecture
+    for variant in block.sparsify.list_variants(name, base):
+        sparsify = {**settings, "family": name, **variant.place}
+        yield Member(variant.name, architecture, blocks[base].training, sparsify, base, variant.parents)
+
+
+def check_effect(key: str, sparsify: Mapping[str, Any]) -> None:
+    """Check that a penalty penalises something, that its control has something to control, and that pruning takes time.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not any(sparsify.get("strengths", {"": 1}).values()):
+        raise UserError(f"{key}.strengths: all are 0; give one that is not, or prune with gradual_groups")
+    if sparsify.get("strength") == 0 and sparsify["control"] != "none":
+        raise UserError(f"{key}.control: {sparsify['control']} controls a penalty, and strength is 0; leave it out")
+    begin, end = sparsify.get("begin", 0), sparsify.get("end", 1)
+    if end <= begin:
+        raise UserError(f"{key}: begin is {begin:g} and end is {end:g}; pruning ends after it begins")
+    if sparsify.get("rewind") and not sparsify["of"]:
+        raise UserError(f"{key}.rewind: to start from a trained model, name it: of")
+
+
+def check_run(i: int, run: "Run", configuration: "Configuration") -> None:
+    """Check that a sparsified model's run has a dense model's run to start from, and epochs left to train.
+
+    Raises:
+        UserError: it has not.
+    """
+    block = configuration.models[run.model].sparsify
+    sparsify = {} if block is None else dump(block)
+    rewind = sparsify.get("rewind", INIT)
+    if rewind >= run.epochs:
+        raise UserError(
+            f"runs.{i}: {run.model} starts from epoch {rewind}, which leaves none of {run.epochs} epochs to train"
+        )
+    end = sparsify.get("end", sparsify.get("ramp", 0))
+    if end > run.epochs:
+        raise UserError(
+            f"runs.{i}: {run.model} is not at its density before epoch {end:g}, but its run has {run.epochs} epochs"
+        )
+    base = sparsify.get("of")
+    if base is None:
+        return
+    # A model that prunes the trained weights, or is compared with them, needs a dense run at least as long as its own.
+    needed = run.epochs if "levels" in sparsify else max(rewind, 1)
+    dense = [other for other in configuration.runs if (other.data, other.model) == (run.data, base)]
+    if any(other.epochs >= needed and set(run.seeds) <= set(other.seeds) for other in dense):
+        return
+    seeds = ", ".join(map(str, run.seeds))
+    raise UserError(
+        f"runs.{i}: {run.model} starts from {base}: give {base} a run on {run.data} with seeds {seeds} and {needed}"
+        " epochs or more"
+    )
+
+
+def dump(block: Any) -> dict[str, Any]:
+    """A block of the configuration as JSON has it."""
+    return dict(block.model_dump(mode="json", by_alias=True))

@@ -1,0 +1,445 @@
+"""An experiment: what is trained on what, and which runs belong together.
+
+Built from the validated configuration. The workflow asks it for runs, names and paths, and holds no logic of its own.
+"""
+
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from string import Formatter
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from natural_sparsity.config.base import Block
+from natural_sparsity.config.data.base import Kind
+from natural_sparsity.config.data.source import Distribution, Download, local_paths
+from natural_sparsity.config.derive import Member, dump, families
+from natural_sparsity.config.methods.base import LAST, Method
+from natural_sparsity.config.style import Style
+from natural_sparsity.errors import UserError
+from natural_sparsity.registry import METHODS, load
+
+if TYPE_CHECKING:
+    from natural_sparsity.config.configuration import Configuration
+
+DATA = "results/data/{data}"
+RUN = "results/runs/{data}/{model}/seed{seed}"
+# The controls whose weights are kept, or drawn, at random.
+RANDOM = ("random_mask", "random_init")
+Value = str | int
+
+
+@dataclass(frozen=True)
+class Data:
+    """What models are trained on: the settings of a kind of data, under a name."""
+
+    name: str
+    settings: Kind
+
+    @property
+    def kind(self) -> str:
+        """The kind's name."""
+        return self.settings.kind
+
+    @property
+    def unit(self) -> str:
+        """What a token is: a word or a character."""
+        return str(getattr(self.settings, "unit", "word"))
+
+    @property
+    def tagged(self) -> bool:
+        """Whether it is probed by words, which have a part of speech."""
+        return self.settings.probed and self.unit == "word"
+
+    @property
+    def shards(self) -> list[str]:
+        """The names of the pieces in which text is prepared."""
+        number = getattr(self.settings, "shards", 1)
+        return [f"{i}-of-{number}" for i in range(number)]
+
+    def files(self, name: str) -> list[str]:
+        """The file of that name that is prepared for training; none where the data are generated."""
+        return [] if self.settings.generated else [f"{DATA.format(data=self.name)}/{name}"]
+
+    def download(self, key: str) -> str:
+        """The command that downloads the source at a key, without its output."""
+        source = self.sources()[key]
+        if isinstance(source, Distribution):
+            return f"sdist --package {source.sdist}=={source.version} --checksum {source.checksum}"
+        return f"obtain --url {shlex.quote(source.url)} --checksum {source.checksum}"
+
+    def block(self) -> dict[str, Any]:
+        """The settings that training needs, besides the files."""
+        settings = dump(self.settings)
+        return settings if self.settings.generated else {key: settings[key] for key in self.settings.training_keys}
+
+    def sources(self) -> dict[str, Any]:
+        """Where the data come from, by key: ``source``, and where there is one ``test_source``."""
+        keys = [key for key in type(self.settings).model_fields if key.endswith("source")]
+        return {key: block for key in keys if (block := getattr(self.settings, key)) is not None}
+
+    def paths(self) -> list[str]:
+        """The files or folders of the sources: local ones as they are, others where they are downloaded to."""
+        return [path for key, source in self.sources().items() for path in self.paths_of(key, source)]
+
+    def paths_of(self, key: str, source: Any) -> list[str]:
+        """The files or folders of one source."""
+        folder = f"{DATA.format(data=self.name)}/download/{key}"
+        if isinstance(source, Download):
+            return [f"{folder}/{Path(urlsplit(source.url).path).name}"]
+        if isinstance(source, Distribution):
+            return [f"{folder}/{source.sdist}.tar.gz"]
+        return [str(path) for path in local_paths(source, f"data.{self.name}.{key}")]
+
+    def inputs(self) -> list[str]:
+        """Every file of the sources: Snakemake would not notice changes to files in a folder."""
+        inside = (sorted(map(str, Path(path).rglob("*"))) if Path(path).is_dir() else [path] for path in self.paths())
+        return [path for path in chain.from_iterable(inside) if not Path(path).is_dir()]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model that is trained on data, once per seed. ``probes``: the conditions it is probed under, with measures."""
+
+    data: Data
+    model: Member
+    seeds: tuple[int, ...]
+    epochs: int
+    probes: Mapping[str, tuple[str, ...]]
+
+    @property
+    def trained(self) -> range:
+        """The epochs it trains; a rewound model starts after an epoch of its dense model."""
+        return range(self.model.start + 1, self.epochs + 1)
+
+    def before(self, epoch: int) -> str:
+        """The checkpoint that an epoch starts from."""
+        return f"epoch{epoch - 1}" if epoch > self.trained[0] else "init"
+
+    def paths(self, pattern: str, along: str = "", **fixed: Any) -> list[str]:
+        """``pattern`` for every combination of the values of its fields, and of those of the pattern ``along``.
+
+        The fields ``data`` and ``model`` are the run's, and those in ``fixed`` have the value given. All others take
+        each value in turn: ``seed``, ``epoch`` (those that are trained), ``checkpoint`` (only that of the last epoch),
+        ``probe``, and ``measure`` (those of the probe).
+        """
+        rows: list[dict[str, Value]] = [{}]
+        for field in dict.fromkeys(name for _, name, _, _ in Formatter().parse(along + pattern) if name):
+            rows = [{**row, field: value} for row in rows for value in self.values(field, {**fixed, **row})]
+        return [pattern.format(**row) for row in rows]
+
+    def values(self, field: str, known: Mapping[str, Any]) -> Iterable[Value]:
+        """The values that a field takes, given those ``known`` for other fields."""
+        match field:
+            case "data":
+                return [self.data.name]
+            case "model":
+                return [self.model.name]
+            case "probe" if field not in known:
+                return [name for name, measures in self.probes.items() if known.get("measure", measures[0]) in measures]
+            case "measure" if field not in known:
+                probes = [known["probe"]] if "probe" in known else list(self.probes)
+                return list(dict.fromkeys(measure for probe in probes for measure in self.probes[probe]))
+            case "seed" if field not in known:
+                return self.seeds
+            case "epoch" if field not in known:
+                return self.trained
+            case "checkpoint" if field not in known:
+                return [f"epoch{self.epochs}"]
+        return [known[field]]
+
+
+class Job(NamedTuple):
+    """A rule that trains or probes some epochs: its name, the run that it is for (None: any), and the epochs."""
+
+    name: str
+    run: Run | None
+    epochs: list[str]
+
+    def each(self, pattern: str) -> list[str]:
+        """``pattern`` for each epoch, restricted to the run's data and model."""
+        for field in ("data", "model") if self.run else ():
+            pattern = pattern.replace(f"{{{field}}}", f"{{{field},{getattr(self.run, field).name}}}")
+        return [pattern.replace("{epoch}", epoch) for epoch in self.epochs]
+
+
+class Experiment:
+    """All data, models, probes and runs.
+
+    Raises:
+        UserError: the families of ``configuration`` contradict themselves; see :func:`derive.families`.
+    """
+
+    def __init__(self, configuration: "Configuration"):
+        self.configuration, self.name = configuration, configuration.name
+        members = families(configuration)
+        self.models = {member.name: member for family in members.values() for member in family}
+        self.data = {name: Data(name, settings) for name, settings in configuration.data.items()}
+        self.probes = configuration.probes
+        self.runs = [
+            Run(
+                self.data[run.data],
+                member,
+                tuple(run.seeds),
+                run.epochs,
+                {probe: tuple(self.probes[probe].measures) for probe in run.probes or ()},
+            )
+            for run in configuration.runs
+            for member in members[run.model]
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The configuration with every default, as plain values; families are written out."""
+        models = {
+            name: {
+                "architecture": dump(model.architecture),
+                "training": dump(model.training),
+                "sparsify": model.sparsify,
+            }
+            for name, model in self.models.items()
+        }
+        runs = [
+            {"data": run.data.name, "model": run.model.name, "seeds": list(run.seeds), "epochs": run.epochs}
+            | {"probes": list(run.probes)}
+            for run in self.runs
+        ]
+        return {**dump(self.configuration), "models": models, "runs": runs}
+
+    def run(self, data: str, model: str) -> Run:
+        """The run of a model on data.
+
+        Raises:
+            UserError: there is none.
+        """
+        for run in self.runs:
+            if (run.data.name, run.model.name) == (data, model):
+                return run
+        raise UserError(f"{data}/{model} is not among the runs")
+
+    def paths(self, pattern: str, runs: Iterable[Run], along: str = "", **fixed: Any) -> list[str]:
+        """``pattern`` for each of ``runs``, each path once unless it goes ``along``; see :meth:`Run.paths`."""
+        paths = list(chain.from_iterable(run.paths(pattern, along, **fixed) for run in runs))
+        return paths if along else list(dict.fromkeys(paths))
+
+    def targets(self, product: str, pattern: str) -> list[str]:
+        """Every path of a figure or table that lies at ``pattern``, where ``figure`` or ``table`` is its name."""
+        return self.paths(pattern, self.subjects(product), figure=product, table=product)
+
+    def subjects(self, product: str) -> list[Run]:
+        """The runs that a figure or table is about; where it compares a family, the dense model's.
+
+        A product with a path for the whole experiment is made if there is any such run.
+        """
+        match product:
+            case "architecture" | "chi":
+                return self.runs
+            case "training":
+                return [run for run in self.runs if run.data.settings.probed]
+            case "fig4" | "fig5":
+                return [run for run in self.probed if run.data.tagged]
+            case "structure":
+                return self.structured()
+            case "moduli":
+                return [run for run in self.runs if run.model.method == "moduli"]
+            case "connectivity" | "network":
+                return [run for name in self.data for run in self.moduli(name, controls=False)]
+            case "lottery":
+                return [run for run in self.runs if self.pruned(run)]
+            case "footprint":
+                return self.compressed_bases
+            case "natural":
+                return [run for run in self.compressed_bases if run.probes]
+            case "units":
+                return [run for base in self.compressed_bases if (run := self.with_units(base)).probes]
+        return self.probed
+
+    @property
+    def probed(self) -> list[Run]:
+        """The runs that are probed."""
+        return [run for run in self.runs if run.probes]
+
+    @property
+    def probed_data(self) -> list[Data]:
+        """The data on which some model is probed."""
+        return [self.data[name] for name in dict.fromkeys(run.data.name for run in self.probed)]
+
+    @property
+    def compressed_bases(self) -> list[Run]:
+        """The runs of dense models whose derived models are compared with them by cost and by unit."""
+        return [run for run in self.runs if run.data.settings.probed and self.compressed(run)]
+
+    def named(self, fact: str) -> list[str]:
+        """The names of the data whose kind is ``fact``."""
+        return [name for name, data in self.data.items() if data.kind == fact]
+
+    def parent(self, data: str, model: str, role: str) -> dict[str, str]:
+        """The model and checkpoint that a model has as its ``role`` (start, masks, teacher); empty without one.
+
+        Both have the same data and seed. The last epoch is that of a teacher's own run, otherwise of the model's run.
+        """
+        if role not in self.models[model].parents:
+            return {}
+        parent, epoch = self.models[model].parents[role]
+        if epoch == LAST:
+            epoch = self.run(data, parent if role == "teacher" else model).epochs
+        return {"model": parent, "checkpoint": f"epoch{epoch}" if epoch else "init"}
+
+    def members(self, product: str | None, **wildcards: str) -> list[Run]:
+        """The runs that a table or figure with these wildcards compares; for others, the run that the wildcards name.
+
+        Raises:
+            UserError: there is no such run, or the runs cannot be compared.
+        """
+        data, model, probe = (wildcards.get(name, "") for name in ("data", "model", "probe"))
+        match product:
+            case "comparison":
+                return self.probed
+            case "structure":
+                return self.structured()
+            case "moduli":
+                return self.moduli(data)
+            case "connectivity" | "network":
+                return self.moduli(data, controls=False)
+            case "lottery":
+                return self.lottery(data, model)
+            case "footprint":
+                return self.footprint(data, model)
+            case "natural":
+                return self.natural(data, model, probe)
+            case "units":
+                return self.units(data, model, probe)
+        return [self.run(data, model)]
+
+    def jobs(self, kind: str) -> Iterator[Job]:
+        """Divide the epochs of training (``train``) or probing (``probe``) into jobs, each with a rule of its own.
+
+        With one epoch per job, one rule serves all runs. With more, each group of epochs of each run has its own rule,
+        since Snakemake must know how many outputs a rule has; the last group may be shorter.
+        """
+        size = getattr(self.configuration.epochs_per_job, kind)
+        if size == 1:
+            yield Job(kind, None, ["{epoch}"])
+            return
+        taken: Counter[str] = Counter()
+        for run in self.runs if kind == "train" else self.probed:
+            for epochs in (run.trained[i : i + size] for i in range(0, len(run.trained), size)):
+                words = [kind, run.data.name, run.model.name, epochs[0], "to", epochs[-1]]
+                name = re.sub(r"\W", "_", "_".join(map(str, words)))
+                taken[name] += 1
+                # Names of models may differ only in punctuation.
+                name = f"{name}_{taken[name]}" if taken[name] > 1 else name
+                yield Job(name, run, list(map(str, epochs)))
+
+    def family(self, run: Run) -> list[Run]:
+        """The runs, on the same data, of the models made from a run's dense model."""
+        return [other for other in self.runs if (other.data.name, other.model.base) == (run.data.name, run.model.name)]
+
+    def pruned(self, run: Run) -> list[Run]:
+        """The family's runs that have a density, the random controls among them."""
+        return [other for other in self.family(run) if "density" in other.model.sparsify]
+
+    def compressed(self, run: Run) -> list[Run]:
+        """The family's runs whose cost is worth comparing: all but the random controls."""
+        return [other for other in self.family(run) if other.model.role not in RANDOM]
+
+    def with_units(self, run: Run) -> Run:
+        """A dense model's run, with only the probes for which units are compared with what is pruned.
+
+        These are the probes with frozen weights; there are none if nothing is pruned.
+        """
+        pruning = any(prunes(other.model) for other in self.compressed(run))
+        frozen = {name: measures for name, measures in run.probes.items() if self.probes[name].weights == "frozen"}
+        return replace(run, probes=frozen if pruning else {})
+
+    def lottery(self, data: str, model: str) -> list[Run]:
+        """A dense model's run and those of the models pruned from it, all with the same number of epochs.
+
+        Raises:
+            UserError: nothing was pruned from it, or the pruned models' runs differ in length.
+        """
+        dense = self.run(data, model)
+        others = self.pruned(dense)
+        epochs = {run.epochs for run in others}
+        if not others:
+            raise UserError(f"no model pruned from {model} runs on {data}")
+        if len(epochs) > 1:
+            raise UserError(
+                f"the models pruned from {model} run for {sorted(epochs)} epochs on {data}; give all the same"
+                " number, or their losses cannot be compared"
+            )
+        return [replace(dense, epochs=epochs.pop()), *others]
+
+    def footprint(self, data: str, model: str) -> list[Run]:
+        """A dense model's run and those whose cost is compared with it."""
+        dense = self.run(data, model)
+        return [dense, *self.compressed(dense)]
+
+    def natural(self, data: str, model: str, probe: str) -> list[Run]:
+        """The runs of a dense model, and of all models made from it, that have the probe."""
+        dense = self.run(data, model)
+        return [run for run in (dense, *self.family(dense)) if probe in run.probes]
+
+    def units(self, data: str, model: str, probe: str) -> list[Run]:
+        """The runs of :meth:`natural` whose models are pruned, and the dense model's."""
+        return [run for run in self.natural(data, model, probe) if run.model.name == model or prunes(run.model)]
+
+    def structured(self) -> list[Run]:
+        """The runs whose gates are counted: of the methods that remove them, and of their dense models."""
+        by_group = [run for run in self.runs if counts_gates(run.model)]
+        dense = {(run.data.name, run.model.base) for run in by_group}
+        return [run for run in self.runs if run in by_group or (run.data.name, run.model.name) in dense]
+
+    def moduli(self, data: str, controls: bool = True) -> list[Run]:
+        """The moduli-regularised runs on data; with their dense and retrained models as ``controls``."""
+        bases = {model.base for model in self.models.values() if model.method == "moduli"}
+
+        def belongs(model: Member) -> bool:
+            if model.role == "retrained":
+                return controls
+            return model.method == "moduli" or (controls and model.name in bases)
+
+        return [run for run in self.runs if run.data.name == data and belongs(run.model)]
+
+    def roundings(self, model: str) -> list[str]:
+        """Bit widths and scopes of the QAT models derived from a model, as JSON."""
+        settings = [
+            member.sparsify for member in self.models.values() if member.base == model and member.method == "qat"
+        ]
+        pairs = sorted({(each["bits"], each["scope"]) for each in settings})
+        return [to_json({"bits": bits, "scope": scope}) for bits, scope in pairs]
+
+    def unit(self, data: str | None = None) -> str:
+        """What the tokens of some data, or of all probed data, are; "token" where they differ."""
+        units = {self.data[data].unit} if data else {each.unit for each in self.probed_data}
+        return units.pop() if len(units) == 1 else "token"
+
+    def style(self, figure: str) -> str:
+        """The style of a figure as JSON: its own block over the one for all figures."""
+        blocks = [self.configuration.figures.get(name, Style()) for name in ("all", figure)]
+        return to_json({key: value for block in blocks for key, value in block.model_dump(exclude_unset=True).items()})
+
+
+def counts_gates(model: Member) -> bool:
+    """Whether a model's method removes groups of an LSTM's weights, so that there are gates and neurons to count."""
+    return bool(model.method) and settings_of(model).needs.cells == ("lstm",)
+
+
+def prunes(model: Member) -> bool:
+    """Whether a model's weights are pruned by what they have learnt."""
+    return bool(model.method) and settings_of(model).prunes and model.role != "random_init"
+
+
+def settings_of(model: Member) -> type[Method]:
+    """The settings class of a sparsified model's method."""
+    settings: type[Method] = load(METHODS[model.method].settings).Settings
+    return settings
+
+
+def to_json(value: Any) -> str:
+    """A block, or plain values, as JSON with sorted keys, so that the order in the file does not matter."""
+    return json.dumps(dump(value) if isinstance(value, Block) else value, sort_keys=True)

@@ -1,0 +1,1 @@
+"""The sparsification methods: a settings file for each."""

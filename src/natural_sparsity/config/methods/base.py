@@ -1,0 +1,135 @@
+"""What the settings of every sparsification method have in common, and the keys that several of them share."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, Block
+from natural_sparsity.config.data.base import Kind
+
+INIT, LAST = 0, "last"
+
+
+class Parent(NamedTuple):
+    """A checkpoint that a model needs: whose, and after which epoch. ``LAST`` is the last of its run."""
+
+    model: str
+    epoch: int | str
+
+
+class Variant(NamedTuple):
+    """A model that a block stands for: its name, its place in the family, and the checkpoints that it needs, by role.
+
+    The roles are ``start`` (the weights and the state that training starts with), ``masks`` (what is kept) and
+    ``teacher``.
+    """
+
+    name: str
+    place: dict[str, Any]
+    parents: dict[str, Parent]
+
+
+class Needs(NamedTuple):
+    """What a method needs: one of some ``cells`` (empty: any), targets that are ``classes``, a ``vocabulary``."""
+
+    cells: tuple[str, ...] = ()
+    classes: bool = False
+    vocabulary: bool = False
+
+
+class Method(Block):
+    """A sparsification method.
+
+    ``needs``: what it needs of the model and the data. ``needs_of_values``: what single values of its keys need.
+    ``own_architecture``: whether its models have another architecture than the model that they are made from.
+    ``replaces``: keys of the model for which it has settings of its own, and what these are. ``prunes``: whether its
+    models lose weights.
+    """
+
+    needs: ClassVar[Needs] = Needs()
+    needs_of_values: ClassVar[Mapping[tuple[str, str], Needs]] = {}
+    own_architecture: ClassVar[bool] = False
+    replaces: ClassVar[Mapping[str, str]] = {}
+    prunes: ClassVar[bool] = True
+
+    method: str
+
+    def list_variants(self, name: str, base: str) -> Iterator[Variant]:
+        """Yield the models that the block ``name`` stands for, made from the dense model ``base``.
+
+        By default there is one, which starts from the dense model's weights.
+        """
+        yield Variant(name, {"role": self.method}, {"start": Parent(base, getattr(self, "rewind", INIT))})
+
+    def collect_needs(self) -> dict[str, Needs]:
+        """Return what the method and the values of its keys need, by what needs it, in words."""
+        values = {
+            f"{self.method} with {key}: {value}": needs
+            for (key, value), needs in self.needs_of_values.items()
+            if value in getattr(self, key)
+        }
+        return {self.method: self.needs, **values}
+
+
+def find_lack(needs: Needs, kind: type[Kind]) -> tuple[str, str]:
+    """Say which need a kind of data does not meet, and what it has instead; two empty texts if it meets all."""
+    if needs.classes and not kind.categorical:
+        return "targets that are classes", f"those of {kind.label()} are {kind.targets}"
+    if needs.vocabulary and not kind.vocabulary:
+        return "a vocabulary", f"{kind.label()} has none"
+    return "", ""
+
+
+DenseModel = Annotated[
+    str,
+    Field(description="Name of the dense model that is made sparse. Its architecture and training are taken over."),
+]
+Rewind = Annotated[
+    int,
+    Field(ge=0, description="Epoch of the dense model whose weights training starts from; 0 is the untrained model."),
+]
+Levels = Annotated[
+    int, Field(ge=1, le=100, description="Number of levels of sparsity. Each becomes a model, `NAME-levelN`.")
+]
+PrunedFraction = Annotated[
+    float,
+    Field(
+        gt=0,
+        lt=1,
+        description="Share of the remaining weights that each level prunes: level n keeps (1 − fraction)ⁿ of all.",
+    ),
+]
+PruningScope = Annotated[
+    Literal["global", "layer"],
+    Field(description="Prune by one threshold over all tensors together, or the same share of each tensor."),
+]
+Prunable = Literal["embedding", "input", "recurrent", "output"]
+PRUNABLE: list[Prunable] = ["embedding", "input", "recurrent", "output"]
+PrunedTensors = Annotated[
+    list[Prunable],
+    UNIQUE,
+    UNIQUE_ITEMS,
+    Field(
+        min_length=1,
+        description=(
+            "The weights that may be pruned. `input` and `recurrent` are those of the recurrent layers. In a model"
+            " without a vocabulary, `embedding` is the map to the initial state, if there is one. Biases are never"
+            " pruned."
+        ),
+    ),
+]
+Controls = Annotated[
+    list[Literal["random_mask", "random_init"]],
+    UNIQUE,
+    UNIQUE_ITEMS,
+    Field(
+        description=(
+            "Controls, each of which adds one model per level, `NAME-levelN-CONTROL`. `random_mask` shuffles the"
+            " mask within each tensor; `random_init` applies the mask to newly drawn weights."
+        )
+    ),
+]
+Begin = Annotated[float, Field(ge=0, description="When pruning begins, in epochs.")]
+End = Annotated[float, Field(gt=0, description="When each level's density is reached, in epochs.")]
+Every = Annotated[int, Field(ge=1, description="Steps from one pruning to the next.")]

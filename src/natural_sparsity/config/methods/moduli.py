@@ -1,0 +1,65 @@
+"""The settings of ``method: moduli``: moduli regularisation."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from natural_sparsity.config.base import WORDS
+from natural_sparsity.config.methods.base import LAST, PRUNABLE, DenseModel, Method, Parent, PrunedTensors, Variant
+
+
+def inverts(values: dict[str, Any]) -> bool:
+    """Whether the paper's authors invert the inhibitor."""
+    return values.get("inhibitor") == "dog"
+
+
+class Settings(Method):
+    """Moduli regularisation: recurrent weights are penalised by the distance of their units in a space, and pruned."""
+
+    method: Literal["moduli"] = Field(
+        description="Penalise recurrent weights by the distance of their units in a space; prune in a ramp."
+    )
+    of: DenseModel
+    space: str = Field(
+        "torus",
+        pattern="^(circle|sphere|klein|torus([1-9][0-9]{0,2})?)$",
+        description="Where the units lie; `torus` has two dimensions, `torus6` has six.",
+        json_schema_extra={WORDS: "circle, sphere, klein, torus, or torusN with N dimensions"},
+    )
+    inhibitor: Literal["dog", "diffusion"] = Field(
+        "dog",
+        description="The penalty K as a function of the distance: a difference of Gaussians, or the squared distance.",
+    )
+    inverted: bool = Field(
+        default_factory=inverts,
+        description="Penalise max K − K instead of K. By default, true for `dog` and false for `diffusion`.",
+    )
+    control: Literal["none", "permuted", "matched"] = Field(
+        "none",
+        description=(
+            "`none` uses K as it is; `permuted` shuffles its entries; `matched` replaces each entry by their mean,"
+            " which gives an ℓ1 penalty of the same strength."
+        ),
+    )
+    strength: float = Field(0.1, ge=0, description="Factor of the penalty.")
+    sparsity: float = Field(0.9, ge=0, lt=1, description="Share of the weights that are pruned in the end.")
+    ramp: int = Field(
+        ge=1, description="Epoch by which that share is pruned; until then, the pruned share grows linearly."
+    )
+    tensors: PrunedTensors = Field(PRUNABLE)
+    retrain: bool = Field(
+        False,
+        description=(
+            "Whether to train newly drawn weights under the last masks as well, with the same penalty, as"
+            " `NAME-retrained`."
+        ),
+    )
+
+    def list_variants(self, name: str, base: str) -> Iterator[Variant]:
+        """Yield the model, and the one that is retrained under its last masks."""
+        for model in super().list_variants(name, base):
+            yield model
+            if self.retrain:
+                masks = {"masks": Parent(name, LAST)}
+                yield Variant(f"{name}-retrained", {"role": "retrained"}, {**model.parents, **masks})

@@ -1,0 +1,91 @@
+"""What the rules need besides the experiment: options of commands, Snakemake's profile, the commit."""
+
+import argparse
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TypeVar
+
+from natural_sparsity.errors import UserError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def check_profile(arguments: Sequence[str], called_in: Iterable[str | Path], project: str | Path) -> None:
+    """Check that a ``--workflow-profile`` among Snakemake's arguments is where Snakemake looks for it.
+
+    Snakemake ignores a profile that does not exist, and would run everything on this machine.
+
+    Raises:
+        UserError: it is neither in a folder of ``called_in`` nor in the project's, nor in ``profiles`` there.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--workflow-profile", default="none")
+    name = parser.parse_known_args(arguments)[0].workflow_profile
+    folders = [Path(folder) for folder in called_in]
+    folders += [folder / "profiles" for folder in (*folders, Path(project))]
+    if name != "none" and not any((folder / name).exists() for folder in folders):
+        there = ", ".join(f"profiles/{path.name}" for path in sorted(folders[-1].iterdir()))
+        raise UserError(
+            f"--workflow-profile: there is no {name}, so the jobs would not go where you mean; {there} are there"
+        )
+
+
+def refuse_in_a_line(question: Callable[[T], R]) -> Callable[[T], R]:
+    """Make an input function end Snakemake with one line if the experiment raises a UserError."""
+
+    @wraps(question)
+    def ask(wildcards: T) -> R:
+        try:
+            return question(wildcards)
+        except UserError as error:
+            sys.exit(f"configuration: {error}")
+
+    return ask
+
+
+def refuse(target: str) -> Callable[[object], None]:
+    """An input function that ends Snakemake with one line: nothing in the experiment belongs to ``target``."""
+
+    def stop(wildcards: object) -> None:
+        sys.exit(f"{target}: no run of this experiment belongs to it; add one (docs/configuration.md), or leave it out")
+
+    return stop
+
+
+def name_after(path: Path) -> str:
+    """The name of an experiment that its configuration file gives it: the stem, with "-" for what no name may have."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-")
+
+
+def options(inputs: Mapping[str, str | Iterable[str]]) -> str:
+    """The inputs of a rule as options of its command, each under its name (``from_``: --from); empty ones are left out.
+
+    A checkpoint's files are replaced by their folder.
+    """
+    words = []
+    for name, given in inputs.items():
+        paths = [given] if isinstance(given, str) else list(given)
+        if paths:
+            tensors = [path for path in paths if Path(path).name == "parameters.safetensors"]
+            words += [f"--{name.rstrip('_')}", *(folders(tensors) or paths)]
+    return shlex.join(words)
+
+
+def folders(paths: Iterable[str]) -> list[str]:
+    """The folders that files are in, each once."""
+    return list(dict.fromkeys(str(Path(path).parent) for path in paths))
+
+
+def commit(project: str | Path) -> str:
+    """The commit that is checked out, if the project lies in a git repository; ``-dirty`` if files differ from it."""
+    command = ["git", "-C", str(project), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    if shutil.which("git") is None:
+        return "unknown"
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

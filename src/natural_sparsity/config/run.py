@@ -1,0 +1,44 @@
+"""An entry of ``runs``, and the block ``epochs_per_job``."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, Block
+
+
+class Run(Block):
+    """A model that is trained on data, once for each seed."""
+
+    renamed = {"corpus": "data", "task": "data"}
+
+    data: str = Field(description="Name of the data.")
+    model: str = Field(description="Name of the model.")
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], UNIQUE, UNIQUE_ITEMS] = Field(
+        [1],
+        min_length=1,
+        description="The model is trained once per seed, which determines initial weights, dropout and generated data.",
+    )
+    epochs: int = Field(
+        50,
+        ge=1,
+        description="Passes over the training split; for generated data, epochs of `training.steps` steps.",
+    )
+    probes: Annotated[list[str], UNIQUE, UNIQUE_ITEMS] | None = Field(
+        None,
+        min_length=1,
+        description="Names of probes; all of them by default. Only data of `kind: text` have words to probe by.",
+    )
+
+
+class EpochsPerJob(Block):
+    """How many epochs one job takes. Raise it where an epoch is shorter than the start of a job.
+
+    Every epoch keeps its own files. Leave the numbers of a finished run as they are: changing them regroups its epochs
+    into new jobs, which all run.
+    """
+
+    renamed = {"train_epoch": "train"}
+
+    train: int = Field(1, ge=1, description="Epochs trained in one job.")
+    probe: int = Field(1, ge=1, description="Checkpoints probed in one job.")

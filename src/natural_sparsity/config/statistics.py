@@ -1,0 +1,13 @@
+"""The block ``statistics``: the bootstrap."""
+
+from pydantic import Field
+
+from natural_sparsity.config.base import Block
+
+
+class Statistics(Block):
+    """The bootstrap over words, which gives every correlation and difference its interval."""
+
+    resamples: int = Field(1000, ge=100, le=100_000, description="Resamples of the words.")
+    level: float = Field(0.95, ge=0.5, le=0.999, description="Level of the percentile intervals.")
+    seed: int = Field(1, ge=0, description="Seed of the resamples.")

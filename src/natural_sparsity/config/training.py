@@ -1,0 +1,71 @@
+"""The block ``models.NAME.training``: how a model is trained."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from natural_sparsity.config.base import Block, Refusal
+
+# The values that torch.set_float32_matmul_precision takes.
+MatmulPrecision = Literal["highest", "high", "medium"]
+PRECISION = (
+    "Precision of matrix products in PyTorch: `high` is TF32 and `medium` bfloat16, on hardware that has them"
+    " (docs/performance.md)."
+)
+
+
+class Training(Block):
+    """How a model is trained. The defaults are the paper's."""
+
+    renamed = {"optimiser": "optimizer"}
+
+    optimizer: Literal["sgd", "adam"] = Field(
+        "sgd",
+        description="Plain SGD or Adam. With Adam, give `learning_rate` and `clip`, since their defaults are for SGD.",
+    )
+    learning_rate: float = Field(20.0, gt=0, description="Learning rate of the first epoch.")
+    clip: float = Field(0.25, gt=0, description="Bound on the global ℓ2 norm of the gradient.")
+    decay: float | None = Field(
+        4.0,
+        gt=1,
+        description=(
+            "What the learning rate is divided by after an epoch whose dev loss is no better than the best so far;"
+            " `null` keeps it constant. Adam's rate is always constant."
+        ),
+    )
+    batch: int = Field(
+        40, ge=1, description="Sequences per step: streams of text, labelled texts or generated sequences."
+    )
+    window: int = Field(
+        35,
+        ge=1,
+        description="Tokens per step and stream: how far gradients go back in time.",
+        json_schema_extra={"only": "streams"},
+    )
+    steps: int = Field(100, ge=1, description="Steps per epoch.", json_schema_extra={"only": "generated"})
+    evaluation_batch: int = Field(
+        10,
+        ge=1,
+        description="Sequences per batch when a held-out loss is measured.",
+        json_schema_extra={"only": "not generated"},
+    )
+    matmul_precision: MatmulPrecision = Field("highest", description=PRECISION)
+
+    @model_validator(mode="before")
+    @classmethod
+    def keep_rate_of_adam(cls, value: Any) -> Any:
+        """Default Adam's ``decay`` to None, a constant rate."""
+        if isinstance(value, dict) and value.get("optimizer") == "adam" and "decay" not in value:
+            return {**value, "decay": None}
+        return value
+
+    @model_validator(mode="after")
+    def check_adam(self) -> Self:
+        """Adam has its own learning rate and clip, and no decay."""
+        if self.optimizer == "adam":
+            for key in ("learning_rate", "clip"):
+                if key not in self.model_fields_set:
+                    raise Refusal(key, "missing; give it for Adam, since the default is for SGD")
+            if self.decay is not None:
+                raise Refusal("decay", "Adam's rate is constant; leave it out")
+        return self

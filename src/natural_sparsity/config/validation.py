@@ -1,0 +1,126 @@
+"""The configuration, checked before any job starts: each block by its model, and how the blocks fit together."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from natural_sparsity.config.architecture import Architecture
+from natural_sparsity.config.base import join_words, read_block
+from natural_sparsity.config.configuration import Configuration
+from natural_sparsity.config.data.base import Kind
+from natural_sparsity.config.methods.base import find_lack
+from natural_sparsity.config.model import Model
+from natural_sparsity.config.run import Run
+from natural_sparsity.config.style import check_colors
+from natural_sparsity.errors import UserError
+
+PARTS = ("architecture", "training")
+
+
+def validate(config: dict[str, Any]) -> Configuration:
+    """Read the configuration and check that it can be run; the runs of the result name their probes.
+
+    Raises:
+        UserError: one line with the key, what is wrong with it, and the fix.
+    """
+    configuration = read_block(Configuration, config, "")
+    for name, model in configuration.models.items():
+        check_model(name, model, configuration)
+    seen: dict[tuple[str, str], int] = {}
+    for i, run in enumerate(configuration.runs):
+        check_names(i, run, configuration)
+        other = seen.setdefault((run.data, run.model), i)
+        if other != i:
+            raise UserError(f"runs.{i}: {run.data}/{run.model} is already runs.{other}; list its seeds there")
+    for i, run in enumerate(configuration.runs):
+        check_needs(i, run, configuration)
+    check_use(configuration)
+    for name in dict.fromkeys(run.data for run in configuration.runs):
+        configuration.data[name].check_files(f"data.{name}")
+    for name, style in configuration.figures.items():
+        check_colors(style, f"figures.{name}")
+    runs = [run.model_copy(update={"probes": choose_probes(run, configuration)}) for run in configuration.runs]
+    return configuration.model_copy(update={"runs": runs})
+
+
+def check_model(name: str, model: Model, configuration: Configuration) -> None:
+    """Check that a sparsified model repeats no setting of its dense model or its method, and has a cell that fits."""
+    method = model.sparsify
+    if method is None:
+        return
+    key, base = f"models.{name}", getattr(method, "of", None)
+    if method.own_architecture and "architecture" not in model.model_fields_set:
+        raise UserError(f"{key}.architecture: missing; give the student's, in which it differs from {base}")
+    for path, own in method.replaces.items():
+        part, entry = path.split(".")
+        if entry in getattr(model, part).model_fields_set:
+            raise UserError(f"{key}.{path}: {method.method} has its own, {own}; leave it out here")
+    for part in PARTS:
+        if base and part in model.model_fields_set and not (part == "architecture" and method.own_architecture):
+            raise UserError(f"{key}.{part}: it is that of {base} (sparsify.of); leave it out here")
+    cell = find_architecture(model, configuration).cell
+    for what, needs in method.collect_needs().items():
+        if needs.cells and cell not in needs.cells:
+            cells = join_words(needs.cells, "or")
+            raise UserError(f"{key}.sparsify: {what} needs cell {cells}, and the cell here is {cell}; change either")
+
+
+def find_architecture(model: Model, configuration: Configuration) -> Architecture:
+    """Return the architecture of a model: its own, or that of the dense model that it is made from."""
+    method = model.sparsify
+    if method is None or method.own_architecture:
+        return model.architecture
+    return configuration.models.get(getattr(method, "of", None) or "", model).architecture
+
+
+def check_names(i: int, run: Run, configuration: Configuration) -> None:
+    """Check that a run names data, a model and probes that exist, and probes only where there are words."""
+    references: list[tuple[str, str, Mapping[str, Any]]] = [
+        ("data", run.data, configuration.data),
+        ("model", run.model, configuration.models),
+    ]
+    references += [("probes", probe, configuration.probes) for probe in run.probes or []]
+    for key, name, blocks in references:
+        if name not in blocks:
+            among = "models" if key == "model" else key
+            raise UserError(f"runs.{i}.{key}: {name!r} is not among {among} ({', '.join(blocks)})")
+    data = configuration.data[run.data]
+    if run.probes is not None and not data.probed:
+        raise UserError(f"runs.{i}.probes: probes are keyed by words, and {data.kind} has none; leave them out")
+
+
+def check_needs(i: int, run: Run, configuration: Configuration) -> None:
+    """Check that the data of a run have what the method of its model needs."""
+    method = configuration.models[run.model].sparsify
+    data = configuration.data[run.data]
+    for what, needs in method.collect_needs().items() if method else ():
+        lack, has = find_lack(needs, type(data))
+        if lack:
+            raise UserError(f"runs.{i}: {run.model}: {what} needs {lack}, and {has}; run it on other data")
+
+
+def check_use(configuration: Configuration) -> None:
+    """Check that each key set for a model is used by some of the data it runs on."""
+    kinds: dict[str, list[Kind]] = {}
+    for run in configuration.runs:
+        kinds.setdefault(run.model, []).append(configuration.data[run.data])
+    for name, data in kinds.items():
+        for key, fact in list_limited_keys(configuration.models[name]):
+            if not any(kind.has(fact) for kind in data):
+                raise UserError(f"models.{name}.{key}: nothing on which {name} runs uses it; leave it out")
+
+
+def list_limited_keys(model: Model) -> Iterator[tuple[str, str]]:
+    """Yield the keys that the user set and only some kinds of data use, each with the fact that decides."""
+    for part in PARTS:
+        block = getattr(model, part)
+        for key in type(block).model_fields:
+            extra = type(block).model_fields[key].json_schema_extra
+            if key in block.model_fields_set and isinstance(extra, dict) and "only" in extra:
+                yield f"{part}.{key}", str(extra["only"])
+
+
+def choose_probes(run: Run, configuration: Configuration) -> list[str]:
+    """Return the probes of a run: those that it names, else all; none where there are no words."""
+    if not configuration.data[run.data].probed:
+        return []
+    return list(configuration.probes) if run.probes is None else run.probes

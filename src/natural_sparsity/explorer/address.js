@@ -1,0 +1,38 @@
+"use strict";
+// The address keeps the choice, so that a view can be bookmarked or sent.
+
+const address = (() => {
+  const KEYS = ["run", "seed", "condition", "measure", "role", "tensor", "colour", "least"];
+  let waiting = null; // browsers allow few changes of the address a second
+
+  function remember() {
+    clearTimeout(waiting);
+    waiting = setTimeout(write, 300);
+  }
+
+  function write() {
+    const { state, shown } = view;
+    const kept = new URLSearchParams(KEYS.map((key) => [key, state[key]]));
+    kept.set("epoch", shown.entry.epochs[state.epoch].epoch);
+    kept.set("panels", state.panels.join(" "));
+    kept.set("log", Number(state.log));
+    kept.set("words", state.followed.join(" "));
+    history.replaceState(null, "", `#${kept}`);
+  }
+
+  function recall() {
+    const { state } = view, kept = new URLSearchParams(location.hash.slice(1));
+    for (const key of KEYS) if (kept.has(key)) state[key] = kept.get(key);
+    state.least = Number(state.least) || 1;
+    if (!(state.colour in style.GROUPS)) state.colour = "class";
+    if (state.role !== "input") state.role = "target";
+    state.log = kept.get("log") === "1";
+    state.panels = (kept.get("panels") || "").split(" ").filter(Boolean);
+    state.followed = (kept.get("words") || "").split(" ").filter(Boolean).slice(0, style.MOST_FOLLOWED);
+    choices.settle();
+    const every = view.entry().epochs.map((e) => e.epoch);
+    state.epoch = kept.has("epoch") ? Math.max(0, every.indexOf(Number(kept.get("epoch")))) : every.length - 1;
+  }
+
+  return { remember, recall };
+})();

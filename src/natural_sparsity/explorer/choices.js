@@ -1,0 +1,71 @@
+"use strict";
+// The lists at the top, and what is said below them.
+
+const choices = (() => {
+  const unique = (values) => [...new Set(values)];
+
+  // Fills a list with [value, label] entries; returns the value that is then chosen.
+  function fill(select, entries, value) {
+    select.replaceChildren(...entries.map(([key, label]) => new Option(label, key)));
+    const values = entries.map(([key]) => String(key));
+    select.value = values.includes(String(value)) ? value : values[0];
+    select.disabled = entries.length < 2;
+    return select.value;
+  }
+
+  // Fills the lists, each with what the ones before it leave to choose.
+  function settle() {
+    const { state, manifest } = view;
+    const runs = new Map(manifest.data.map((d) => [view.runOf(d), `${d.data} · ${d.model}`]));
+    state.run = fill($("run"), [...runs], state.run);
+    const ofRun = manifest.data.filter((d) => view.runOf(d) === state.run);
+    state.seed = fill($("seed"), unique(ofRun.map((d) => d.seed)).map((seed) => [seed, seed]), state.seed);
+    const ofSeed = ofRun.filter((d) => String(d.seed) === state.seed);
+    state.condition = fill($("condition"), ofSeed.map((d) => [d.condition, d.condition]), state.condition);
+    const entry = view.entry();
+    state.measure = fill($("measure"), entry.measures.map((m) => [m, manifest.measures[m][0]]), state.measure);
+    const top = `grad_${entry.tensors.filter((t) => t.startsWith("h_")).at(-1)}`; // figure 5's
+    if (!entry.tensors.includes(state.tensor)) state.tensor = top;
+    fill($("tensor"), entry.tensors.map((t) => [t, manifest.tensors[t]]), state.tensor);
+    state.panels = state.panels.filter((t) => entry.tensors.includes(t));
+    if (!state.panels.length) state.panels = [top];
+    $("panels").replaceChildren($("panels").firstElementChild, ...entry.tensors.map((tensor) => {
+      const label = document.createElement("label"), box = document.createElement("input");
+      box.type = "checkbox"; box.value = tensor; box.checked = state.panels.includes(tensor);
+      label.append(box, ` ${manifest.tensors[tensor]}`);
+      return label;
+    }));
+    for (const input of $("role").querySelectorAll("input")) input.checked = input.value === state.role;
+  }
+
+  function drawAbout() {
+    const { data, condition, probe, positions } = view.shown.entry;
+    const settings = Object.entries(probe).map(([key, value]) => `${key} ${value}`).join(", ");
+    $("about").textContent = `Condition ${condition}: ${settings}; ${text.number(positions)} positions per epoch. `
+      + `Data ${data}: ${text.number(view.words.word.length - view.manifest.specials)} ${text.inUnits("words")}.`;
+    for (const element of document.querySelectorAll(".unit")) element.textContent = text.inUnits(element.textContent);
+    for (const element of document.querySelectorAll(".unit-label")) element.ariaLabel = text.inUnits(element.ariaLabel);
+    $("colour").parentElement.hidden = view.words.unit === "character"; // which have no part of speech
+  }
+
+  function listen() {
+    const { state } = view;
+    for (const key of ["run", "seed", "condition", "measure", "tensor"]) {
+      $(key).onchange = () => { state[key] = $(key).value; epochs.play(false); main.update(); };
+    }
+    $("role").onchange = (event) => { state.role = event.target.value; main.update(); };
+    $("panels").onchange = () => {
+      const boxes = [...$("panels").querySelectorAll("input")];
+      const before = state.panels;
+      state.panels = boxes.filter((box) => box.checked).map((box) => box.value);
+      if (!state.panels.length) state.panels = before;
+      const focused = document.activeElement.value;
+      main.update().then(() => $("panels").querySelector(`[value="${focused}"]`)?.focus());
+    };
+    $("log").checked = state.log;
+    $("log").onchange = () => { state.log = $("log").checked; main.redraw(); };
+    $("choices").onsubmit = (event) => event.preventDefault();
+  }
+
+  return { fill, settle, drawAbout, listen };
+})();

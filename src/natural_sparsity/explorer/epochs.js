@@ -1,0 +1,49 @@
+"use strict";
+// The epoch of the scatter: its slider, and playing through all.
+
+const epochs = (() => {
+  const FRAME_MS = 350; // an epoch while playing
+  let playing = null;
+
+  function draw() {
+    const every = view.shown.entry.epochs, now = every[view.state.epoch];
+    $("epoch").max = every.length - 1;
+    $("epoch").value = view.state.epoch;
+    $("epoch").setAttribute("aria-valuetext", `epoch ${now.epoch}`);
+    $("epoch-label").textContent = `Epoch ${now.epoch} of ${every.at(-1).epoch}`;
+    const parts = [`learning rate ${text.short(now.learning_rate_in)}`];
+    if (now.learning_rate_out < now.learning_rate_in) parts[0] += `, ${text.short(now.learning_rate_out)} from the next epoch`;
+    if (now.train_loss !== null) parts.push(`train loss ${now.train_loss.toFixed(3)}`);
+    if (now.dev_loss !== null) parts.push(`dev loss ${now.dev_loss.toFixed(3)} nats per token`);
+    $("now").textContent = parts.join(" · ");
+  }
+
+  function go(epoch) {
+    view.state.epoch = Math.max(0, Math.min(view.shown.entry.epochs.length - 1, epoch));
+    draw();
+    scatter.draw();
+    trajectories.markEpoch();
+    address.remember();
+  }
+
+  function play(on) {
+    clearInterval(playing);
+    playing = null;
+    if (on) {
+      const last = view.shown.entry.epochs.length - 1;
+      if (view.state.epoch === last) go(0);
+      playing = setInterval(() => {
+        go(view.state.epoch + 1);
+        if (view.state.epoch >= last) play(false);
+      }, FRAME_MS);
+    }
+    $("play").textContent = on ? "Pause" : "Play";
+  }
+
+  function listen() {
+    $("epoch").oninput = () => { play(false); go(Number($("epoch").value)); };
+    $("play").onclick = () => play(!playing);
+  }
+
+  return { draw, go, play, listen };
+})();

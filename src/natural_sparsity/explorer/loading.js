@@ -1,0 +1,72 @@
+"use strict";
+// Loading. Data are scripts that call explorer.receive…, since a page opened from a folder may read nothing else.
+
+const loading = (() => {
+  const KEPT = 24; // decoded series held in memory
+  const waiting = new Map(); // packed data handed over, by key
+  const series = new Map(); // promises of decoded data, by key; the oldest first
+  const vocabularies = new Map(); // words, by the name of their data
+
+  const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
+
+  function loadScript(src) {
+    return new Promise((resolve, reject) => {
+      const element = document.createElement("script");
+      element.src = src;
+      element.onload = () => { element.remove(); resolve(); };
+      element.onerror = () => { element.remove(); reject(new Error(`${src} cannot be read; keep the folder whole`)); };
+      document.head.append(element);
+    });
+  }
+
+  function receive(key, packed) { waiting.set(key, packed); }
+
+  function receiveWords(name, columns) {
+    const counts = columns.count.slice(view.manifest.specials).filter((count) => count > 0).sort((a, b) => a - b);
+    const ids = new Map(columns.word.map((word, id) => [word, id]));
+    vocabularies.set(name, { ...columns, ids, fewest: counts[0] ?? 1, most: counts.at(-1) ?? 1 });
+  }
+
+  async function loadWords(name) {
+    if (!vocabularies.has(name)) await loadScript(`words/${encodePath(name)}.js`);
+    return vocabularies.get(name);
+  }
+
+  // The measure and role chosen, at a tensor: {values, n, extents}.
+  function loadSeries(entry, tensor) {
+    const name = `${view.state.measure}.${view.state.role}.${tensor}`;
+    const key = `${entry.key}/${name}`;
+    if (!series.has(key)) {
+      series.set(key, loadScript(encodePath(`${entry.folder}/${name}.js`)).then(() => {
+        const packed = waiting.get(key);
+        waiting.delete(key);
+        return decode(packed, entry.epochs.length, entry.words);
+      }));
+      series.get(key).catch(() => series.delete(key));
+      if (series.size > KEPT) series.delete(series.keys().next().value);
+    }
+    return series.get(key);
+  }
+
+  // Undoes data.py: base64, deflate, byte planes, differences from epoch to epoch.
+  async function decode(packed, epochs, width) {
+    const raw = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+    const inflated = new Blob([raw]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const bytes = new Uint8Array(await new Response(inflated).arrayBuffer());
+    const size = epochs * width;
+    const bits = new Uint32Array(size), n = new Uint32Array(size);
+    for (let i = 0; i < size; i++) {
+      const before = i >= width ? bits[i - width] >>> 8 : 0;
+      bits[i] = (before + bytes[i] + (bytes[size + i] << 8) + (bytes[2 * size + i] << 16)) << 8;
+      const place = 3 * size + i;
+      n[i] = bytes[place] + (bytes[place + size] << 8) + (bytes[place + 2 * size] << 16) + (bytes[place + 3 * size] << 24);
+      if (i >= width) n[i] += n[i - width];
+    }
+    return { values: new Float32Array(bits.buffer), n, extents: new Map() };
+  }
+
+  return { receive, receiveWords, loadWords, loadSeries };
+})();
+
+// The name by which data scripts call.
+const explorer = { receive: loading.receive, receiveWords: loading.receiveWords };

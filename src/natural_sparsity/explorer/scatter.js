@@ -1,0 +1,210 @@
+"use strict";
+// The plot against frequency, its legend, and the correlation below it.
+
+const scatter = (() => {
+  const MARGIN = { l: 64, r: 14, t: 8, b: 48 };
+  const COUNTS = [1, 10, 100, 1000, 10000, 100000]; // the least that can be asked of a word
+  const webgl = (() => {
+    const canvas = document.createElement("canvas");
+    return Boolean(canvas.getContext("webgl2") || canvas.getContext("webgl"));
+  })();
+
+  const value = (id) => view.at(view.shown.scatter, id);
+
+  // The ids of the points, by group.
+  function groupPoints() {
+    const { state, words, manifest } = view, groups = style.GROUPS[state.colour];
+    const points = groups.map(() => []);
+    const index = new Map(groups.map(([name], i) => [name, i]));
+    for (let id = manifest.specials; id < words.word.length; id++) {
+      const name = style.groupOf(id);
+      if (words.count[id] >= state.least && !state.hidden.has(name) && !Number.isNaN(value(id))) {
+        points[index.get(name)].push(id);
+      }
+    }
+    return points;
+  }
+
+  // The vertical range: over all epochs, so that the axis keeps still.
+  function findRange() {
+    const { state, words, shown, manifest } = view;
+    const { values, extents } = shown.scatter, key = `${state.least} ${state.log}`, width = words.word.length;
+    if (!extents.has(key)) {
+      let low = Infinity, high = -Infinity;
+      for (let id = manifest.specials; id < width; id++) {
+        if (words.count[id] < state.least) continue;
+        for (let i = id; i < values.length; i += width) {
+          const height = state.log ? Math.log10(values[i]) : values[i];
+          if (height < low && height > -Infinity) low = height;
+          if (height > high) high = height;
+        }
+      }
+      const room = 0.04 * (high - low || Math.abs(high) || 1);
+      extents.set(key, high >= low ? [low - room, high + room] : [0, 1]);
+    }
+    return extents.get(key);
+  }
+
+  // Where each label goes around its point: the first place that lies on no label or other point followed.
+  function placeLabels(followed, xRange, yRange) {
+    const { state, words } = view;
+    const box = $("scatter").getBoundingClientRect();
+    const across = (box.width - MARGIN.l - MARGIN.r) / (xRange[1] - xRange[0]);
+    const down = (box.height - MARGIN.t - MARGIN.b) / (yRange[1] - yRange[0]);
+    const points = followed.map((id) => [
+      (Math.log10(words.count[id]) - xRange[0]) * across,
+      (yRange[1] - (state.log ? Math.log10(value(id)) : value(id))) * down,
+    ]);
+    const taken = points.map(([x, y]) => [x - 8, y - 8, x + 8, y + 8]);
+    return points.map(([x, y], i) => {
+      const wide = 7.5 * text.label(followed[i]).length, own = taken[i];
+      const boxes = {
+        "top center": [x - wide / 2, y - 26, x + wide / 2, y - 9], "middle left": [x - wide - 9, y - 8, x - 9, y + 8],
+        "bottom center": [x - wide / 2, y + 9, x + wide / 2, y + 26], "middle right": [x + 9, y - 8, x + wide + 9, y + 8],
+      };
+      const free = ([left, top, right, bottom]) => left > -MARGIN.l && right < box.width - MARGIN.l && top > -MARGIN.t
+        && taken.every((t) => t === own || left > t[2] || right < t[0] || top > t[3] || bottom < t[1]);
+      const place = Object.keys(boxes).find((name) => free(boxes[name])) || "middle left";
+      taken.push(boxes[place]);
+      return place;
+    });
+  }
+
+  function draw() {
+    const { state, words, shown } = view;
+    view.drawn = groupPoints();
+    const total = view.drawn.reduce((sum, ids) => sum + ids.length, 0);
+    const crowd = Math.min(20, Math.max(1, total / 300)); // the more words, the smaller and fainter
+    const traces = style.GROUPS[state.colour].map(([name, , hue, , symbol], i) => ({
+      type: webgl ? "scattergl" : "scatter", mode: "markers", hoverinfo: "none",
+      x: Float64Array.from(view.drawn[i], (id) => words.count[id]), y: Float32Array.from(view.drawn[i], value),
+      marker: {
+        color: style.colour(hue), symbol, line: { width: 0 },
+        size: name ? Math.max(4.5, 8 / crowd ** 0.2) : 3.5, opacity: name ? 0.85 / crowd ** 0.12 : 0.45,
+      },
+    }));
+    const followed = state.followed.map((word) => words.ids.get(word)).filter(
+      (id) => id !== undefined && words.count[id] >= state.least && !Number.isNaN(value(id)));
+    view.drawn.push(followed);
+    const [fewest, most] = [Math.max(state.least, words.fewest), words.most].map(Math.log10);
+    const xRange = [fewest - 0.08, most + 0.12], yRange = findRange();
+    traces.push({
+      type: "scatter", mode: "markers+text", hoverinfo: "none", cliponaxis: false,
+      x: followed.map((id) => words.count[id]), y: followed.map(value),
+      text: followed.map((id) => text.escape(text.label(id))), textposition: placeLabels(followed, xRange, yRange),
+      textfont: { color: style.colour("ink"), size: 13 },
+      marker: { symbol: "circle-open", size: 12, color: style.colour("ink"), line: { width: 1.5 } },
+    });
+    const cursor = state.cursor !== null && !Number.isNaN(value(state.cursor)) ? [state.cursor] : [];
+    view.drawn.push(cursor);
+    traces.push({
+      type: "scatter", mode: "markers", hoverinfo: "skip",
+      x: cursor.map((id) => words.count[id]), y: cursor.map(value),
+      marker: { symbol: "circle-open", size: 18, color: style.colour("ink"), line: { width: 2 } },
+    });
+    const { axis, layout } = style.look();
+    const decades = Array.from({ length: 10 }, (_, i) => 10 ** i);
+    const zoom = [shown.entry.data, shown.role, shown.tensor, shown.measure, state.log, state.least].join();
+    Plotly.react($("scatter"), traces, {
+      ...layout, uirevision: zoom, margin: MARGIN,
+      xaxis: {
+        ...axis, type: "log", range: xRange, tickvals: decades, ticktext: decades.map(text.number), uirevision: zoom,
+        title: { text: "occurrences in the training split", standoff: 8 },
+      },
+      yaxis: {
+        ...axis, type: state.log ? "log" : "linear", range: yRange, uirevision: zoom,
+        title: { text: `mean ${text.measure(shown.tensor)}`, standoff: 8 },
+      },
+    }, style.CONFIG);
+    summarise(points());
+  }
+
+  // The ids of all words drawn; followed words and the cursor, which are drawn again, count once.
+  const points = () => view.drawn.slice(0, -2).flat();
+
+  // Pearson's correlation of the measure with frequency over the words shown, as figure 3 has it over all words.
+  function summarise(ids) {
+    const { words, shown } = view;
+    const mean = (of) => ids.reduce((sum, id) => sum + of(id), 0) / ids.length;
+    const count = (id) => words.count[id];
+    const [mx, my] = [mean(count), mean(value)];
+    const xy = mean((id) => (count(id) - mx) * (value(id) - my));
+    const r = xy / Math.sqrt(mean((id) => (count(id) - mx) ** 2) * mean((id) => (value(id) - my) ** 2));
+    const arrow = shown.role === "target" ? "ρ←" : "ρ→";
+    const rounded = Number.isFinite(r) ? r.toFixed(3).replace("-", "−") : "undefined";
+    $("summary").textContent = `${arrow} = ${rounded}: Pearson’s correlation of ${text.measure(shown.tensor)} with frequency, `
+      + `over the ${text.number(ids.length)} ${text.inUnits("words")} shown`;
+  }
+
+  function drawLegend() {
+    const { state, words, manifest } = view, sizes = new Map();
+    for (let id = manifest.specials; id < words.word.length; id++) {
+      if (words.count[id] >= state.least) sizes.set(style.groupOf(id), (sizes.get(style.groupOf(id)) || 0) + 1);
+    }
+    const groups = style.GROUPS[state.colour].filter(([name]) => sizes.has(name));
+    $("legend").replaceChildren(...groups.map(([name, label, hue, glyph]) => {
+      const button = document.createElement("button"), mark = document.createElement("span");
+      button.type = "button";
+      button.dataset.group = name;
+      button.setAttribute("aria-pressed", String(!state.hidden.has(name)));
+      mark.className = "glyph";
+      mark.style.color = `var(--${hue})`;
+      mark.textContent = glyph;
+      mark.setAttribute("aria-hidden", "true");
+      button.append(mark, ` ${label} (${text.number(sizes.get(name))})`);
+      return button;
+    }));
+  }
+
+  // Moves the cursor by so many words in the order of frequency.
+  function walk(step) {
+    const { state, words, shown } = view;
+    const ids = points().sort((a, b) => words.count[a] - words.count[b] || b - a);
+    if (!ids.length) return;
+    const from = ids.indexOf(state.cursor);
+    state.cursor = ids[from < 0 ? ids.length - 1 : Math.max(0, Math.min(ids.length - 1, from + step))];
+    draw();
+    const lines = text.describe(state.cursor, shown.scatter, shown.tensor, state.epoch);
+    const box = $("scatter").getBoundingClientRect(), { xaxis, yaxis } = $("scatter")._fullLayout;
+    tip.show(lines, box.left + xaxis._offset + xaxis.d2p(words.count[state.cursor]),
+      box.top + yaxis._offset + yaxis.d2p(value(state.cursor)));
+    $("spoken").textContent = lines.join(", ");
+  }
+
+  function listen() {
+    const { state } = view;
+    $("colour").value = state.colour;
+    $("colour").onchange = () => { state.colour = $("colour").value; state.hidden.clear(); drawLegend(); main.redraw(); };
+    state.least = Number(choices.fill($("least"), COUNTS.map((n) => [n, text.number(n)]), state.least));
+    $("least").onchange = () => { state.least = Number($("least").value); drawLegend(); main.redraw(); };
+    $("legend").onclick = (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      const name = button.dataset.group;
+      if (!state.hidden.delete(name)) state.hidden.add(name);
+      button.setAttribute("aria-pressed", String(!state.hidden.has(name)));
+      main.redraw();
+    };
+    $("scatter").onkeydown = (event) => {
+      if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
+        event.preventDefault();
+        walk((event.key === "ArrowRight" ? 1 : -1) * (event.shiftKey ? 50 : 1));
+      } else if (event.key === "Enter" && state.cursor !== null) main.follow(view.words.word[state.cursor]);
+      else if (event.key === "Escape") { state.cursor = null; tip.hide(); draw(); }
+    };
+    $("scatter").onblur = tip.hide;
+  }
+
+  // Plotly's own events exist once a plot does.
+  function listenToPlot() {
+    const idOf = (point) => view.drawn[point.curveNumber][point.pointNumber];
+    $("scatter").on("plotly_hover", (event) => {
+      const { shown, state } = view;
+      tip.show(text.describe(idOf(event.points[0]), shown.scatter, shown.tensor, state.epoch), ...tip.place(event));
+    });
+    $("scatter").on("plotly_click", (event) => main.follow(view.words.word[idOf(event.points[0])]));
+    $("scatter").on("plotly_unhover", tip.hide);
+  }
+
+  return { draw, drawLegend, listen, listenToPlot };
+})();

@@ -1,0 +1,41 @@
+"use strict";
+// Numbers and names as text. Words are text nodes or escaped: none is ever taken for markup.
+
+const text = {
+  number: (value) => value.toLocaleString("en-GB").replaceAll(",", "\u202f"),
+  short: (value) => (Number.isNaN(value) ? "undefined" : Number(value.toPrecision(4)).toString()),
+  escape: (string) => string.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"),
+
+  // A word, cut where it would not fit next to its point.
+  label(id) {
+    const word = view.words.word[id];
+    return word.length > 16 ? `${word.slice(0, 15)}…` : word;
+  },
+
+  // The measure shown, of a tensor.
+  measure(tensor) {
+    const { manifest, shown } = view;
+    return manifest.measures[shown.measure][1].replace("{}", manifest.tensors[tensor]);
+  },
+
+  // A text that says word, said of what the data's tokens are.
+  inUnits(string) {
+    const { unit } = view.words;
+    return string.replace(/(word|character)/, unit)
+      .replace(/(Word|Character)/, unit[0].toUpperCase() + unit.slice(1));
+  },
+
+  // What is known of a word at an epoch, line by line.
+  describe(id, data, tensor, epoch) {
+    const { words, shown } = view;
+    return [
+      words.word[id],
+      `${text.measure(tensor)} = ${text.short(view.at(data, id, epoch))} after epoch ${shown.entry.epochs[epoch].epoch}`,
+      `mean over ${text.number(view.countAt(data, id, epoch))} positions as ${shown.role}`,
+      `${text.number(words.count[id])} occurrences in training`,
+      ...(words.unit === "character" ? [] : [
+        [words.pos[id] || "no majority part of speech", words.pos_class[id] ? `${words.pos_class[id]} class` : ""].filter(Boolean).join(", "),
+      ]),
+    ];
+  },
+};

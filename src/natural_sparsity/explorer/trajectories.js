@@ -1,0 +1,142 @@
+"use strict";
+// The words followed: their list, their plots through training, and the table of what is plotted.
+
+const trajectories = (() => {
+  const NARROW = 560; // of the window, in pixels: then panels stand below each other
+
+  function draw() {
+    const { state, shown, words } = view, { entry: { epochs }, panels } = shown;
+    const columns = panels.length > 1 ? (window.innerWidth < NARROW ? 1 : 2) : 1;
+    const rows = Math.ceil(panels.length / columns);
+    const height = rows === 1 ? 400 : 240 * rows;
+    const { axis, layout } = style.look();
+    const traces = [], shapes = [], annotations = [];
+    const gapX = columns > 1 ? 0.11 : 0, gapY = rows > 1 ? 62 / (height - 66) : 0;
+    const wide = (1 - gapX * (columns - 1)) / columns, tall = (1 - gapY * (rows - 1)) / rows;
+    const marked = epochs.length <= 20;
+    panels.forEach((tensor, i) => {
+      const column = i % columns, row = Math.floor(i / columns), suffix = i ? i + 1 : "";
+      const left = column * (wide + gapX), top = 1 - row * (tall + gapY);
+      layout[`xaxis${suffix}`] = {
+        ...axis, domain: [left, left + wide], anchor: `y${suffix}`, tickformat: "d", showgrid: false,
+        range: [epochs[0].epoch - 0.5, epochs.at(-1).epoch + 0.5], nticks: 9,
+        title: i + columns >= panels.length ? { text: "epoch", standoff: 6 } : undefined,
+        ...(epochs.length < 10 ? { dtick: 1 } : {}), ...(i ? { matches: "x" } : {}),
+      };
+      layout[`yaxis${suffix}`] = {
+        ...axis, domain: [top - tall, top], anchor: `x${suffix}`, type: state.log ? "log" : "linear", nticks: 6,
+      };
+      annotations.push({
+        text: `mean ${text.measure(tensor)}`, xref: "paper", yref: "paper", x: left, y: top, xanchor: "left", yanchor: "bottom",
+        showarrow: false, font: { color: style.colour("ink"), size: 13 },
+      });
+      const axes = { xref: `x${suffix}`, yref: `y${suffix} domain`, y0: 0, y1: 1, layer: "below" };
+      for (const { epoch, learning_rate_in: before, learning_rate_out: after } of epochs) {
+        if (after < before) {
+          shapes.push({ ...axes, type: "line", x0: epoch, x1: epoch, name: "drop",
+            line: { color: style.colour("grey"), width: 1, dash: "dash" } });
+        }
+      }
+      const now = epochs[state.epoch].epoch;
+      shapes.push({ ...axes, type: "line", x0: now, x1: now, name: "now", line: { color: style.colour("soft"), width: 1 } });
+      for (const word of state.followed) {
+        const id = words.ids.get(word), line = style.lineOf(word);
+        traces.push({
+          type: "scatter", mode: marked ? "lines+markers" : "lines", hoverinfo: "none", connectgaps: false,
+          xaxis: `x${suffix}`, yaxis: `y${suffix}`, x: epochs.map((e) => e.epoch), meta: { word, tensor: i },
+          y: epochs.map((_, e) => (id === undefined ? NaN : view.at(shown.series[i], id, e))),
+          line: { ...line, width: 2 }, marker: { size: 5, color: line.color },
+        });
+      }
+    });
+    $("trajectories").style.height = `${height}px`;
+    Plotly.react($("trajectories"), traces, {
+      ...layout, height, shapes, annotations, margin: { l: 52, r: 14, t: 22, b: 44 },
+    }, style.CONFIG);
+  }
+
+  // Moves the line that marks the epoch of the scatter.
+  function markEpoch() {
+    const { shapes } = $("trajectories").layout, now = view.shown.entry.epochs[view.state.epoch].epoch;
+    Plotly.relayout($("trajectories"), { shapes: shapes.map((s) => (s.name === "now" ? { ...s, x0: now, x1: now } : s)) });
+  }
+
+  // Fades all words followed but one.
+  function emphasise(word) {
+    const traces = $("trajectories").data;
+    if (traces?.length) {
+      Plotly.restyle($("trajectories"), { opacity: traces.map((t) => (word === undefined || t.meta.word === word ? 1 : 0.15)) });
+    }
+  }
+
+  function drawChips() {
+    $("followed").replaceChildren(...view.state.followed.map((word) => {
+      const item = document.createElement("li"), button = document.createElement("button");
+      const cross = document.createElement("span"), line = style.lineOf(word);
+      button.type = "button";
+      button.dataset.word = word;
+      button.setAttribute("aria-label", `${word}: stop following`);
+      button.innerHTML = '<svg width="22" height="8" aria-hidden="true"><line x1="1" x2="21" y1="4" y2="4" stroke-width="2.5"/></svg>';
+      const stroke = button.querySelector("line");
+      stroke.setAttribute("stroke", line.color);
+      stroke.setAttribute("stroke-dasharray", { solid: "none", dash: "6 4", dot: "2 3" }[line.dash]);
+      cross.className = "cross";
+      cross.textContent = "×";
+      button.append(word, cross);
+      item.append(button);
+      return item;
+    }));
+  }
+
+  function saveCsv() {
+    const { state, shown, words } = view, { entry, measure, role, panels, series } = shown;
+    const quote = (string) => `"${String(string).replaceAll('"', '""')}"`;
+    const head = [entry.data, entry.model, entry.seed, entry.condition, measure, role];
+    const rows = ["data,model,seed,condition,measure,role,tensor,word,count,epoch,mean,n"];
+    panels.forEach((tensor, i) => state.followed.forEach((word) => entry.epochs.forEach(({ epoch }, e) => {
+      const id = words.ids.get(word), value = view.at(series[i], id, e);
+      rows.push([...head, tensor, quote(word), words.count[id], epoch,
+        Number.isNaN(value) ? "" : Number(value.toPrecision(5)), view.countAt(series[i], id, e)].join());
+    })));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([`${rows.join("\n")}\n`], { type: "text/csv" }));
+    link.download = "trajectories.csv";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  function listen() {
+    $("followed").onclick = (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      const index = view.state.followed.indexOf(button.dataset.word);
+      main.follow(button.dataset.word);
+      const left = $("followed").querySelectorAll("button"); // the list is new: the focus goes to what took the place
+      (left[Math.min(index, left.length - 1)] || $("search")).focus();
+    };
+    for (const type of ["pointerover", "focusin", "pointerout", "focusout"]) {
+      $("followed").addEventListener(type, (event) => {
+        emphasise(type.endsWith("out") ? undefined : event.target.closest("button")?.dataset.word);
+      });
+    }
+    $("save").onclick = saveCsv;
+    let width = window.innerWidth;
+    window.addEventListener("resize", () => {
+      if ((width < NARROW) !== (window.innerWidth < NARROW) && view.shown) draw();
+      width = window.innerWidth;
+    });
+  }
+
+  // Plotly's own events exist once a plot does.
+  function listenToPlot() {
+    $("trajectories").on("plotly_hover", (event) => {
+      const { shown, words } = view, [point] = event.points, { word, tensor } = point.data.meta;
+      const lines = text.describe(words.ids.get(word), shown.series[tensor], shown.panels[tensor], point.pointNumber);
+      tip.show(lines, ...tip.place(event));
+    });
+    $("trajectories").on("plotly_click", (event) => epochs.go(event.points[0].pointNumber));
+    $("trajectories").on("plotly_unhover", tip.hide);
+  }
+
+  return { draw, drawChips, markEpoch, listen, listenToPlot };
+})();

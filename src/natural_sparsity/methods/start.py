@@ -1,0 +1,60 @@
+"""Write the checkpoint that a sparsified model's training starts from, made from those of its parents."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from natural_sparsity.errors import UserError
+from natural_sparsity.methods.base import implementation
+from natural_sparsity.model import checkpoint
+from natural_sparsity.settings import json_object
+
+# The roles of models whose weights are newly drawn.
+REDRAWN = ("random_init", "retrained")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--from", dest="start", type=Path, required=True, metavar="FOLDER", help="checkpoint to start from"
+    )
+    parser.add_argument(
+        "--masks", type=Path, metavar="FOLDER", help="checkpoint whose weights or masks decide what is kept"
+    )
+    parser.add_argument("--model", required=True, help="name of the sparsified model")
+    parser.add_argument("--sparsify", type=json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FOLDER", help="out: the checkpoint")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the checkpoint; it is made on the CPU, so that every device starts from the same weights.
+
+    Its epoch, learning rate, counts and optimizer memory are those of the checkpoint it starts from; newly drawn
+    weights and a method's own variables start without memory. The best dev loss is forgotten: that of the dense weights
+    would lower the rate until the pruned ones had caught up.
+
+    Raises:
+        UserError: a checkpoint cannot be read, or the two are not of one architecture, data and seed.
+    """
+    cpu = torch.device("cpu")
+    module = implementation(args.sparsify)
+    if module is None:
+        raise UserError("--sparsify: is empty; give the block of a sparsified model")
+    if not hasattr(module, "start"):
+        raise UserError(f"--sparsify: models of {args.sparsify['method']} start from initialise; leave this step out")
+    model, state = checkpoint.load(args.start, cpu)
+    donor, donor_tensors = None, {}
+    if args.masks:
+        donor, other = checkpoint.load(args.masks, cpu)
+        donor_tensors = checkpoint.load_tensors(args.masks, cpu)
+        if any(other[key] != state[key] for key in ("data", "kind", "block", "interface", "architecture", "seed")):
+            raise UserError(
+                f"{args.masks}: of another model, data or seed than {args.start}; delete both and run again"
+            )
+    tensors = module.start(args.sparsify, model, donor, donor_tensors, state["seed"])
+    forgotten = dict.fromkeys(("best_dev_loss", "train_loss", "dev_loss", "dev_score"))
+    redrawn = args.sparsify.get("role") in REDRAWN or getattr(module, "OWN_VARIABLES", False)
+    memory = {} if redrawn else checkpoint.load_tensors(args.start, cpu, checkpoint.OPTIMIZER)
+    start_state = {**state, **forgotten, "model": args.model, "sparsify": args.sparsify}
+    checkpoint.save(args.checkpoint, model, start_state, tensors, memory)

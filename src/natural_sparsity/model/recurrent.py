@@ -1,0 +1,105 @@
+"""The model of every kind of data: an embedding where there are words, recurrent layers, a linear read-out."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from natural_sparsity.config.architecture import Architecture
+
+INITIAL_RANGE = 0.1
+State = list[tuple[Tensor, ...]]
+
+
+class Interface(NamedTuple):
+    """What data ask of a model.
+
+    ``outputs``: width of the read-out. ``vocabulary``: number of words to embed; None where the inputs are vectors of
+    width ``inputs``. ``start``: width of the vector that the first layer's initial state is made from; 0 where all
+    state starts at 0.
+    """
+
+    outputs: int
+    vocabulary: int | None = None
+    inputs: int = 0
+    start: int = 0
+
+
+class RecurrentModel(nn.Module):
+    """Embedding → recurrent layer → … → linear, with dropout between them; embedding and output weights are untied.
+
+    Each recurrent layer is a module of its own, so that the probe sees its output. Without a vocabulary there is no
+    embedding, and the first layer reads the input vectors as they are. Where the data give a start, a linear map
+    without bias, ``initial``, makes the first layer's initial hidden state from it.
+
+    Initial values: PyTorch's (uniform ±1/√hidden in the recurrent layers). With a vocabulary, embedding and output
+    weights are uniform ±0.1 and the output bias is 0, as in PyTorch's example of a language model.
+    """
+
+    def __init__(self, interface: Interface, architecture: Architecture):
+        super().__init__()
+        self.interface, self.architecture = interface, architecture
+        self.embedding = nn.Embedding(interface.vocabulary, architecture.embedding) if interface.vocabulary else None
+        widths = [architecture.embedding if self.embedding else interface.inputs, *architecture.hidden]
+        self.initial = nn.Linear(interface.start, widths[1], bias=False) if interface.start else None
+        self.recurrent = nn.ModuleList(
+            recurrent_layer(architecture, width, hidden) for width, hidden in zip(widths, widths[1:], strict=False)
+        )
+        self.output = nn.Linear(widths[-1], interface.outputs)
+        if self.embedding:
+            nn.init.uniform_(self.embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
+            nn.init.uniform_(self.output.weight, -INITIAL_RANGE, INITIAL_RANGE)
+            nn.init.zeros_(self.output.bias)
+
+    def fresh(self) -> "RecurrentModel":
+        """A model of the same shape with newly drawn weights."""
+        return RecurrentModel(self.interface, self.architecture)
+
+    def zero_state(self, batch: int) -> State:
+        """The zero state of every layer: (h, c) of an LSTM, (h,) of others, each (1, batch, hidden)."""
+        parts = 2 if self.architecture.cell == "lstm" else 1
+        like = self.output.weight
+        return [tuple(like.new_zeros(1, batch, n) for _ in range(parts)) for n in self.architecture.hidden]
+
+    def initial_state(self, batch: int, start: Tensor | None = None) -> State:
+        """The state before the first step: zeros, except the first layer's h, made from ``start`` (batch, width)."""
+        state = self.zero_state(batch)
+        if self.initial is not None and start is not None:
+            state[0] = (self.initial(start)[None], *state[0][1:])
+        return state
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """What the first layer reads (steps, batch, width): embeddings of word ids, or the input vectors."""
+        return self.embedding(inputs) if self.embedding else inputs
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[list[Tensor], Tensor, State]:
+        """Run over ``inputs``, word ids (steps, batch) or vectors (steps, batch, width).
+
+        Returns:
+            The modules' outputs before dropout (the encoded inputs, then each recurrent layer's, each (steps, batch,
+            width)); the features (steps, batch, hidden) that the output layer reads, after dropout; and the state after
+            the last step, detached.
+        """
+        return self.layers([self.encode(inputs)], state)
+
+    def layers(self, outputs: list[Tensor], state: State) -> tuple[list[Tensor], Tensor, State]:
+        """Run the recurrent layers on ``outputs[0]``, the encoded inputs; see :meth:`forward`."""
+        next_state: State = []
+        for layer, before in zip(self.recurrent, state, strict=True):
+            hidden, after = layer(self.drop_below(outputs), before if len(before) > 1 else before[0])
+            outputs.append(hidden)
+            next_state.append(tuple(part.detach() for part in (after if len(before) > 1 else (after,))))
+        return outputs, self.drop_below(outputs), next_state
+
+    def drop_below(self, outputs: list[Tensor], rate: float | None = None) -> Tensor:
+        """The last of ``outputs`` as the layer above reads it: with dropout in training, except on input vectors."""
+        if len(outputs) == 1 and self.embedding is None:
+            return outputs[0]
+        return functional.dropout(outputs[-1], self.architecture.dropout if rate is None else rate, self.training)
+
+
+def recurrent_layer(architecture: Architecture, width: int, hidden: int) -> nn.RNNBase:
+    """One recurrent layer, as PyTorch computes it; ``rnn`` is Elman's."""
+    if architecture.cell == "rnn":
+        return nn.RNN(width, hidden, nonlinearity=architecture.activation)
+    return {"gru": nn.GRU, "lstm": nn.LSTM}[architecture.cell](width, hidden)

@@ -1,0 +1,1 @@
+"""The tables: one file for each, and the writer that they share."""

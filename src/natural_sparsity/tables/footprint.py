@@ -1,0 +1,116 @@
+"""The footprint table: what each model costs on disk and on a CPU, and what it loses, in float and in eight bits."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.analysis.products import check_same, find_place
+from natural_sparsity.analysis.statistics import t_interval
+from natural_sparsity.errors import UserError
+from natural_sparsity.tables.scores import MATCHING, judge_match, sort_by_seed
+from natural_sparsity.tables.writer import Grid, Table, format_interval
+
+KEYS = ["family", "role", "level", "precision"]
+DENSE = ("", "dense", 0, "float32")
+NOTE = (
+    "Perplexity on the test split, with its 95 % t interval over seeds. Weights: nonzero weights of the matrices."
+    " Bytes: parameters on disk; a matrix is stored as one bit per weight and its nonzero values where that is"
+    " smaller. Time: on one CPU thread, one token after the other, in dense arithmetic whatever the density."
+    f" {MATCHING}; only models with the same number of epochs are compared."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the table's inputs."""
+    parser.add_argument("--footprints", type=Path, nargs="+", required=True, help="JSON, one file per model and seed")
+
+
+def tabulate(args: argparse.Namespace) -> Table:
+    """The table of the footprints, and its grid."""
+    rows = compare(read_footprints(args.footprints))
+    return Table(rows, [lay_out(rows)], note=NOTE)
+
+
+def read_footprints(paths: Sequence[Path]) -> pd.DataFrame:
+    """A row per model, seed and precision; the dense model's family is ``""`` and its role ``dense``.
+
+    Raises:
+        UserError: a file holds no footprints, is of other data, or repeats another's model, or there is no dense model
+            in single precision.
+    """
+    values = {path: files.read_json(path, ["data", "seed", "epoch", "sparsify", "footprints"]) for path in paths}
+    check_same({path: {"data": value["data"]} for path, value in values.items()})
+    numbers = ["precision", "loss", "nonzero", "bytes", "seconds_per_token"]
+    rows = []
+    for path in paths:
+        value = values[path]
+        head = find_place(value["sparsify"]) | {key: value[key] for key in ("seed", "epoch")} | {"path": path}
+        rows += [head | {key: row[key] for key in numbers} for row in value["footprints"]]
+    frame = pd.DataFrame(rows)
+    repeated = frame.duplicated([*KEYS, "seed"])
+    if repeated.any():
+        raise UserError(f"{frame.loc[repeated, 'path'].iloc[0]}: a second footprint of the same model and seed")
+    if not select_dense(frame).any():
+        raise UserError("no footprint of the dense model, which the others are compared with")
+    return frame
+
+
+def select_dense(footprints: pd.DataFrame) -> pd.Series:
+    """Which rows are the dense model's in single precision."""
+    return (footprints["role"] == "dense") & (footprints["precision"] == "float32")
+
+
+def compare(footprints: pd.DataFrame) -> pd.DataFrame:
+    """A row per model and precision: perplexity with its interval, weights, bytes, milliseconds per token, verdict."""
+    reference = footprints[select_dense(footprints)]
+    dense, epochs = reference.set_index("seed")["loss"], reference["epoch"].iloc[0]
+    rows = []
+    for key, group in footprints.groupby(KEYS):
+        losses = sort_by_seed(group, "loss")
+        names = ("perplexity", "perplexity_low", "perplexity_high")
+        verdict = "" if key == DENSE else judge_match(losses, dense)
+        if group["epoch"].iloc[0] != epochs:
+            verdict = f"not comparable: the dense model has {epochs} epochs"
+        rows.append(
+            dict(zip(KEYS, key, strict=True))
+            | {"epochs": group["epoch"].iloc[0], "seeds": len(group)}
+            | dict(zip(names, np.exp(t_interval(losses.to_numpy())), strict=True))
+            | {"nonzero": round(group["nonzero"].mean()), "bytes": round(group["bytes"].mean())}
+            | {"bytes_of_dense": group["bytes"].mean() / reference["bytes"].mean()}
+            | {"milliseconds_per_token": 1000 * group["seconds_per_token"].mean()}
+            | {"matching": verdict}
+        )
+    return pd.DataFrame(rows)
+
+
+def lay_out(rows: pd.DataFrame) -> Grid:
+    """The table for readers."""
+    heads = [
+        "Model",
+        "Precision",
+        "Epochs",
+        "Seeds",
+        "Perplexity (95 %)",
+        "Weights",
+        "Bytes",
+        "Bytes, relative to dense",
+    ]
+    lines = []
+    for row in rows.to_dict("records"):
+        perplexity = format_interval(row["perplexity"], row["perplexity_low"], row["perplexity_high"])
+        cells = [name_model(row), row["precision"], str(row["epochs"]), str(row["seeds"]), perplexity]
+        cells += [f"{row['nonzero']:,}", f"{row['bytes']:,}", f"{row['bytes_of_dense']:.3f}"]
+        lines.append([*cells, f"{row['milliseconds_per_token']:.3f}", row["matching"]])
+    return Grid([*heads, "Time per token, ms", "Matching"], lines)
+
+
+def name_model(row: Mapping[Any, Any]) -> str:
+    """What a row's model is called: by its family, level and control."""
+    level = f", level {row['level']}" if row["level"] else ""
+    control = f", {row['role'].replace('_', ' ')}" if row["role"] in ("no_teacher", "retrained") else ""
+    return f"{row['family']}{level}{control}" if row["family"] else "dense"

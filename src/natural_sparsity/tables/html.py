@@ -1,0 +1,79 @@
+"""A plain page of tables: no script, nothing from other sites, light and dark."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+STYLE = """
+:root {
+  color-scheme: light dark; --page: #fff; --ink: #1c1c1f; --soft: #5d5d66; --line: #deded9;
+  --good: #006b4f; --bad: #a84300
+}
+@media (prefers-color-scheme: dark) {
+  :root { --page: #1b1b1f; --ink: #ececf1; --soft: #a2a2ad; --line: #34343b; --good: #2fbf95; --bad: #f58a4b }
+}
+body { margin: 1.5rem; background: var(--page); color: var(--ink); font: 15px/1.45 system-ui, sans-serif }
+h1 { font-size: 1.25rem } h2 { font-size: 1.05rem; margin-top: 2rem }
+table { border-collapse: collapse; font-size: 0.875rem }
+th { text-align: left; color: var(--soft); font-weight: 500; position: sticky; top: 0; background: var(--page) }
+th, td { padding: 0.3rem 0.9rem 0.3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+.long { min-width: 16rem }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+.good { color: var(--good) } .bad { color: var(--bad) } .soft { color: var(--soft) }
+pre { padding: 0.8rem 1rem; border: 1px solid var(--line); border-radius: 6px; font-size: 0.8rem; overflow-x: auto }
+"""
+
+
+def render_page(title: str, body: str) -> str:
+    """A whole page around ``body``, which is markup."""
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    body = f"<body><h1>{escape(title)}</h1>\n{body}\n</body>"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n{body}</html>\n'
+
+
+def format_cell(value: Any) -> str:
+    """A cell's text: integers without decimals, other numbers with three, a dash for a missing value."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) >= 2):
+        return f"{int(value):,}".replace(",", "\u2009")
+    if isinstance(value, float):
+        return f"{value:.3g}" if 0 < abs(value) < 0.001 or abs(value) >= 1e6 else f"{value:.3f}".replace("-", "−")
+    return str(value)
+
+
+def render_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    classes: Mapping[str, str] | None = None,
+    groups: Sequence[str] = (),
+) -> str:
+    """A table, numbers aligned right.
+
+    Args:
+        columns: the heads.
+        rows: a cell for each column.
+        classes: a class of the style by the text of a cell.
+        groups: columns by which rows belong together: where a row equals the one above in all of them, texts that
+            repeat are left out.
+    """
+    lines: list[str] = []
+    above: Sequence[Any] = []
+    key = [columns.index(name) for name in groups]
+    for row in rows:
+        cells = []
+        continues = bool(key and above) and all(row[i] == above[i] for i in key)
+        for i, value in enumerate(row):
+            repeats = continues and isinstance(value, str) and value == above[i]
+            text = "" if repeats else format_cell(value)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            kinds = ["number"] * is_number + ["long"] * (len(text) > 40) + [(classes or {}).get(str(value), "")]
+            cells.append(f'<td class="{" ".join(filter(None, kinds))}">{escape(text)}</td>')
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+        above = row
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "\n".join(lines)
+    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"

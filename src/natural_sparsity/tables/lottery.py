@@ -1,0 +1,137 @@
+"""The lottery-ticket table: density against held-out loss, tickets against controls, over seeds.
+
+A sub-network *matches* at a density if, trained for the same number of epochs in all, its mean loss over seeds is not
+above the dense network's by more than the standard deviation of the dense network's over seeds. It *beats its controls*
+if, seed by seed, each control's loss is larger, by a difference whose 95 % t interval lies above 0.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.analysis.products import find_place
+from natural_sparsity.analysis.statistics import t_interval
+from natural_sparsity.errors import UserError
+from natural_sparsity.tables.scores import (
+    MATCHING,
+    MEASURE,
+    UNTESTABLE,
+    average_score,
+    check_measure,
+    format_measure,
+    format_score,
+    judge_match,
+    sort_by_seed,
+)
+from natural_sparsity.tables.writer import Grid, Table, format_interval
+
+KEYS = ["family", "method", "role", "level"]
+NOTE = (
+    f"On the test split after the last epoch. {MATCHING}. Beats controls: each control's loss is larger, the 95 % t"
+    " interval of the difference by seed above 0."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the table's inputs."""
+    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="JSON, one file per model and seed")
+
+
+def tabulate(args: argparse.Namespace) -> Table:
+    """The table of the evaluations, and its grid."""
+    rows = compare(read_evaluations(args.evaluations))
+    return Table(rows, [lay_out(rows)], note=NOTE)
+
+
+def read_evaluations(paths: Sequence[Path]) -> pd.DataFrame:
+    """A row per evaluation: :data:`KEYS`, ``seed, epoch, density, weights, nonzero, loss, score``, the measure.
+
+    The dense model's family is ``""`` and its role ``dense``.
+
+    Raises:
+        UserError: a file is no evaluation, repeats another, is of other data or by another measure, or there is no
+            dense model among them.
+    """
+    numbers = ["seed", "epoch", "density", "weights", "nonzero", "loss", "score", *MEASURE]
+    values = {path: files.read_json(path, ["data", "sparsify", *numbers]) for path in paths}
+    check_measure(values)
+    rows = []
+    for path in paths:
+        row = {key: values[path][key] for key in numbers}
+        rows.append(find_place(values[path]["sparsify"]) | row | {"path": path})
+    frame = pd.DataFrame(rows)
+    repeated = frame.duplicated([*KEYS, "seed"])
+    if repeated.any():
+        raise UserError(f"{frame.loc[repeated, 'path'].iloc[0]}: a second evaluation of the same model and seed")
+    if frame["epoch"].nunique() > 1:
+        raise UserError(f"{paths[0]}: evaluated after {frame['epoch'].iloc[0]} epochs, others after more or fewer")
+    if not (frame["role"] == "dense").any():
+        raise UserError("no evaluation of the dense model, which the pruned ones are compared with")
+    return frame
+
+
+def compare(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """A row for the dense model and for each family, role and level.
+
+    ``density`` is the mean over seeds, counted from the checkpoints; ``loss`` with ``low`` and ``high``, in nats or the
+    data's own unit; ``score`` by the ``measure``, with its interval; ``excess`` is the loss above the dense model's of
+    the same seed, with its interval; ``matching`` and ``beats_controls`` are yes, no, or why they cannot be told.
+    """
+    dense = evaluations[evaluations["role"] == "dense"].set_index("seed")["loss"]
+    rows = []
+    for key, group in evaluations.groupby(KEYS, sort=False):
+        losses = sort_by_seed(group, "loss")
+        loss, low, high = t_interval(losses.to_numpy())
+        excess = t_interval((losses - dense.reindex(losses.index)).to_numpy())
+        is_dense = key[KEYS.index("role")] == "dense"
+        rows.append(
+            dict(zip(KEYS, key, strict=True))
+            | {"density": group["density"].mean(), "nonzero": round(group["nonzero"].mean()), "seeds": len(group)}
+            | {"loss": loss, "low": low, "high": high}
+            | average_score(group.sort_values("seed"))
+            | dict(zip(("excess", "excess_low", "excess_high"), excess, strict=True))
+            | {"matching": "" if is_dense else judge_match(losses, dense)}
+            | {"beats_controls": judge_controls(losses, find_controls(key, evaluations))}
+        )
+    return pd.DataFrame(rows).sort_values(KEYS, ignore_index=True)
+
+
+def find_controls(key: tuple, evaluations: pd.DataFrame) -> list[pd.Series]:
+    """The losses, by seed, of each control of a ticket; none for a model that is no ticket."""
+    family, _, role, level = key
+    if role != "ticket":
+        return []
+    same = evaluations[(evaluations["family"] == family) & (evaluations["level"] == level)]
+    return [group.set_index("seed")["loss"] for name, group in same.groupby("role") if name != "ticket"]
+
+
+def judge_controls(losses: pd.Series, controls: list[pd.Series]) -> str:
+    """Whether every control is worse, seed by seed, beyond doubt; empty if there is no control."""
+    if not controls:
+        return ""
+    if len(losses) < 2:
+        return UNTESTABLE
+    ends = [t_interval((control.reindex(losses.index) - losses).to_numpy())[1] for control in controls]
+    return "yes" if min(ends) > 0 else "no"
+
+
+def lay_out(rows: pd.DataFrame) -> Grid:
+    """The table for readers."""
+    heads = ["Model", "Role", "Density", "Weights left", "Seeds", f"{format_measure(rows)} (95 %)"]
+    lines = []
+    for row in rows.to_dict("records"):
+        numbers = [f"{row['density']:.4g}", f"{row['nonzero']:,}", str(row["seeds"]), format_score(row)]
+        verdicts = [format_excess(row), row["matching"], row["beats_controls"]]
+        lines.append([row["family"] or "dense", row["role"], *numbers, *verdicts])
+    return Grid([*heads, "Loss above dense (95 %)", "Matching", "Beats controls"], lines)
+
+
+def format_excess(row: dict[Any, Any]) -> str:
+    """The loss above the dense model's; empty for the dense model itself."""
+    if row["role"] == "dense":
+        return ""
+    return format_interval(row["excess"], row["excess_low"], row["excess_high"], "+.3f")

@@ -1,0 +1,100 @@
+"""The table of spaces and controls: what moduli-regularised models keep, what they lose, how far their weights reach.
+
+A row per model: its space and control, the share of weights that were pruned, the held-out score with its 95 % t
+interval over seeds, and the mean distance between units joined by the kept recurrent weights, against that over all
+pairs of units.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.errors import UserError
+from natural_sparsity.tables.scores import MEASURE, average_score, check_measure, format_measure, format_score
+from natural_sparsity.tables.writer import Grid, Table
+
+KEYS = ["family", "role", "space", "inhibitor", "inverted", "control", "strength"]
+GEOMETRY = ("distance_kept", "distance_all", "k_kept", "k_all")
+NOTE = (
+    "The score is that of the test split after the last epoch, the mean over seeds with its 95 % t interval. Weights"
+    " pruned: counted from the checkpoints. Distance and K: the mean over the recurrent weights that are left, and over"
+    " all pairs of units; of a control, the K that it was trained with. A retrained model has newly drawn weights under"
+    " the last masks of the model whose name it has."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the table's inputs."""
+    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="JSON, one file per model and seed")
+
+
+def tabulate(args: argparse.Namespace) -> Table:
+    """The table of the evaluations, and its grid."""
+    rows = compare(args.evaluations)
+    return Table(rows, [lay_out(rows)], note=NOTE)
+
+
+def compare(paths: Sequence[Path]) -> pd.DataFrame:
+    """A row per model: ``family … strength, cell, seeds, sparsity, measure, digits, score …`` and the geometry.
+
+    The family of a dense model is its name.
+
+    Raises:
+        UserError: the evaluations are of different data or by different measures, or repeat one.
+    """
+    keys = ["model", "seed", "cell", "sparsify", "loss", "score", *MEASURE, "density", "geometry"]
+    values = {path: files.read_json(path, ["data", *keys]) for path in paths}
+    check_measure(values)
+    rows = []
+    for path in paths:
+        value = values[path]
+        settings = {"family": value["model"], "role": "dense", **dict.fromkeys(KEYS[2:], ""), **value["sparsify"]}
+        numbers = {key: value[key] for key in ("seed", "cell", "loss", "score", *MEASURE, "density")}
+        rows.append({key: settings[key] for key in KEYS} | numbers | value["geometry"] | {"path": path})
+    frame = pd.DataFrame(rows)
+    repeated = frame.duplicated([*KEYS, "cell", "seed"])
+    if repeated.any():
+        raise UserError(f"{frame.loc[repeated, 'path'].iloc[0]}: a second evaluation of the same model and seed")
+    means = []
+    for key, group in frame.groupby([*KEYS, "cell"], sort=False):
+        means.append(
+            dict(zip([*KEYS, "cell"], key, strict=True))
+            | {"seeds": len(group), "sparsity": 1 - group["density"].mean()}
+            | average_score(group)
+            | {name: group[name].mean() for name in GEOMETRY if name in group}
+        )
+    return pd.DataFrame(means)
+
+
+def lay_out(rows: pd.DataFrame) -> Grid:
+    """The table for readers."""
+    heads = [
+        "Model",
+        "Space",
+        "Penalty",
+        "Control",
+        "Strength",
+        "Seeds",
+        "Weights pruned",
+        f"{format_measure(rows)} (95 %)",
+    ]
+    lines = []
+    for row in rows.to_dict("records"):
+        has_space = row["role"] != "dense"
+        role = f" ({row['role']})" if row["role"] in ("dense", "retrained") else ""
+        cells = [f"{row['family']}{role}, {row['cell']}", row["space"]]
+        cells += [f"{row['inhibitor']}{', inverted' if row['inverted'] else ''}" if has_space else "", row["control"]]
+        cells += [f"{row['strength']:g}" if has_space else "", str(row["seeds"]), f"{100 * row['sparsity']:.1f} %"]
+        lines.append([*cells, format_score(row), *(format_pair(row, key) for key in ("distance", "k"))])
+    return Grid([*heads, "Distance kept / all", "Penalty K kept / all"], lines)
+
+
+def format_pair(row: dict[Any, Any], key: str) -> str:
+    """A mean over the kept weights and over all pairs of units; empty for a model whose units lie in no space."""
+    if row["role"] == "dense" or pd.isna(row.get(f"{key}_kept")):
+        return ""
+    return f"{row[f'{key}_kept']:.2f} / {row[f'{key}_all']:.2f}"

@@ -1,0 +1,131 @@
+"""Natural sparsity of sparsified models after the last epoch, compared with the dense model they were made from."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.analysis.products import check_same, find_place, read_origin, read_states
+from natural_sparsity.analysis.statistics import t_interval
+from natural_sparsity.analysis.tensors import GRADIENT, list_layers
+from natural_sparsity.errors import UserError
+from natural_sparsity.tables.writer import Grid, Table
+
+MODEL = ["model", "family", "role", "level"]
+PLACE = ["tensor", "measure", "statistic"]
+KEYS = [*MODEL, *PLACE]
+SHOWN = {"pearson_log": "ρ← with log frequency of χ", "pearson": "ρ← of χ", "mean": "mean χ"}
+NOTE = (
+    "After the last epoch; target words; the mean over seeds and its 95 % t interval. Minus dense: the difference"
+    " from the dense model of the same seed after the same number of epochs, with its 95 % t interval; bold where"
+    " that excludes 0, one row at a time; empty where the dense model has more or fewer epochs. The mean is over words;"
+    " between models of different widths it is not compared, since the least χ is 1/√width."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the table's inputs."""
+    parser.add_argument("--correlations", type=Path, nargs="+", required=True, help="Parquet, one per model and seed")
+    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="their last epochs' state.json")
+
+
+def tabulate(args: argparse.Namespace) -> Table:
+    """The table of all tensors, measures and statistics; and χ at the recurrent layers as grids."""
+    rows = compare(read_last(args.correlations, args.checkpoints))
+    return Table(rows, list(lay_out(rows)), note=NOTE, groups=MODEL)
+
+
+def read_last(correlations: Sequence[Path], checkpoints: Sequence[Path]) -> pd.DataFrame:
+    """The correlations and means of every run at its last epoch: :data:`KEYS`, ``width, epoch, seed, value``.
+
+    The dense model's family is ``""``.
+
+    Raises:
+        UserError: correlations without a checkpoint of their run and last epoch, or of several data or conditions; or
+            no dense model.
+    """
+    states = read_states(checkpoints, ["architecture"])
+    origins = {path: read_origin(path, ["condition"], "correlate") for path in correlations}
+    check_same({path: {key: metadata[key] for key in ("data", "condition")} for path, (_, metadata) in origins.items()})
+    frames = []
+    for path in correlations:
+        origin, _ = origins[path]
+        frame = files.read_parquet(path, ["epoch", "role", *PLACE, "words", "value"])
+        last = int(frame["epoch"].max())
+        state = states.get(origin)
+        if state is None or state["epoch"] != last:
+            raise UserError(f"{path}: is of {origin}, epoch {last}, but no --checkpoints file is; give its state.json")
+        chosen = frame.query("epoch == @last and role == 'target' and words == 'all'").drop(columns="role")
+        place = {key: value for key, value in find_place(state["sparsify"]).items() if key != "method"}
+        width = chosen["tensor"].map(list_widths(state["architecture"]))
+        frames.append(chosen.assign(**place, model=origin.model, seed=origin.seed, width=width))
+    together = pd.concat(frames, ignore_index=True)
+    if not (together["role"] == "dense").any():
+        raise UserError("no correlations of the dense model, which the others are compared with")
+    return together[[*KEYS, "width", "epoch", "seed", "value"]]
+
+
+def list_widths(architecture: dict[str, Any]) -> dict[str, int]:
+    """The width of each tensor; 0 stands for the vocabulary, which all the models share."""
+    layers = {"h_e": architecture["embedding"]}
+    layers |= {f"h_{i}": width for i, width in enumerate(architecture["hidden"], 1)}
+    return {prefix + name: width for prefix in ("", GRADIENT) for name, width in (layers | {"x": 0}).items()}
+
+
+def compare(values: pd.DataFrame) -> pd.DataFrame:
+    """A row for each of :data:`KEYS`: ``value``, ``low``, ``high`` over ``seeds``; ``difference`` from dense too.
+
+    Where there is nothing to compare, the difference is empty: for the dense model itself, for a mean at another width,
+    and for models trained for other numbers of epochs, since χ and its correlations change with every epoch.
+    """
+    dense = values[values["role"] == "dense"].set_index([*PLACE, "seed"])
+    rows = []
+    for key, group in values.groupby(KEYS, sort=False):
+        row = dict(zip(KEYS, key, strict=True)) | {"epoch": group["epoch"].iloc[0], "seeds": len(group)}
+        row |= dict(zip(("value", "low", "high"), t_interval(group["value"].to_numpy()), strict=True))
+        same = dense.reindex(group.set_index([*PLACE, "seed"]).index)
+        same_width, same_epoch = (same[key].to_numpy() == group[key].to_numpy() for key in ("width", "epoch"))
+        comparable = row["role"] != "dense" and (row["statistic"] != "mean" or bool(same_width.all()))
+        paired = (group["value"].to_numpy() - same["value"].to_numpy())[same_epoch]
+        paired = paired[~np.isnan(paired)] if comparable else np.array([])
+        difference = t_interval(paired) if len(paired) else (np.nan,) * 3
+        row |= dict(zip(("difference", "difference_low", "difference_high"), difference, strict=True))
+        rows.append(row | {"pairs": len(paired)})
+    return pd.DataFrame(rows)
+
+
+def lay_out(rows: pd.DataFrame) -> Iterator[Grid]:
+    """χ at the recurrent layers and their gradients: a grid per statistic, a row per model."""
+    for statistic, name in SHOWN.items():
+        chosen = rows[(rows["measure"] == "chi") & (rows["statistic"] == statistic)]
+        layers = list_layers(chosen["tensor"].str.removeprefix(GRADIENT))
+        every = [*layers, *(GRADIENT + layer for layer in layers)]
+        tensors = [tensor for tensor in every if (chosen["tensor"] == tensor).any()]
+        heads = ["model", "epochs", "seeds"]
+        heads += [f"{tensor}, {end}" for tensor in tensors for end in ("value", "minus dense")]
+        lines = []
+        for model, part in chosen.groupby("model", sort=False):
+            cells = [str(model), str(part["epoch"].iloc[0]), str(part["seeds"].iloc[0])]
+            for tensor in tensors:
+                of_tensor = part[part["tensor"] == tensor].to_dict("records")
+                cells += format_row(of_tensor[0]) if of_tensor else ["", ""]
+            lines.append(cells)
+        yield Grid(heads, lines, f"**{name}**")
+
+
+def format_row(row: dict[Any, Any]) -> Iterator[str]:
+    """The value and the difference, with their intervals."""
+    for name, prefix, sign in (("value", "", "z"), ("difference", "difference_", "+z")):
+        if np.isnan(row[name]):
+            yield ""
+            continue
+        text = f"{row[name]:{sign}.3f}"
+        low, high = row[f"{prefix}low"], row[f"{prefix}high"]
+        if not np.isnan(low):
+            text += f" [{low:{sign}.3f}, {high:{sign}.3f}]"
+            text = f"**{text}**" if prefix and low * high > 0 else text
+        yield text.replace("-", "−")

@@ -1,0 +1,79 @@
+"""Write a table: the numbers as CSV, for readers as Markdown, and as a page that a browser shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.tables import html
+
+# The colours of some cells on the page.
+CLASSES = {"reproduced": "good", "not reproduced": "bad", "not testable here": "soft", "yes": "good", "no": "bad"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Text in rows and columns, as readers see it; the ``caption``, Markdown, stands above it."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers, tidy; the grids that show them to readers; and what the columns mean.
+
+    ``introduction`` stands above the grids, ``note`` below them. ``groups``: columns of the frame by which rows belong
+    together on the page, where texts that repeat within a group are left out.
+    """
+
+    frame: pd.DataFrame
+    grids: Sequence[Grid] = field(default_factory=list)
+    introduction: str = ""
+    note: str = ""
+    groups: Sequence[str] = ()
+
+
+def write(table: Table, title: str, stem: Path | str) -> None:
+    """Write ``stem``.csv, .md and .html."""
+    with files.atomic(f"{stem}.csv") as path:
+        table.frame.to_csv(path, index=False, lineterminator="\n")
+    with files.atomic(f"{stem}.md") as path:
+        path.write_text(render_markdown(table, title), encoding="utf-8")
+    with files.atomic(f"{stem}.html") as path:
+        path.write_text(render_page(table, title), encoding="utf-8")
+
+
+def render_markdown(table: Table, title: str) -> str:
+    """The grids, under a heading."""
+    parts = [f"# {title}", table.introduction]
+    for grid in table.grids:
+        lines = [grid.heads, ["---"] * len(grid.heads), *grid.rows]
+        parts += [grid.caption, "\n".join(render_line(line) for line in lines)]
+    return "\n\n".join(filter(None, [*parts, table.note])) + "\n"
+
+
+def render_line(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def render_page(table: Table, title: str) -> str:
+    """A page with every row of the CSV, and every column that is not empty."""
+    blank = table.frame.isna() | table.frame.astype(object).map(lambda value: value == "")
+    filled = table.frame.loc[:, ~blank.all()].astype(object)
+    cells = filled.mask(blank[filled.columns], None).to_numpy().tolist()
+    above, below = (f"<p>{escape(text)}</p>\n" if text else "" for text in (table.introduction, table.note))
+    return html.render_page(
+        title, f"{above}{html.render_table(filled.columns.tolist(), cells, CLASSES, table.groups)}\n{below}"
+    )
+
+
+def format_interval(value: float, low: float, high: float, form: str = ".1f") -> str:
+    """A value with the ends of its interval, where it has some: ``5.0 (4.0 to 6.0)``."""
+    text = f"{value:{form}}"
+    return text if pd.isna(low) else f"{text} ({low:{form}} to {high:{form}})"

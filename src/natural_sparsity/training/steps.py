@@ -1,0 +1,250 @@
+"""A step of training: forward and backward over a batch, and the update; one class for each way to compute the loss."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from natural_sparsity.config.training import Training
+from natural_sparsity.data.base import Batch, Data
+from natural_sparsity.methods.base import EMBEDDING, Method, Optimization
+from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.model.recurrent import RecurrentModel, State
+from natural_sparsity.training.observation import Observation, Observer
+from natural_sparsity.training.optimizers import OPTIMIZERS, Block, Optimizer, StepGradients
+
+Pass = Callable[[], Tensor]
+EAGER_STEPS = 3  # before the capture: in them, libraries choose kernels and allocate memory
+
+
+class Step:
+    """A step, and all that changes from one to the next: parameters, hidden state, memories, the epoch's sums.
+
+    A call trains on a batch and returns its mean loss on the device. Nothing in it waits for the device, and on CUDA
+    all shapes are known beforehand, so that it can be captured. The learning rate is a constant of the step, so each
+    epoch makes a new one.
+
+    ``state``: of each layer, as the model's; ``total``: the loss summed over the epoch's examples, not finite from the
+    first step on whose loss was not; ``finite``: the steps before that one.
+
+    A subclass says how the loss and its gradients come about.
+    """
+
+    optimizer: Optimizer
+
+    def __init__(self, model: RecurrentModel, data: Data, method: Method, batch: int, observer: Observer | None = None):
+        self.model, self.data, self.method, self.observer = model, data, method, observer
+        self.state = model.zero_state(batch)
+        device = model.output.weight.device
+        self.total = torch.zeros((), dtype=torch.float64, device=device)
+        self.finite = torch.zeros((), dtype=torch.int64, device=device)
+
+    @property
+    def learning_rate(self) -> float:
+        """The optimizer's."""
+        return self.optimizer.learning_rate
+
+    def memory(self) -> dict[str, Tensor]:
+        """What the optimizer remembers, by name."""
+        return self.optimizer.memory
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that changes from one step to the next, by name, in its own memory."""
+        parameters = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        parts = {f"state.{i}.{j}": part for i, layer in enumerate(self.state) for j, part in enumerate(layer)}
+        method = {f"method.{name}": value for name, value in (self.method.tensors | self.method.carried).items()}
+        memory = {f"optimizer.{name}": value for name, value in self.memory().items()}
+        carried = parts if self.data.carries_state else {}
+        return {**parameters, **carried, **method, **memory, "total": self.total, "finite": self.finite}
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Train on one batch; return its mean loss."""
+        state = self.state
+        if not self.data.carries_state:
+            state = self.model.initial_state(batch.inputs.shape[1], batch.start)
+        loss, gradients, after = self.differentiate(batch, state)
+        self.method.adjust(gradients.named, gradients.words)
+        self.optimizer.step(gradients)
+        self.method.after_update()
+        if self.data.carries_state:
+            for old, new in zip(self.state, after, strict=True):
+                for to, value in zip(old, new, strict=True):
+                    to.copy_(value)
+        self.total += loss.detach().double() * self.count(batch)
+        self.finite += self.total.isfinite()
+        return loss
+
+    def count(self, batch: Batch) -> int:
+        """The examples in a batch, over which its loss is the mean."""
+        raise NotImplementedError
+
+    def differentiate(self, batch: Batch, state: State) -> tuple[Tensor, StepGradients, State]:
+        """The batch's mean loss, its gradients, and the state after the batch."""
+        raise NotImplementedError
+
+
+class SoftmaxStep(Step):
+    """The loss is the cross-entropy of classes: linear layer, softmax and loss are one operation over row blocks.
+
+    ``observer`` sees each step. On CUDA its work is captured with the step: it must be of fixed shapes, on the device
+    and in place. It changes no bit of the training; without it nothing is computed.
+    """
+
+    def __init__(self, model: RecurrentModel, data: Data, method: Method, batch: int, observer: Observer | None = None):
+        super().__init__(model, data, method, batch, observer)
+        assert model.embedding is not None
+        self.embedding = model.embedding
+        self.output = OutputLayer(model.output)
+        self.inner = {name: p for name, p in model.named_parameters() if name.startswith("recurrent.")}
+
+    def count(self, batch: Batch) -> int:
+        """The targets."""
+        return batch.targets.numel()
+
+    def differentiate(self, batch: Batch, state: State) -> tuple[Tensor, StepGradients, State]:
+        """As :meth:`Step.differentiate`."""
+        inputs, targets = batch.inputs, batch.targets
+        words, embedding, places = self.used_embedding(inputs)
+        outputs, features, after = self.method.layers(functional.embedding(places, embedding), inputs, state)
+        show = self.observer.see_block if self.observer else None
+        soft = self.method.soft_targets(inputs)
+        read = self.data.read(features, inputs)
+        last = self.output.gradients(read.detach(), targets.flatten(), show, soft)
+        drawn = self.method.drawn()
+        leaves = [embedding, *self.inner.values(), *drawn.values()]
+        wanted = [*leaves, *(outputs if self.observer else [])]
+        gradients = list(torch.autograd.grad(read, wanted, last.features))
+        if self.observer:
+            sums = [gradient * targets.numel() for gradient in gradients[len(leaves) :]]  # last.features is of the mean
+            seen = [output.detach() for output in outputs]
+            self.observer.see_window(Observation(inputs, targets, seen, sums, last.losses))
+        by_embedding, *by_others = gradients[: len(leaves)]
+        width = self.output.width
+        joint = {"output.weight": last.joint[:, :width], "output.bias": last.joint[:, width]}
+        by_inner = dict(zip(self.inner, by_others, strict=False))
+        by_drawn = dict(zip(drawn, by_others[len(self.inner) :], strict=True))
+        blocks = [
+            Block(self.embedding.weight.detach(), by_embedding, words),
+            *(Block(self.inner[name].detach(), gradient) for name, gradient in by_inner.items()),
+            Block(self.output.joint, last.joint),
+        ]
+        named = {EMBEDDING: by_embedding, **by_inner, **joint, **by_drawn}
+        return last.losses.mean(), StepGradients(named, words, blocks), after
+
+    def used_embedding(self, inputs: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        """The words (n,) whose embeddings the step can change, their embeddings, and where ``inputs`` are among them.
+
+        On a CPU these are the words that occur, since the gradient of the others is 0. On a GPU they are all words
+        (None): its memory is fast, and finding out which occur would make the host wait.
+        """
+        table = self.embedding.weight.detach()
+        if inputs.is_cuda:
+            return None, table.requires_grad_(), inputs
+        words, places = inputs.unique(return_inverse=True)
+        return words, table[words].requires_grad_(), places
+
+
+class OwnLossStep(Step):
+    """The loss is what the data say; autograd differentiates it."""
+
+    def count(self, batch: Batch) -> int:
+        """The sequences."""
+        return batch.inputs.shape[1]
+
+    def differentiate(self, batch: Batch, state: State) -> tuple[Tensor, StepGradients, State]:
+        """As :meth:`Step.differentiate`."""
+        parameters = dict(self.model.named_parameters())
+        _, features, after = self.method.layers(self.model.encode(batch.inputs), batch.inputs, state)
+        outputs = self.model.output(self.data.read(features, batch.inputs))
+        loss = self.data.losses(outputs, batch).mean()
+        leaves = parameters | self.method.drawn()
+        named = dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
+        blocks = [Block(parameter.detach(), named[name]) for name, parameter in parameters.items()]
+        return loss.detach(), StepGradients(named, None, blocks), after
+
+
+STEPS = {"softmax": SoftmaxStep, "own": OwnLossStep}
+
+
+def make_step(
+    model: RecurrentModel,
+    data: Data,
+    training: Training,
+    learning_rate: float,
+    batch: int,
+    method: Method,
+    memory: Mapping[str, Tensor] | None = None,
+    observer: Observer | None = None,
+) -> Step:
+    """The step of an epoch.
+
+    Args:
+        model, data: what is trained on what.
+        training: the block of the configuration; its optimizer and clip hold unless the method has its own.
+        learning_rate: of the epoch, unless the method has its own.
+        batch: streams, texts or sequences of a batch.
+        method: hooks of the sparsification method.
+        memory: what the optimizer remembered after the epoch before.
+        observer: watches every step.
+    """
+    chosen = method.optimization or Optimization(training.optimizer, learning_rate, training.clip)
+    # The step comes first: it joins the output layer's weight and bias in memory, which the optimizer then moves.
+    step = STEPS[data.loss](model, data, method, batch, observer)
+    step.optimizer = OPTIMIZERS[chosen.optimizer](method, chosen.learning_rate, chosen.clip, memory or {})
+    return step
+
+
+def cuda_graph(function: Pass) -> Pass:
+    """Record ``function`` without running it; return a function that replays it, with the result in the same memory.
+
+    Each replay draws its random numbers from the generator's current state, so dropout is as without a graph.
+    """
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = function()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return result
+
+    return replay
+
+
+def run_aside(function: Pass) -> Tensor:
+    """Run ``function`` on a separate stream, as CUDA requires before a capture."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        result = function()
+    torch.cuda.current_stream().wait_stream(stream)
+    return result
+
+
+class Replayed:
+    """``step`` for many batches of one shape, with one launch per step instead of some 150.
+
+    The first steps run as they are and train as any other. Then the step is captured on buffers of the first batch's
+    shape, and replayed; batches of another shape, such as the last of an epoch, run as they are.
+    """
+
+    def __init__(self, step: Step, capture: Callable[[Pass], Pass] = cuda_graph):
+        self.step, self.capture = step, capture
+        self.buffers: Batch | None = None
+        self.replay: Pass | None = None
+        self.eager = 0
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """As :class:`Step`'s; the result is overwritten by the next call."""
+        if self.buffers is None:
+            self.buffers = Batch(*(None if part is None else torch.empty_like(part) for part in batch))  # type: ignore[arg-type]
+        buffers = self.buffers
+        if self.eager < EAGER_STEPS or batch.inputs.shape != buffers.inputs.shape:
+            self.eager += 1
+            return run_aside(lambda: self.step(batch)) if batch.inputs.is_cuda else self.step(batch)
+        if self.replay is None:
+            self.replay = self.capture(lambda: self.step(buffers))
+        for buffer, part in zip(buffers, batch, strict=True):
+            if buffer is not None and part is not None:
+                buffer.copy_(part)
+        return self.replay()

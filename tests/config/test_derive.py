@@ -1,0 +1,231 @@
+"""A block of the configuration becomes models with parents; what contradicts itself is refused in one line."""
+
+import copy
+
+import pytest
+
+from natural_sparsity.config.derive import families
+from natural_sparsity.config.methods.base import LAST
+from natural_sparsity.config.validation import validate
+from natural_sparsity.errors import UserError
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "text").write_text("x")
+    imp = {"method": "iterative", "of": "lstm", "levels": 2, "fraction": 0.5, "rewind": 1, "controls": ["random_mask"]}
+    return {
+        "data": {"mine": {"source": {"path": str(tmp_path / "text")}, "unit": "character"}},
+        "models": {"lstm": {"training": {"batch": 7}}, "imp": {"sparsify": imp}},
+        "runs": [
+            {"data": "mine", "model": "lstm", "seeds": [1, 2], "epochs": 5},
+            {"data": "mine", "model": "imp", "seeds": [1, 2], "epochs": 4},
+        ],
+    }
+
+
+def derive(config):
+    """Every model by name."""
+    return {member.name: member for family in families(validate(config)).values() for member in family}
+
+
+def test_a_level_is_a_model_with_parents(config):
+    models = derive(config)
+    names = ["imp-level1", "imp-level1-random_mask", "imp-level2", "imp-level2-random_mask"]
+    assert list(models) == ["lstm", *names]
+    dense = models["lstm"]
+    assert (dense.parents, dense.sparsify, dense.base, dense.method, dense.role) == ({}, {}, None, "", "")
+    assert models["imp-level1"].parents == {"start": ("lstm", 1), "masks": ("lstm", LAST)}
+    assert models["imp-level2"].parents == {"start": ("lstm", 1), "masks": ("imp-level1", LAST)}
+    assert models["imp-level2-random_mask"].parents == {"start": ("lstm", 1), "masks": ("imp-level2", 0)}
+    assert [models[name].sparsify["density"] for name in names] == [0.5, 0.5, 0.25, 0.25]
+    assert models["imp-level2"].training == dense.training
+    assert (models["imp-level2"].start, models["imp-level2"].base) == (1, "lstm")
+    assert models["imp-level2"].sparsify["scope"] == "global"
+    assert not {"of", "levels", "controls"} & set(models["imp-level2"].sparsify)
+
+
+def test_new_weights_are_trained_from_the_first_epoch_on(config):
+    """Else a ticket that goes back to epoch 1 would have trained for an epoch more than its control."""
+    config["models"]["imp"]["sparsify"]["controls"] = ["random_init"]
+    models = derive(config)
+    control = models["imp-level2-random_init"]
+    assert control.parents == {"start": ("lstm", 0), "masks": ("imp-level2", 0)}
+    assert (control.start, control.sparsify["rewind"]) == (0, 0)
+    assert (models["imp-level2"].start, models["imp-level2"].sparsify["rewind"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("given", "inverted"), [({}, True), ({"inhibitor": "diffusion"}, False)])
+def test_each_inhibitor_is_taken_as_its_authors_mean_it(config, given, inverted):
+    config["models"]["imp"]["sparsify"] = {"method": "moduli", "of": "lstm", "ramp": 2, **given}
+    assert derive(config)["imp"].sparsify["inverted"] is inverted
+    config["models"]["imp"]["sparsify"]["inverted"] = not inverted
+    assert derive(config)["imp"].sparsify["inverted"] is not inverted
+
+
+def test_retraining_is_a_model_under_the_last_masks(config):
+    config["models"]["imp"]["sparsify"] = {"method": "moduli", "of": "lstm", "ramp": 2, "retrain": True}
+    models = derive(config)
+    assert models["imp-retrained"].parents == {"start": ("lstm", 0), "masks": ("imp", LAST)}
+    assert models["imp-retrained"].role == "retrained"
+    assert "retrain" not in models["imp"].sparsify
+
+
+def test_one_shot_levels_all_come_from_the_dense_model(config):
+    config["models"]["imp"]["sparsify"]["method"] = "one_shot"
+    assert derive(config)["imp-level2"].parents["masks"] == ("lstm", LAST)
+
+
+def test_groups_pruned_gradually_have_levels_that_start_at_the_dense_model(config):
+    gradual = {"method": "gradual_groups", "of": "lstm", "levels": 2, "fraction": 0.5, "groups": "gates", "end": 3}
+    config["models"]["imp"]["sparsify"] = gradual
+    models = derive(config)
+    assert [models[f"imp-level{n}"].sparsify["density"] for n in (1, 2)] == [0.5, 0.25]
+    assert models["imp-level2"].parents == {"start": ("lstm", 0)}
+    assert models["imp-level2"].role == "gradual", "it goes back to no early weights: no ticket"
+
+
+def test_strengths_not_given_are_zero(config):
+    config["models"]["imp"]["sparsify"] = {"method": "group_lasso", "of": "lstm", "strengths": {"gates": 1}}
+    sparsify = derive(config)["imp"].sparsify
+    assert sparsify["strengths"] == {"weights": 0, "gates": 1, "neurons": 0}
+    assert (sparsify["threshold"], sparsify["freeze"]) == (0.0001, False)
+
+
+def test_sparse_vd_needs_no_dense_run_beyond_the_epoch_that_it_starts_at(config):
+    alone(of="lstm", rewind=2)(config)
+    run(0, epochs=2)(config)
+    model = derive(config)["imp"]
+    assert (model.parents, model.start) == ({"start": ("lstm", 2)}, 2)
+    assert model.training.batch == 7
+    alone(architecture={"hidden": [3, 4]})(config)
+    config["runs"] = config["runs"][1:]
+    model = derive(config)["imp"]
+    assert (model.parents, model.base, model.architecture.hidden) == ({}, None, [3, 4])
+    assert model.sparsify["groups"] == ["weights", "gates", "neurons"]
+
+
+def test_a_student_has_an_architecture_of_its_own_and_a_teacher_that_is_fully_trained(config):
+    config["models"]["little"] = {
+        "architecture": {"embedding": 9},
+        "sparsify": {"method": "distil", "of": "lstm", "controls": ["no_teacher"]},
+    }
+    config["runs"][1]["model"] = "little"
+    models = derive(config)
+    assert models["little"].parents == {"teacher": ("lstm", LAST)}
+    assert models["little-no_teacher"].parents == {}
+    for name, role in (("little", "student"), ("little-no_teacher", "no_teacher")):
+        assert (models[name].architecture.embedding, models[name].architecture.hidden) == (9, [200, 200])
+        assert models[name].training == models["lstm"].training
+        settings = {"method": "distil", "weight": 0.5, "temperature": 1, "family": "little", "role": role}
+        assert models[name].sparsify == settings
+
+
+def test_what_goes_on_from_a_dense_epoch_has_a_role_of_its_own(config):
+    config["models"]["imp"]["sparsify"] = {"method": "qat", "of": "lstm", "rewind": 2}
+    model = derive(config)["imp"]
+    assert (model.parents, model.start) == ({"start": ("lstm", 2)}, 2)
+    assert model.sparsify == {"method": "qat", "bits": 8, "scope": "channel", "rewind": 2} | {
+        "family": "imp",
+        "role": "qat",
+    }
+
+
+def block(**changes):
+    def change(config):
+        sparsify = config["models"]["imp"]["sparsify"]
+        sparsify.update(changes)
+        for key in [key for key, value in sparsify.items() if value is None]:
+            del sparsify[key]
+
+    return change
+
+
+def model(**changes):
+    return lambda config: config["models"]["imp"].update(changes)
+
+
+def alone(**changes):
+    """A model of sparse variational dropout, without a dense one unless ``of`` is given."""
+    parts = ("training", "architecture")
+
+    def change(config):
+        sparsify = {key: value for key, value in changes.items() if key not in parts}
+        config["models"]["imp"] = {"sparsify": {"method": "sparse_vd", **sparsify}}
+        config["models"]["imp"] |= {key: value for key, value in changes.items() if key in parts}
+
+    return change
+
+
+def run(i, **changes):
+    return lambda config: config["runs"][i].update(changes)
+
+
+GRADUAL = {"method": "gradual", "controls": None, "rewind": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            block(**GRADUAL, begin=3, end=2),
+            "models.imp.sparsify: begin is 3 and end is 2; pruning ends after it begins",
+        ),
+        (
+            block(**GRADUAL, end=6),
+            "runs.1: imp is not at its density before epoch 6, but its run has 4 epochs",
+        ),
+        (
+            block(**GRADUAL, end=4.5),
+            "runs.1: imp is not at its density before epoch 4.5, but its run has 4 epochs",
+        ),
+        (
+            block(method="moduli", levels=None, fraction=None, rewind=None, controls=None, ramp=5),
+            "runs.1: imp is not at its density before epoch 5, but its run has 4 epochs",
+        ),
+        (
+            alone(rewind=1),
+            "models.imp.sparsify.rewind: to start from a trained model, name it: of",
+        ),
+        (
+            lambda config: (alone(of="lstm", rewind=3)(config), run(0, epochs=2)(config)),
+            "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 3 epochs or more",
+        ),
+        (
+            model(sparsify={"method": "group_lasso", "of": "lstm", "strengths": {"gates": 0}}),
+            "models.imp.sparsify.strengths: all are 0; give one",
+        ),
+        (
+            model(sparsify={"method": "moduli", "of": "lstm", "ramp": 2, "strength": 0, "control": "matched"}),
+            "models.imp.sparsify.control: matched controls a penalty, and strength is 0",
+        ),
+        (block(of="gru"), "models.imp.sparsify.of: 'gru' is no dense model; those are lstm"),
+        (block(of="imp"), "models.imp.sparsify.of: 'imp' is no dense model; those are lstm"),
+        (block(rewind=4), "runs.1: imp starts from epoch 4, which leaves none of 4 epochs to train"),
+        (
+            run(1, seeds=[1, 3]),
+            "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 3 and 4 epochs or more",
+        ),
+        (
+            run(0, epochs=3),
+            "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 4 epochs or more",
+        ),
+        (
+            lambda config: config["models"].update({"imp-level1": {}}),
+            "models.imp: imp-level1 is also the name of another",
+        ),
+        (
+            lambda config: config["models"].update(
+                {"imp-level1": {"sparsify": {**config["models"]["imp"]["sparsify"], "controls": []}}}
+            ),
+            "models.imp: imp-level1 is also the name of another",
+        ),
+    ],
+)
+def test_contradictions_are_refused_in_one_line(config, change, line):
+    changed = copy.deepcopy(config)
+    change(changed)
+    with pytest.raises(UserError) as error:
+        derive(changed)
+    assert str(error.value).startswith(line)
+    assert "\n" not in str(error.value)

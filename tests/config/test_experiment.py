@@ -1,0 +1,275 @@
+"""What the workflow asks: runs, paths, parents, families, and what an experiment has to show."""
+
+import json
+
+import pytest
+
+from natural_sparsity.config.experiment import RUN, Experiment, to_json
+from natural_sparsity.config.validation import validate
+from natural_sparsity.errors import UserError
+
+EPOCH = f"{RUN}/epoch{{epoch}}"
+LAST = f"{RUN}/{{checkpoint}}/state.json"
+MODELS = {
+    "dense": {},
+    "imp": {"sparsify": {"method": "iterative", "of": "dense", "levels": 2, "rewind": 1, "controls": ["random_mask"]}},
+    "four": {"sparsify": {"method": "qat", "of": "dense", "bits": 4, "rewind": 2}},
+    "vd": {"sparsify": {"method": "sparse_vd", "of": "dense"}},
+    "student": {"architecture": {"hidden": [3]}, "sparsify": {"method": "distil", "of": "dense"}},
+    "torus": {"sparsify": {"method": "moduli", "of": "dense", "ramp": 2, "retrain": True}},
+}
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A text, unused labelled texts, and generated sequences."""
+    (tmp_path / "text").write_text("x")
+    source = {"path": str(tmp_path / "text")}
+    adam = {"optimizer": "adam", "learning_rate": 0.001, "clip": 1}
+    return {
+        "name": "mine",
+        "data": {
+            "chars": {"source": source, "unit": "character", "shards": 2},
+            "reviews": {"kind": "classification", "source": source, "format": "vader", "classes": 2},
+            "adding": {"kind": "addition", "steps": 7},
+        },
+        "models": {"dense": {}, "adder": {"training": adam}},
+        "probes": {"frozen": {"measures": ["chi", "gini"]}, "moving": {"weights": "training", "measures": ["gini"]}},
+        "runs": [
+            {"data": "chars", "model": "dense", "seeds": [1, 2], "epochs": 4},
+            {"data": "adding", "model": "adder", "epochs": 3},
+        ],
+    }
+
+
+def add(config, *names, **changes):
+    """The configuration with more models, each with a run."""
+    config["models"] |= {name: MODELS[name] for name in names}
+    config["runs"] += [{"data": "chars", "model": name, "seeds": [1, 2], "epochs": 4, **changes} for name in names]
+    return config
+
+
+def make(config) -> Experiment:
+    return Experiment(validate(config))
+
+
+def names(runs):
+    return [f"{run.data.name}/{run.model.name}" for run in runs]
+
+
+def test_fields_take_the_values_of_the_run(config):
+    run = make(config).run("chars", "dense")
+    assert run.paths(f"{EPOCH}/x", seed="2") == [f"results/runs/chars/dense/seed2/epoch{k}/x" for k in (1, 2, 3, 4)]
+    assert run.paths(LAST) == [f"results/runs/chars/dense/seed{seed}/epoch4/state.json" for seed in (1, 2)]
+    assert run.paths("{probe}/{measure}") == ["frozen/chi", "frozen/gini", "moving/gini"]
+    assert run.paths("{measure}") == ["chi", "gini"]
+    assert run.paths("{probe}", measure="chi") == ["frozen"], "those that have the measure"
+    assert run.paths("{checkpoint}", checkpoint="init") == ["init"]
+    assert run.paths("{model}/{epoch}", model="other", epoch="1") == ["dense/1"], "a run has one model"
+    assert run.paths("whole") == ["whole"]
+
+
+def test_paths_of_several_runs_are_listed_once(config):
+    experiment = make(add(config, "four"))
+    assert experiment.paths("{data}", experiment.runs) == ["chars", "adding"]
+    assert experiment.paths("{model}{probe}", experiment.runs) == [
+        "densefrozen",
+        "densemoving",
+        "fourfrozen",
+        "fourmoving",
+    ]
+
+
+def test_a_rewound_model_starts_after_an_epoch_of_its_dense_model(config):
+    experiment = make(add(config, "imp"))
+    run = experiment.run("chars", "imp-level2")
+    assert list(run.trained) == [2, 3, 4]
+    assert [run.before(epoch) for epoch in (2, 3)] == ["init", "epoch2"]
+    assert experiment.run("chars", "dense").before(1) == "init"
+    with pytest.raises(UserError, match="chars/imp is not among the runs"):
+        experiment.run("chars", "imp")
+
+
+def test_parents(config):
+    add(config, "imp", "torus")
+    experiment = make(add(config, "student", epochs=3))
+    assert experiment.parent("chars", "imp-level1", "start") == {"model": "dense", "checkpoint": "epoch1"}
+    assert experiment.parent("chars", "imp-level2", "masks") == {"model": "imp-level1", "checkpoint": "epoch4"}
+    assert experiment.parent("chars", "imp-level2-random_mask", "masks") == {
+        "model": "imp-level2",
+        "checkpoint": "init",
+    }
+    assert experiment.parent("chars", "torus-retrained", "start") == {"model": "dense", "checkpoint": "init"}
+    # A teacher is fully trained, however long its student is.
+    assert experiment.parent("chars", "student", "teacher") == {"model": "dense", "checkpoint": "epoch4"}
+    assert experiment.parent("chars", "dense", "start") == experiment.parent("chars", "student", "start") == {}
+
+
+def test_what_is_pruned_is_compared_with_the_dense_model_at_the_same_epoch(config):
+    config["runs"][0]["epochs"] = 6
+    experiment = make(add(config, "imp", "four"))
+    assert names(experiment.subjects("lottery")) == ["chars/dense"]
+    runs = experiment.members("lottery", data="chars", model="dense")
+    levels = ["imp-level1", "imp-level1-random_mask", "imp-level2", "imp-level2-random_mask"]
+    assert names(runs) == [f"chars/{name}" for name in ("dense", *levels)]
+    assert {run.epochs for run in runs} == {4}
+    with pytest.raises(UserError, match="no model pruned from adder runs on adding"):
+        experiment.members("lottery", data="adding", model="adder")
+
+
+def test_pruned_models_of_different_lengths_are_not_compared(config):
+    config["models"]["once"] = {"sparsify": {"method": "one_shot", "of": "dense", "levels": 1}}
+    config["runs"].append({"data": "chars", "model": "once", "epochs": 3})
+    experiment = make(add(config, "imp"))
+    with pytest.raises(UserError, match=r"from dense run for \[3, 4\] epochs on chars; give all the same number"):
+        experiment.members("lottery", data="chars", model="dense")
+
+
+def test_families(config):
+    experiment = make(add(config, "imp", "four", "student", "torus"))
+    wildcards = {"data": "chars", "model": "dense", "probe": "frozen"}
+    made = ["dense", "imp-level1", "imp-level1-random_mask", "imp-level2", "imp-level2-random_mask"]
+    made += ["four", "student", "torus", "torus-retrained"]
+    assert names(experiment.members("natural", **wildcards)) == [f"chars/{name}" for name in made]
+    of_units = [name for name in made if name not in ("four", "student")]
+    assert names(experiment.members("units", **wildcards)) == [f"chars/{name}" for name in of_units]
+    worth = [name for name in made if "random" not in name]
+    assert names(experiment.members("footprint", **wildcards)) == [f"chars/{name}" for name in worth]
+    assert names(experiment.members("moduli", data="chars")) == ["chars/dense", "chars/torus", "chars/torus-retrained"]
+    assert names(experiment.members("network", data="chars")) == ["chars/torus"]
+    assert experiment.roundings("dense") == ['{"bits": 4, "scope": "channel"}']
+    assert experiment.roundings("four") == []
+
+
+@pytest.mark.parametrize(
+    ("more", "products"),
+    [
+        ((), set()),
+        (("imp",), {"lottery", "footprint", "natural", "units"}),
+        (("four",), {"footprint", "natural"}),
+        (("student",), {"footprint", "natural"}),
+        (("vd",), {"footprint", "natural", "units", "structure"}),
+        (("torus",), {"footprint", "natural", "units", "moduli", "connectivity", "network"}),
+    ],
+)
+def test_which_tables_and_figures_an_experiment_has(config, more, products):
+    experiment = make(add(config, *more))
+    asked = ["lottery", "footprint", "natural", "units", "structure", "moduli", "connectivity", "network"]
+    assert {name for name in asked if experiment.subjects(name)} == products
+    for name in ("architecture", "chi"):
+        assert experiment.targets(name, f"{name}.pdf") == [f"{name}.pdf"]
+    assert experiment.targets("training", "{data}/{model}")[0] == "chars/dense", "generated data have no such figure"
+    assert experiment.targets("fig2", "{data}/{probe}/{measure}") == [
+        "chars/frozen/chi",
+        "chars/frozen/gini",
+        "chars/moving/gini",
+    ]
+    assert experiment.targets("fig4", "{data}") == [], "characters have no part of speech"
+
+
+def test_units_are_compared_where_weights_stand_still(config):
+    experiment = make(add(config, "imp"))
+    assert experiment.targets("units", "{model}/{probe}") == ["dense/frozen"]
+    assert experiment.targets("natural", "{model}/{probe}") == ["dense/frozen", "dense/moving"]
+
+
+def test_structures_are_those_of_group_methods_and_of_their_dense_models(config):
+    experiment = make(add(config, "vd", "four"))
+    assert names(experiment.members("structure")) == ["chars/dense", "chars/vd"]
+    assert experiment.targets("structure", "one") == ["one"]
+
+
+def test_generated_data_have_tables_of_their_own(config):
+    config["models"]["half"] = {"sparsify": {"method": "one_shot", "of": "adder", "levels": 1, "fraction": 0.5}}
+    config["runs"].append({"data": "adding", "model": "half", "epochs": 3})
+    experiment = make(config)
+    assert names(experiment.subjects("lottery")) == ["adding/adder"]
+    assert experiment.subjects("footprint") == experiment.subjects("natural") == []
+
+
+def test_jobs_take_groups_of_epochs(config):
+    [one] = make(config).jobs("train")
+    assert (one.name, one.run, one.each(EPOCH)) == ("train", None, [EPOCH])
+    config["epochs_per_job"] = {"train": 2, "probe": 3}
+    experiment = make(add(config, "imp"))
+    jobs = {job.name: job.epochs for job in experiment.jobs("train")}
+    assert jobs["train_chars_dense_1_to_2"] == ["1", "2"]
+    assert jobs["train_chars_imp_level2_random_mask_4_to_4"] == ["4"], "what is left"
+    assert jobs["train_adding_adder_3_to_3"] == ["3"]
+    probes = {job.name: job for job in experiment.jobs("probe")}
+    assert not any("adding" in name for name in probes)
+    own = "results/runs/{data,chars}/{model,dense}/seed{seed}"
+    assert probes["probe_chars_dense_1_to_3"].each(EPOCH) == [f"{own}/epoch{k}" for k in (1, 2, 3)]
+
+
+def test_jobs_of_names_that_differ_in_signs_alone_differ(config):
+    config["epochs_per_job"] = {"train": 4}
+    config["models"] |= {"a-b": {}, "a_b": {}}
+    config["runs"] += [{"data": "chars", "model": name, "epochs": 4} for name in ("a-b", "a_b")]
+    jobs = [job.name for job in make(config).jobs("train")]
+    assert len(set(jobs)) == len(jobs)
+
+
+def test_data_as_training_needs_them(config):
+    experiment = make(config)
+    assert experiment.data["chars"].files("tokens/train.npy") == ["results/data/chars/tokens/train.npy"]
+    assert experiment.data["adding"].files("tokens/train.npy") == []
+    assert experiment.data["chars"].block() == {}
+    assert experiment.data["reviews"].block() == {"classes": 2}
+    assert experiment.data["adding"].block() == {"kind": "addition", "steps": 7, "seed": 1, "held_out": 1000}
+    assert experiment.data["chars"].shards == ["0-of-2", "1-of-2"]
+    assert (experiment.unit("chars"), experiment.unit()) == ("character", "character")
+    assert [data.name for data in experiment.probed_data] == ["chars"]
+
+
+def test_words_and_characters_together_are_tokens(config):
+    config["data"]["text"] = {"source": config["data"]["chars"]["source"]}
+    config["runs"].append({"data": "text", "model": "dense", "epochs": 1})
+    experiment = make(config)
+    assert (experiment.unit("text"), experiment.unit()) == ("word", "token")
+    assert experiment.targets("fig4", "{data}") == ["text"]
+
+
+def test_sources_are_downloaded_or_taken_file_by_file(config, tmp_path):
+    (tmp_path / "texts/deep").mkdir(parents=True)
+    for name in ("texts/b.txt", "texts/deep/a.txt"):
+        (tmp_path / name).touch()
+    config["data"]["chars"]["source"] = {"path": [str(tmp_path / "texts"), str(tmp_path / "text")]}
+    checksum = f"md5:{'0' * 32}"
+    config["data"]["web"] = {"source": {"url": "https://x.org/a b.gz?c", "checksum": checksum}}
+    config["data"]["reviews"] |= {"source": {"sdist": "vader", "version": "1.0", "checksum": checksum}}
+    experiment = make(config)
+    chars = experiment.data["chars"]
+    assert chars.paths() == [str(tmp_path / "texts"), str(tmp_path / "text")]
+    assert chars.inputs() == [str(tmp_path / name) for name in ("texts/b.txt", "texts/deep/a.txt", "text")]
+    web, reviews = experiment.data["web"], experiment.data["reviews"]
+    assert web.inputs() == ["results/data/web/download/source/a b.gz"]
+    assert web.download("source") == f"obtain --url 'https://x.org/a b.gz?c' --checksum {checksum}"
+    assert reviews.inputs() == ["results/data/reviews/download/source/vader.tar.gz"]
+    assert reviews.download("source") == f"sdist --package vader==1.0 --checksum {checksum}"
+    assert experiment.named("text") == ["chars", "web"]
+
+
+def test_a_style_is_its_own_block_over_the_one_for_all(config):
+    config["figures"] = {"all": {"font_size": 9, "dpi": 100}, "fig2": {"dpi": 200}}
+    experiment = make(config)
+    assert json.loads(experiment.style("fig2")) == {"font_size": 9, "dpi": 200}
+    assert json.loads(experiment.style("chi")) == {"font_size": 9, "dpi": 100}
+
+
+def test_json_does_not_depend_on_the_order_of_keys(config):
+    dense = config["models"]["dense"]["training"] = {"batch": 3, "clip": 1}
+    one = make(config)
+    config["models"]["dense"]["training"] = dict(reversed(dense.items()))
+    assert to_json(make(config).models["dense"].training) == to_json(one.models["dense"].training)
+    assert to_json({"b": 1, "a": {"d": 2, "c": 3}}) == '{"a": {"c": 3, "d": 2}, "b": 1}'
+
+
+def test_as_a_dictionary_families_are_written_out(config):
+    about = make(add(config, "imp")).as_dict()
+    assert about["name"] == "mine"
+    assert about["models"]["imp-level1"]["sparsify"]["density"] == 0.8
+    assert about["models"]["dense"]["training"]["clip"] == 0.25
+    run = {"data": "chars", "model": "imp-level1", "seeds": [1, 2], "epochs": 4, "probes": ["frozen", "moving"]}
+    assert about["runs"][2] == run
+    json.dumps(about)

@@ -1,0 +1,64 @@
+"""Each file in experiments/ is valid on top of the files that its header names."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from natural_sparsity.config.derive import families
+from natural_sparsity.config.validation import validate
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = sorted(ROOT.glob("experiments/*.yaml"))
+
+
+def merge(below, above):
+    """What Snakemake makes of two configuration files."""
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            merge(below[key], value)
+        else:
+            below[key] = copy.deepcopy(value)
+    return below
+
+
+def load(path):
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def read(path):
+    """The configuration of the command in the header of a file."""
+    [files] = re.findall(r"--configfile((?: experiments/\S+\.yaml)+)", path.read_text(encoding="utf-8"))
+    assert files.split()[-1] == f"experiments/{path.name}"
+    config = load(ROOT / "config.yaml")
+    for name in files.split():
+        merge(config, load(ROOT / name))
+    return config
+
+
+def make_local_files(config, folder):
+    """Empty files at the local paths of the sources, so that they are there."""
+    for block in config["data"].values():
+        paths = block.get("source", {}).get("path", [])
+        for path in [paths] if isinstance(paths, str) else paths:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).touch()
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_each_experiment_is_valid(path, tmp_path, monkeypatch):
+    config = read(path)
+    make_local_files(config, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    configuration = validate(config)
+    families(configuration)
+    used = {run.data for run in configuration.runs}
+    assert set(load(path).get("data", used)) == used
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_headers_name_results_where_they_are(path):
+    places = re.findall(r"results/\S+", path.read_text(encoding="utf-8"))
+    assert all(place.startswith(f"results/experiments/{path.stem}/") for place in places)

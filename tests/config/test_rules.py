@@ -1,0 +1,46 @@
+"""What rules need besides the experiment."""
+
+import pytest
+
+from natural_sparsity.config.rules import check_profile, commit, folders, options, refuse_in_a_line
+from natural_sparsity.errors import UserError
+
+
+def test_inputs_are_options_of_their_names_and_checkpoints_are_folders():
+    files = [f"runs/epoch{k}/{name}" for k in (1, 2) for name in ("parameters.safetensors", "state.json")]
+    assert options({"from_": files[:2], "train": "a.npy"}) == "--from runs/epoch1 --train a.npy"
+    assert options({"checkpoint": files, "teacher": []}) == "--checkpoint runs/epoch1 runs/epoch2"
+    assert (
+        options({"checkpoints": [files[1], files[3]]}) == "--checkpoints runs/epoch1/state.json runs/epoch2/state.json"
+    )
+    assert options({"source": ["a b.txt"]}) == "--source 'a b.txt'"
+    assert options({}) == ""
+    assert folders(files) == ["runs/epoch1", "runs/epoch2"]
+
+
+def test_a_profile_that_is_not_there_is_refused(tmp_path):
+    (tmp_path / "project/profiles/slurm").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    project = tmp_path / "project"
+    for name in ("slurm", "none", str(tmp_path / "mine")):
+        check_profile(["--cores", "1", "--workflow-profile", name], [tmp_path], project)
+    check_profile(["--workflow-profile=mine"], [tmp_path], project)
+    check_profile(["--cores", "1"], [tmp_path], project)
+    with pytest.raises(UserError, match="^--workflow-profile: there is no slrum, .*; profiles/slurm are there$"):
+        check_profile(["--workflow-profile", "slrum"], [tmp_path], project)
+
+
+def test_what_the_experiment_refuses_ends_in_one_line():
+    @refuse_in_a_line
+    def paths(wildcards):
+        if wildcards:
+            raise UserError("no such run")
+        return ["a"]
+
+    assert paths({}) == ["a"]
+    with pytest.raises(SystemExit, match="^configuration: no such run$"):
+        paths({"model": "b"})
+
+
+def test_without_a_repository_the_commit_is_unknown(tmp_path):
+    assert commit(tmp_path) == "unknown"

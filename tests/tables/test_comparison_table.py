@@ -1,0 +1,115 @@
+"""Runs side by side: each value where it belongs, and files that do not belong together refused."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from example_products import describe_depth, write_correlations, write_state
+from natural_sparsity.cli import main
+from natural_sparsity.files import write_json
+
+RUNS = [
+    ("wiki", "lstm", 1, "frozen"),
+    ("wiki", "lstm", 2, "frozen"),
+    ("wiki", "lstm", 1, "dev"),
+    ("news", "gru", 1, "dev"),
+]
+TENSORS = describe_depth(2)
+EPOCHS = [1, 2, 3]
+KINDS = {"correlations": "parquet", "claims": "csv", "checkpoints": "json", "summaries": "summary"}
+
+
+def rho(i, epoch, tensor, measure, tensors=TENSORS):
+    """A value that names its place."""
+    return i / 10 + epoch / 100 + tensors.index(tensor) / 1000 + (measure == "gini") / 2
+
+
+def write_run(folder, i, data, model, seed, condition, tensors=TENSORS):
+    """The products of one run: values that name their place; decoys elsewhere."""
+    axes = [EPOCHS, ["target", "input"], tensors, ["chi", "gini", "l1"], ["all", "open"], ["pearson", "spearman"]]
+    names = ["epoch", "role", "tensor", "measure", "words", "statistic"]
+    frame = pd.MultiIndex.from_product(axes, names=names).to_frame(index=False)
+    right = (frame["role"] == "target") & (frame["words"] == "all") & (frame["statistic"] == "pearson")
+    places = frame[["epoch", "tensor", "measure"]].itertuples(index=False)
+    frame["value"] = np.where(right, [rho(i, *place, tensors) for place in places], 9.0)
+    frame = frame.assign(low=frame["value"] - 0.1, high=frame["value"] + 0.2, n=7)
+    run = {"data": data, "model": model, "seed": seed}
+    write_correlations(folder / f"{i}.parquet", frame, **run, condition=condition)
+    write_state(folder / f"{i}.json", **run, epoch=3, train_loss=2.0 + i, dev_loss=3.0 + i)
+    write_json(folder / f"{i}.summary", {"vocabulary": 1000 + i, "train_tokens": 50_000 + i})
+    verdicts = ["reproduced"] * i + ["not reproduced", "not reproduced", "not testable here"]
+    claims = [{"claim": f"c{k}", "verdict": verdict} for k, verdict in enumerate(verdicts)]
+    claims = pd.DataFrame(claims + claims[-1:])  # two pieces of evidence
+    claims.assign(**run, condition=condition).to_csv(folder / f"{i}.csv", index=False)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i, run in enumerate(RUNS):
+        write_run(tmp_path, i, *run)
+    return tmp_path
+
+
+def command(folder, more=0, **changed):
+    runs = range(len(RUNS) + more)
+    files = {kind: [f"{folder}/{i}.{suffix}" for i in runs] for kind, suffix in KINDS.items()} | changed
+    arguments = [part for kind, paths in files.items() for part in (f"--{kind}", *paths)]
+    return ["tabulate", "comparison", *arguments, "--title", "Runs side by side", "--output", f"{folder}/out"]
+
+
+def test_every_row_has_its_own_runs_numbers(folder):
+    main(command(folder))
+    table = pd.read_csv(folder / "out.csv")
+    assert len(table) == 2 * len(RUNS)
+    for i, names in enumerate(RUNS):
+        for measure in ("chi", "gini"):
+            match = table[(table[["data", "model", "seed", "condition"]] == list(names)).all(axis=1)]
+            row = match[match["measure"] == measure].iloc[0]
+            assert row["grad_h_L_first"] == pytest.approx(rho(i, 1, "grad_h_2", measure))
+            assert row["grad_h_L_last"] == pytest.approx(rho(i, 3, "grad_h_2", measure))
+            assert row["h_L_last_low"] == pytest.approx(rho(i, 3, "h_2", measure) - 0.1)
+            assert row["grad_x_last_high"] == pytest.approx(rho(i, 3, "grad_x", measure) + 0.2)
+            assert (row["types"], row["train_tokens"], row["epochs"], row["layers"]) == (1000 + i, 50_000 + i, 3, 2)
+            assert row["dev_perplexity"] == pytest.approx(math.exp(3 + i))
+            verdicts = row[["reproduced", "not reproduced", "not testable here"]]
+            assert verdicts.tolist() == [i, 2, 1] if measure == "chi" else verdicts.isna().all()
+    text = (folder / "out.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(table) and {line.count("|") for line in lines} == {13}
+    assert "| ρ←(∇h²) first | ρ←(∇h²) last | ρ←(h²) last | ρ←(∇x) last |" in lines[0]
+    assert "| wiki/lstm, seed 2 | frozen | chi | 1,001 | 50,001 | 3 | 20.1 / 54.6 | 0.12 [0.02, 0.32] | " in lines[4]
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_models_of_any_depth_are_compared_at_their_top_layer(folder, layers):
+    tensors = describe_depth(layers)
+    write_run(folder, len(RUNS), "wiki", "deep", 1, "frozen", tensors)
+    main(command(folder, more=1))
+    row = pd.read_csv(folder / "out.csv").query("model == 'deep' and measure == 'chi'").squeeze()
+    i = len(RUNS)
+    assert row["layers"] == layers
+    assert row["grad_h_L_last"] == pytest.approx(rho(i, 3, f"grad_h_{layers}", "chi", tensors))
+    assert row["h_L_last"] == pytest.approx(rho(i, 3, f"h_{layers}", "chi", tensors))
+    assert "| ρ←(∇hᴸ) first | ρ←(∇hᴸ) last | ρ←(hᴸ) last |" in (folder / "out.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"checkpoints": ["0.json", "0.json", "2.json", "3.json"]},
+            r"0\.json: is not of wiki/lstm, seed 2 and",
+        ),
+        ({"claims": ["0.csv"]}, "4, 1, 4, 4 files; give as many of each kind"),
+        ({kind: [f"0.{suffix}"] * 2 for kind, suffix in KINDS.items()}, "wiki/lstm/1/frozen/chi is given twice"),
+        ({"claims": ["0.json", "1.csv", "2.csv", "3.csv"]}, r"0\.json: no claims table"),
+        ({"claims": ["2.csv", "1.csv", "0.csv", "3.csv"]}, r"2\.csv: is not of .* wiki, lstm, 1, frozen"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(folder, changed, message):
+    changed = {kind: [f"{folder}/{name}" for name in names] for kind, names in changed.items()}
+    with pytest.raises(SystemExit, match=message):
+        main(command(folder, **changed))
+    assert not (folder / "out.csv").exists()

@@ -1,0 +1,66 @@
+"""The footprint table: what models cost beside the dense one in single precision."""
+
+import math
+
+import pytest
+
+from example_products import RUN, grid_lines, tabulate
+from natural_sparsity import files
+from natural_sparsity.errors import UserError
+from natural_sparsity.tables import footprint
+
+
+def cost(loss, precision="float32", size=400):
+    return {"precision": precision, "loss": loss, "nonzero": 100, "bytes": size, "seconds_per_token": 0.002}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write the footprints of one model and seed, by precision."""
+
+    def write(seed, costs, epoch=4, data="corpus", **sparsify):
+        path = tmp_path / f"{data}-{'-'.join(map(str, sparsify.values()))}-{seed}.json"
+        fields = {**RUN, "data": data, "seed": seed, "epoch": epoch, "sparsify": sparsify}
+        files.write_json(path, {**fields, "footprints": costs})
+        return path
+
+    return write
+
+
+def test_models_are_compared_with_the_dense_one_in_float(write):
+    paths = [write(seed, [cost(loss), cost(loss + 0.01, "int8", 100)]) for seed, loss in ((1, 5.0), (2, 5.1))]
+    tickets = [write(seed, [cost(loss)], family="imp", role="ticket", level=1) for seed, loss in ((1, 5.2), (2, 5.3))]
+    table = tabulate(footprint, footprints=[*paths, *tickets])
+    rows = table.frame.set_index(["role", "precision"])
+    assert rows["matching"].to_dict() == {
+        ("dense", "float32"): "",
+        ("dense", "int8"): "yes",
+        ("ticket", "float32"): "no",
+    }
+    assert rows.loc[("dense", "int8"), "bytes_of_dense"] == 0.25
+    assert rows.loc[("dense", "int8"), "perplexity"] == pytest.approx(math.exp(5.06))
+    assert rows.loc[("dense", "int8"), "milliseconds_per_token"] == pytest.approx(2)
+    assert rows["nonzero"].tolist() == [100] * 3
+    assert {line.count("|") for line in grid_lines(table)} == {9}
+
+
+def test_controls_have_names_and_models_of_more_epochs_are_not_compared(write):
+    paths = [write(seed, [cost(loss)]) for seed, loss in ((1, 5.0), (2, 5.1))]
+    for seed in (1, 2):
+        for role in ("student", "no_teacher", "retrained"):
+            paths.append(write(seed, [cost(5.0)], family="little", role=role))
+        paths.append(write(seed, [cost(5.0)], epoch=9, family="long", role="qat"))
+    rows = tabulate(footprint, footprints=paths).frame
+    names = [footprint.name_model(row) for row in rows.to_dict("records")]
+    assert names == ["dense", "little, no teacher", "little, retrained", "little", "long"]
+    assert rows["matching"].tolist()[1:] == ["yes", "yes", "yes", "not comparable: the dense model has 4 epochs"]
+
+
+def test_what_does_not_belong_together_is_refused(write):
+    dense, ticket = write(1, [cost(5.0)]), write(1, [cost(5.2)], family="imp", role="ticket", level=1)
+    with pytest.raises(UserError, match="no footprint of the dense model"):
+        footprint.read_footprints([ticket])
+    with pytest.raises(UserError, match="a second footprint of the same model and seed"):
+        footprint.read_footprints([dense, ticket, dense])
+    with pytest.raises(UserError, match="data is 'other', in .* it is 'corpus'; give files of one data"):
+        footprint.read_footprints([dense, write(2, [cost(5.0)], data="other")])

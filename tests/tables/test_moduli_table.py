@@ -1,0 +1,61 @@
+"""The table of spaces and controls: scores with t intervals, and distances."""
+
+import numpy as np
+import pytest
+
+from example_products import SQUARES, grid_lines, tabulate, write_evaluation
+from natural_sparsity.errors import UserError
+from natural_sparsity.tables import moduli
+
+MODULI = {"method": "moduli", "space": "torus", "inhibitor": "dog", "inverted": True, "control": "none"}
+MODULI |= {"strength": 0.1, "sparsity": 0.9, "ramp": 3, "role": "moduli", "family": "torus"}
+DISTANCES = {"distance_kept": 2.0, "distance_all": 4.0, "k_kept": 40.0, "k_all": 66.0}
+DECODING = {"measure": "decoding error (cm)", "digits": 1, "higher_is_better": False}
+
+
+def test_scores_have_means_and_t_intervals(tmp_path):
+    paths = []
+    for seed in (1, 2, 3):
+        dense = {"model": "walker", "score": 10.0 + seed}
+        sparse = {"model": "torus", "score": 20.0 + seed, "density": 0.1, "sparsify": MODULI, "geometry": DISTANCES}
+        for fields in (dense, sparse):
+            path = tmp_path / f"{fields['model']}{seed}.json"
+            paths.append(write_evaluation(path, seed=seed, cell="rnn", **DECODING, **fields))
+    table = tabulate(moduli, evaluations=paths)
+    rows = table.frame
+    assert rows["family"].tolist() == ["walker", "torus"]
+    assert rows["score"].tolist() == [12.0, 22.0]
+    assert (rows["score_high"] - rows["score"]).tolist() == pytest.approx([4.302653 / 3**0.5] * 2, rel=1e-5)
+    lines = grid_lines(table)
+    assert "Decoding error (cm) (95 %)" in lines[0]
+    assert lines[1] == "walker (dense), rnn |  |  |  |  | 3 | 0.0 % | 12.0 (9.5 to 14.5) |  | "
+    expected = (
+        "torus, rnn | torus | dog, inverted | none | 0.1 | 3 | 90.0 % | 22.0 (19.5 to 24.5) | 2.00 / 4.00 | 40.00"
+    )
+    assert lines[2].startswith(expected)
+
+
+def test_perplexities_are_of_mean_and_interval_of_the_loss(tmp_path):
+    """As in the other tables of language models; by hand, mean 2 and t interval ± 2.4841 of 1, 2 and 3."""
+    paths = [
+        write_evaluation(tmp_path / f"{seed}.json", seed=seed, loss=float(seed), score=np.exp(seed))
+        for seed in (1, 2, 3)
+    ]
+    table = tabulate(moduli, evaluations=paths)
+    row = table.frame.loc[0, ["score_low", "score", "score_high"]].astype(float)
+    assert np.log(row).tolist() == pytest.approx([2 - 2.484138, 2, 2 + 2.484138], rel=1e-5)
+    assert "| Perplexity (95 %) |" in grid_lines(table)[0]
+
+
+def test_two_dense_models_of_one_cell_have_a_row_each(tmp_path):
+    paths = [
+        write_evaluation(tmp_path / f"{name}.json", model=name, cell="rnn", score=score, **SQUARES)
+        for name, score in (("narrow", 0.2), ("wide", 0.1))
+    ]
+    rows = tabulate(moduli, evaluations=paths).frame.set_index("family")
+    assert rows["score"].to_dict() == {"narrow": 0.2, "wide": 0.1}
+    with pytest.raises(UserError, match=r"narrow\.json: a second evaluation of the same model and seed"):
+        moduli.compare([*paths, paths[0]])
+    other = write_evaluation(tmp_path / "other.json")
+    with pytest.raises(UserError, match=r"other\.json: measure is 'perplexity', in .*narrow\.json it is 'mean squared"):
+        moduli.compare([*paths, other])

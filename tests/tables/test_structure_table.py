@@ -1,0 +1,97 @@
+"""The table of structures agrees with what was measured, and matches structures with speed-ups by their run."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from chains import Chain, call
+from example_products import grid_lines, tabulate
+from natural_sparsity import files
+from natural_sparsity.cli import main
+from natural_sparsity.errors import UserError
+from natural_sparsity.evaluation import fold, speedup
+from natural_sparsity.evaluation import structure as evaluation
+from natural_sparsity.model.gates import GATES
+from natural_sparsity.tables import structure
+
+SETTINGS = {"method": "sparse_vd", "groups": ["weights", "gates", "neurons", "vocabulary"], "threshold": 3}
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory) -> Chain:
+    """A dense and a sparsified model, their structures and speed-ups, by the commands."""
+    chain = Chain(tmp_path_factory.mktemp("structure"))
+    chain.initialise()
+    chain.train("dense0", "dense1")
+    settings = {**SETTINGS, "learning_rate": 0.03, "clip": 10.0, "dropout": 0.0}
+    chain.start("sparse1", "dense1", None, **settings)
+    chain.train("sparse1", "sparse2", "sparse3", **settings)
+    for name in ("dense1", "sparse3"):
+        given = {"checkpoint": chain.path(name), "test": chain.split_file("dev")}
+        call(evaluation, **given, output=chain.folder / f"{name}-structure.json")
+        call(fold, **{"from": chain.path(name)}, checkpoint=chain.path(f"{name}-folded"))
+        folded = {"folded": chain.path(f"{name}-folded"), "timed_tokens": 5}
+        call(speedup, **given, **folded, output=chain.folder / f"{name}-speedup.json")
+    return chain
+
+
+def paths(chain: Chain, kind: str) -> list:
+    return [chain.folder / f"{name}-{kind}.json" for name in ("dense1", "sparse3")]
+
+
+def test_a_row_per_layer_agrees_with_the_structures(chain):
+    given = {"structures": paths(chain, "structure"), "speedups": paths(chain, "speedup")[::-1]}
+    table = tabulate(structure, **given)
+    rows = table.frame
+    assert rows[["data", "model", "layer"]].values.tolist() == [["d", m, n] for m in ("m", "s") for n in (1, 2)]
+    dense, sparse = rows[rows["model"] == "m"], rows[rows["model"] == "s"]
+    assert dense["method"].unique().tolist() == ["dense"]
+    assert sparse["groups"].unique().tolist() == ["weights+gates+neurons+vocabulary"]
+    assert dense["compression"].unique().tolist() == [1]
+    assert dense[[f"reading_{gate}" for gate in GATES]].values.tolist() == [[5] * 4, [7] * 4]
+    assert (dense["folded_weights"] == dense["weights"]).all()
+    parameters, _, state = chain.load("sparse3")
+    assert (sparse["measure"] == "perplexity").all()
+    assert sparse["score"].iloc[0] == pytest.approx(math.exp(state["dev_loss"]), rel=1e-4)
+    nonzero = sum(int(value.count_nonzero()) for value in parameters.values() if value.dim() > 1)
+    assert sparse["weights_left"].iloc[0] <= nonzero
+    weights = sum(value.numel() for value in parameters.values() if value.dim() > 1)
+    assert sparse["compression"].iloc[0] == pytest.approx(weights / sparse["weights_left"].iloc[0])
+    lines = grid_lines(table)
+    assert "| Perplexity |" in lines[0]
+    assert lines[1].startswith("d/m | dense | 1 | 1 | ")
+    assert f"| 5 of 5; 7 of 7 | 5 + 5 + 5 + 5; 7 + 7 + 7 + 7 | 48 | 48 | {weights:,} |" in lines[1]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_command_writes_all_three_files(chain):
+    stem = chain.folder / "structure"
+    given = ["--structures", *paths(chain, "structure"), "--speedups", *paths(chain, "speedup")]
+    main(["tabulate", "structure", *map(str, given), "--title", "What is left", "--output", str(stem)])
+    assert len(pd.read_csv(f"{stem}.csv")) == 4
+    assert (stem.with_suffix(".md")).read_text().startswith("# What is left\n")
+    page = stem.with_suffix(".html").read_text()
+    assert "<h1>What is left</h1>" in page and page.count("<tr>") == 5
+
+
+def test_classifiers_have_their_accuracy(chain, tmp_path):
+    """One table holds both, each by its own measure."""
+    classifier = files.read_json(chain.folder / "dense1-structure.json")
+    classifier |= {"data": "reviews", "measure": "accuracy", "digits": 3, "higher_is_better": True, "score": 0.75}
+    gain = files.read_json(chain.folder / "dense1-speedup.json") | {"data": "reviews"}
+    files.write_json(tmp_path / "s.json", {k: v for k, v in classifier.items() if k not in ("digest", "format")})
+    files.write_json(tmp_path / "g.json", {k: v for k, v in gain.items() if k not in ("digest", "format")})
+    structures = [*paths(chain, "structure"), tmp_path / "s.json"]
+    table = tabulate(structure, structures=structures, speedups=[*paths(chain, "speedup"), tmp_path / "g.json"])
+    lines = grid_lines(table)
+    assert "| Perplexity or accuracy |" in lines[0]
+    assert lines[3].startswith("reviews/m | dense | 1 | 1 | 0.750 |")
+
+
+def test_what_does_not_belong_together_is_refused(chain):
+    structures, speedups = paths(chain, "structure"), paths(chain, "speedup")
+    with pytest.raises(UserError, match=r"sparse3-structure\.json: no --speedups file is of d/s, seed 3; give one"):
+        structure.join(structures, speedups[:1])
+    with pytest.raises(UserError, match=r"dense1-structure\.json: a second structure of d/m, seed 3"):
+        structure.join([*structures, structures[0]], speedups)

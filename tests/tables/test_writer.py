@@ -1,0 +1,91 @@
+"""One writer for all tables: the CSV as numbers, Markdown for readers, a page with all that the CSV holds."""
+
+import html
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from natural_sparsity import registry
+from natural_sparsity.cli import main
+from natural_sparsity.tables.writer import Grid, Table, format_interval, write
+
+FRAME = pd.DataFrame(
+    {
+        "claim": ["a", "a", "b"],
+        "verdict": ["reproduced", "reproduced", "reproduced"],
+        "value": [0.5, float("nan"), -2.0],
+        "n": pd.array([500, None, 1000], "Int64"),
+        "reason": ["", "<b> & | so", ""],
+        "empty": ["", "", ""],
+        "missing": [None] * 3,
+    }
+)
+
+
+@pytest.fixture
+def table():
+    grids = [Grid(["Claim", "Values"], [["a|b", "0.5"], ["c", "–"]], "**First**"), Grid(["x"], [["1"]])]
+    return Table(FRAME, grids, "Before.", "After.", groups=["claim"])
+
+
+def test_the_csv_has_every_column_and_the_same_bytes_again(table, tmp_path):
+    write(table, "Title", tmp_path / "sub/stem")
+    first = {path.name: path.read_bytes() for path in (tmp_path / "sub").iterdir()}
+    assert set(first) == {"stem.csv", "stem.md", "stem.html"}
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "sub/stem.csv")[["value"]], FRAME[["value"]])
+    assert first["stem.csv"].splitlines()[0] == b"claim,verdict,value,n,reason,empty,missing"
+    write(table, "Title", tmp_path / "sub/stem")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "sub").iterdir()} == first
+
+
+def test_markdown_has_heading_grids_and_notes_and_a_bar_in_a_cell_stays_in_it(table, tmp_path):
+    write(table, "Title", tmp_path / "stem")
+    lines = (tmp_path / "stem.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line] == [
+        "# Title", "Before.", "**First**",
+        "| Claim | Values |", "| --- | --- |", "| a\\|b | 0.5 |", "| c | – |",
+        "| x |", "| --- |", "| 1 |", "After.",
+    ]  # fmt: skip
+
+
+def test_the_page_has_what_the_csv_holds(table, tmp_path):
+    write(table, "Title", tmp_path / "stem")
+    page = (tmp_path / "stem.html").read_text(encoding="utf-8")
+    assert re.findall(r"<th>(.*?)</th>", page) == ["claim", "verdict", "value", "n", "reason"], "without empty columns"
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)[1:]]
+    assert [[html.unescape(cell) for cell in row] for row in rows] == [
+        ["a", "reproduced", "0.500", "500", "–"],
+        ["", "", "–", "–", "<b> & | so"],  # goes on with the claim above
+        ["b", "reproduced", "−2.000".replace("−2.000", "-2"), "1\u2009000", "–"],
+    ]
+    assert page.index("Before.") < page.index("<table>") < page.index("After.")
+    assert '<td class="good">reproduced</td>' in page
+
+
+def test_an_interval_is_shown_where_there_is_one():
+    assert format_interval(5.04, 4.0, 6.0) == "5.0 (4.0 to 6.0)"
+    assert format_interval(5.04, float("nan"), float("nan"), "+.2f") == "+5.04"
+
+
+@pytest.mark.parametrize("name", registry.TABLES)
+def test_every_table_says_what_it_needs(name, capsys):
+    with pytest.raises(SystemExit):
+        main(["tabulate", name, "--title", "t", "--output", "nowhere"])
+    assert re.search("required: --", capsys.readouterr().err)
+
+
+@pytest.mark.integration
+def test_a_table_imports_no_other_table_and_no_torch():
+    names = list(registry.TABLES.values())
+    code = (
+        "import sys, natural_sparsity.{0} as _; modules = set(sys.modules);"
+        "print(*(m for m in {1} if f'natural_sparsity.{{m}}' in modules), *({{'torch', 'matplotlib'}} & modules))"
+    )
+    for name in names:
+        process = subprocess.run(
+            [sys.executable, "-c", code.format(name, names)], capture_output=True, text=True, check=True
+        )
+        assert process.stdout.split() == [name]

@@ -1,0 +1,126 @@
+# Measurements of a finished checkpoint: loss, structure, footprint, speed, units.
+
+EVALUATION = f"{CHECKPOINT}/evaluation.json"
+STRUCTURE = f"{CHECKPOINT}/structure.json"
+SPEEDUP = f"{CHECKPOINT}/speedup.json"
+UNITS = f"{CHECKPOINT}/units/{{probe}}.parquet"
+# Depends on the bit widths of the experiment's QAT models, so experiments do not share it.
+FOOTPRINT = f"{MODEL}/seed{{seed}}/{{checkpoint}}/footprint.json"
+
+
+rule evaluate:
+    input:
+        checkpoint=FILES,
+        test=prepared("tokens/test.npy"),
+    output:
+        EVALUATION,
+    log:
+        f"{RUN}/logs/evaluate/{{checkpoint}}.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        gpu=GPUS,
+        device=device,
+        mem_mb=memory(3000, 4),
+        runtime=minutes(4 * 60),
+    params:
+        code=code("evaluate", kind, method),
+        batch=block("training", "evaluation_batch"),
+        inputs=inputs,
+    shell:
+        "natural-sparsity evaluate {params.inputs} --batch {params.batch} --device {resources.device} --threads {threads}"
+        " --output {output} 2> {log}"
+
+
+# Times are for one CPU thread. Each rule derived from this one sets its own command.
+rule measure_structure:
+    input:
+        checkpoint=FILES,
+        test=prepared("tokens/test.npy"),
+    output:
+        STRUCTURE,
+    log:
+        f"{RUN}/logs/structure/{{checkpoint}}.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        mem_mb=memory(3000, 4),
+        runtime=minutes(4 * 60),
+    params:
+        command="structure",
+        code=code("structure", kind, method),
+        batch=block("training", "evaluation_batch"),
+        inputs=inputs,
+        rounded="",
+    shell:
+        "natural-sparsity {params.command} {params.inputs} --batch {params.batch} {params.rounded} --output {output} 2> {log}"
+
+
+use rule measure_structure as measure_footprint with:
+    output:
+        FOOTPRINT,
+    log:
+        f"{MODEL}/seed{{seed}}/logs/footprint/{{checkpoint}}.log",
+    params:
+        command="footprint",
+        code=code("footprint", kind, method),
+        rounded=lambda wildcards: shlex.join(["--rounded", *experiment.roundings(wildcards.model)]),
+
+
+# A smaller LSTM with the same outputs.
+rule fold:
+    input:
+        from_=FILES,
+    output:
+        f"{CHECKPOINT}/folded/parameters.safetensors",
+        f"{CHECKPOINT}/folded/state.json",
+    log:
+        f"{RUN}/logs/fold/{{checkpoint}}.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        mem_mb=memory(2000, 6),
+    params:
+        code=code("fold", method),
+        inputs=inputs,
+        checkpoint=checkpoint,
+    shell:
+        "natural-sparsity fold {params.inputs} --checkpoint {params.checkpoint} 2> {log}"
+
+
+use rule measure_structure as measure_speedup with:
+    input:
+        checkpoint=FILES,
+        folded=rules.fold.output,
+        test=prepared("tokens/test.npy"),
+    output:
+        SPEEDUP,
+    log:
+        f"{RUN}/logs/speedup/{{checkpoint}}.log",
+    params:
+        command="speedup",
+        code=code("speedup", kind, method),
+
+
+rule measure_units:
+    input:
+        tokens=tokens,
+        checkpoint=FILES,
+    output:
+        UNITS,
+    log:
+        f"{RUN}/logs/units/{{probe}}/{{checkpoint}}.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        gpu=GPUS,
+        device=device,
+        mem_mb=memory(3000, 4),
+        runtime=minutes(8 * 60),
+    params:
+        code=code("units", kind, method),
+        probe=probe_block,
+        inputs=inputs,
+    shell:
+        "natural-sparsity units {params.inputs} --condition {wildcards.probe} --probe {params.probe:q}"
+        " --device {resources.device} --threads {threads} --output {output} 2> {log}"

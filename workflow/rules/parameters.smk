@@ -1,0 +1,147 @@
+# What commands are called with, and where the report lists what they make.
+import re
+import shlex
+from functools import cache, reduce
+
+from natural_sparsity import registry
+from natural_sparsity.cli import COMMANDS
+from natural_sparsity.config.experiment import to_json
+from natural_sparsity.config.rules import commit, folders, options, refuse
+from natural_sparsity.provenance import code_digest
+
+
+def setting(*keys):
+    """A parameter: a setting of the wildcards' data."""
+    return lambda wildcards: reduce(getattr, keys, experiment.data[wildcards.data].settings)
+
+
+def block(*keys):
+    """A parameter: a block of the wildcards' model, or a value in one, as JSON."""
+    return lambda wildcards: to_json(reduce(getattr, keys, experiment.models[wildcards.model]))
+
+
+def probe_block(wildcards):
+    """A parameter: the block of the wildcards' probe, as JSON."""
+    return to_json(experiment.probes[wildcards.probe])
+
+
+def unit(wildcards):
+    """A parameter: what the tokens of the wildcards' data are, or of all that are compared."""
+    return experiment.unit(wildcards.get("data"))
+
+
+digest = cache(code_digest)
+
+
+def code(name, *choosers):
+    """A parameter: the digest of the code of a command or a module, and of the modules that ``choosers`` name."""
+    own = digest(COMMANDS[name][0] if name in COMMANDS else name)
+    if not choosers:
+        return own
+    return lambda wildcards: [own, *(digest(module) for choose in choosers for module in choose(wildcards))]
+
+
+def kind(wildcards):
+    """The module of the wildcards' kind of data."""
+    return [registry.DATA[experiment.data[wildcards.data].kind].implementation]
+
+
+def method(wildcards):
+    """The module of a sparsified model's method; none for a dense one."""
+    name = experiment.models[wildcards.model].method
+    return [registry.METHODS[name].implementation] if name else []
+
+
+def measures(wildcards):
+    """The modules of the measures of the wildcards' probe."""
+    return sorted({registry.MEASURES[name].split(":")[0] for name in experiment.probes[wildcards.probe].measures})
+
+
+def inputs(wildcards, input):
+    """A parameter: the inputs as options of the command."""
+    return options(input)
+
+
+def checkpoint(wildcards, output):
+    """A parameter: the folders of the outputs, which are checkpoints."""
+    return folders(output)
+
+
+def in_folder(name, suffix):
+    """A parameter: one file per shard in the folder that is the output or input called ``name``."""
+    return lambda wildcards, input, output: [
+        f"{output.get(name) or input.get(name)}/{shard}{suffix}" for shard in experiment.data[wildcards.data].shards
+    ]
+
+
+def stem(wildcards, output):
+    """A parameter: the output's path without its suffix."""
+    return os.path.splitext(output[0])[0]
+
+
+def measure(wildcards):
+    """A parameter: the wildcards' measure."""
+    return wildcards.measure
+
+
+def given(**settings):
+    """The parameters of a figure or table that are options of its command."""
+
+    def words(wildcards):
+        values = {name: value(wildcards) if callable(value) else value for name, value in settings.items()}
+        return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in values.items())
+
+    return dict(given=words, **settings)
+
+
+def titled(title):
+    """A parameter: the title of a table, with the values of its wildcards."""
+
+    def whole(wildcards):
+        about = [f"seed {value}" if key == "seed" else value for key, value in wildcards.items() if key != "table"]
+        return f"{title}: {', '.join(about)}" if about else title
+
+    return whole
+
+
+def title(name):
+    """What a product is called where the report lists it: the comment at the head of its caption."""
+    return Path(workflow.basedir, f"workflow/report/{name}.rst").read_text(encoding="utf-8").splitlines()[0][3:]
+
+
+def in_report(path, name, **labels):
+    """A file in the report: its caption, its place, and labels by the wildcards in its path."""
+    wildcards = set(re.findall(r"{(\w+)", path)) - {"figure", "table"}
+    condition = ("Claims, " if name == "claims" else "Figures, ") + "probed {probe}"
+    about = "Sparsified models" if name in ("lottery", "footprint") else "Training"
+    axes = [axis for axis in ("measure", "seed") if axis in wildcards] + ["data"] * (wildcards == {"data"})
+    return report(
+        path,
+        caption=f"../report/{name}.rst",
+        category="{data}, {model}" if "model" in wildcards else "All runs",
+        subcategory=condition if "probe" in wildcards else about if "model" in wildcards else None,
+        labels={"shows": title(name), **labels, **{axis: f"{{{axis}}}" for axis in axes}},
+    )
+
+
+def figure(folder, name):
+    """A figure's files; its picture and its numbers go into the report. Its name is the wildcard ``figure``."""
+    stem = f"{folder}/{{figure,{name}}}"
+    in_forms = {".png": "picture", ".csv": "table (CSV)"}
+    return [f"{stem}.pdf", *(in_report(f"{stem}{suffix}", name, form=form) for suffix, form in in_forms.items())]
+
+
+def table(folder, name):
+    """A table's files; its page goes into the report. Its name is the wildcard ``table``."""
+    stem = f"{folder}/{{table,{name}}}"
+    return [f"{stem}.csv", f"{stem}.md", in_report(f"{stem}.html", name, form="table")]
+
+
+def targets(*names):
+    """All files of the tables and figures of these names."""
+    kinds = {"tabulate": registry.TABLES, "draw": registry.FIGURES}
+    names_and_rules = [
+        (name, f"{kind}_{name}") for name in names for kind, registered in kinds.items() if name in registered
+    ]
+    outputs = [(name, output) for name, rule in names_and_rules for output in getattr(rules, rule).output]
+    return [path for name, output in outputs for path in experiment.targets(name, output)]

@@ -1,0 +1,114 @@
+# The tables: the CSV, the same in Markdown, and a page for the report.
+
+CORRELATIONS = rules.correlate.output.correlations
+LAST_STATE = f"{CHECKPOINT}/state.json"
+
+
+# What all tables share. Each gives its title, and its inputs, which are options of its command.
+rule tabulate:
+    log:
+        f"{EXPERIMENT}/logs/{{table}}.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=lambda wildcards: digest(registry.TABLES[wildcards.table]),
+        inputs=inputs,
+        given="",
+        stem=stem,
+    shell:
+        "natural-sparsity tabulate {wildcards.table} {params.inputs} {params.given} --title {params.title:q}"
+        " --output {params.stem} 2> {log}"
+
+
+use rule tabulate as tabulate_claims with:
+    input:
+        correlations=rules.correlate.output.correlations,
+        differences=rules.correlate.output.differences,
+        checkpoints=every(STATE),
+    output:
+        table(SEED, "claims"),
+    log:
+        f"{SEED}/logs/{{table}}.log",
+    params:
+        **given(unit=unit),
+        title=titled("Claims"),
+
+
+use rule tabulate as tabulate_comparison with:
+    input:
+        correlations=every(CORRELATIONS, product="comparison"),
+        claims=every(f"{SEED}/claims.csv", product="comparison", along=CORRELATIONS),
+        checkpoints=every(LAST_STATE, product="comparison", along=CORRELATIONS),
+        summaries=every(f"{DATA}/summary.json", product="comparison", along=CORRELATIONS),
+    output:
+        table(EXPERIMENT, "comparison"),
+    params:
+        title=titled("Runs side by side"),
+        unit=unit,  # for the caption
+
+
+use rule tabulate as tabulate_lottery with:
+    input:
+        evaluations=every(EVALUATION, product="lottery"),
+    output:
+        table(MODEL, "lottery"),
+    log:
+        f"{MODEL}/logs/{{table}}.log",
+    params:
+        title=titled("Lottery tickets"),
+
+
+use rule tabulate as tabulate_footprint with:
+    input:
+        footprints=every(FOOTPRINT, product="footprint"),
+    output:
+        table(MODEL, "footprint"),
+    log:
+        f"{MODEL}/logs/{{table}}.log",
+    params:
+        title=titled("Footprint"),
+
+
+use rule tabulate as tabulate_structure with:
+    input:
+        structures=every(STRUCTURE, product="structure"),
+        speedups=every(SPEEDUP, product="structure"),
+    output:
+        table(EXPERIMENT, "structure"),
+    params:
+        title=titled("Gates, neurons and weights left"),
+
+
+use rule tabulate as tabulate_moduli with:
+    input:
+        evaluations=every(EVALUATION, product="moduli"),
+    output:
+        table(f"{EXPERIMENT}/{{data}}", "moduli"),
+    log:
+        f"{EXPERIMENT}/{{data}}/logs/{{table}}.log",
+    params:
+        title=titled("Spaces and controls"),
+
+
+use rule tabulate as tabulate_natural with:
+    input:
+        correlations=every(CORRELATIONS, product="natural"),
+        checkpoints=every(LAST_STATE, product="natural"),
+    output:
+        table(CONDITION, "natural"),
+    log:
+        f"{CONDITION}/logs/{{table}}.log",
+    params:
+        title=titled("Natural sparsity"),
+        unit=unit,  # for the caption
+
+
+use rule tabulate as tabulate_units with:
+    input:
+        units=every(UNITS, product="units"),
+    output:
+        table(CONDITION, "units"),
+    log:
+        f"{CONDITION}/logs/{{table}}.log",
+    params:
+        title=titled("Units that keep their weights"),
