@@ -1,27 +1,50 @@
-# make run: the whole experiment on the embedded sample. make test: the tests. All install what they need.
+# make run: the default experiment. make test: the tests. Each installs what it needs into .venv first.
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run report test test-faults test-slurm golden lint bench install
+.PHONY: run report check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install
 
 run: install
 	$(BIN)/snakemake --cores $(CORES)
 
-# All of it as one file to look at and to send: results/report.html.
+# Every figure, table and caption in one file, results/report.html.
 report: run
 	$(BIN)/snakemake --cores 1 --report results/report.html
 
-# A file of tests at a time goes to each of CORES processes; by hand, .venv/bin/python -m pytest runs them in one.
+# Before each commit: under a minute on two cores, three the first time.
+check: lint unit
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+# xdist gives whole files to CORES processes. For one process, call .venv/bin/python -m pytest yourself.
+unit: install
+	$(PYTEST) -m unit --quiet --numprocesses $(CORES) --dist loadfile
+
+# What a newcomer runs: at most ten minutes on two cores, installation included.
 test: install
-	$(BIN)/python -m pytest -m "not faults" --numprocesses $(CORES) --dist loadfile
+	$(PYTEST) -m "not slow" --numprocesses $(CORES) --dist loadfile
 
-# Whole runs, killed at many moments and on a disk that is too small: some ten minutes, therefore not in .ci/run.
+# What takes minutes: whole experiments, runs that are killed, long series. .ci/run runs them after make test.
+test-slow: install
+	$(PYTEST) -m slow --numprocesses $(CORES) --dist loadfile
+
+# Runs that are killed at many moments and on a disk that is too small; ten minutes, part of test-slow.
 test-faults: install
-	$(BIN)/python -m pytest -m faults
+	$(PYTEST) tests/workflow/test_faults.py
 
-# On a real SLURM, which is installed (Debian 12, as root), started on 127.0.0.1 and taken down again. Ten to twenty minutes,
-# therefore not in .ci/run. In an environment of its own on top of .venv: see pyproject.toml.
+test-gpu: install
+	$(PYTEST) -m gpu -s
+
+# Ten to twenty minutes. As root on Debian 12: installs SLURM, starts it on 127.0.0.1 and takes it down again.
+# .venv-slurm adds the plugin to what .venv has; pyproject.toml says why it is separate.
 test-slurm: .venv-slurm/installed
 	tests/slurm/cluster.sh install
 	.venv-slurm/bin/python -m pytest tests/slurm
@@ -32,22 +55,21 @@ test-slurm: .venv-slurm/installed
 	.venv-slurm/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
 	touch $@
 
-# Whether this commit computes what BASE does: the same experiments with both, compared field by field; an hour.
+# Does this commit compute what BASE computed? Runs the same experiments with both and compares every field; an hour.
 BASE ?= HEAD~1
 golden: install
 	rm -rf results/golden && mkdir -p results/golden
 	git worktree prune && git worktree add --detach results/golden/base $(BASE)
 	$(MAKE) -C results/golden/base install
-	$(BIN)/python tests/golden/manifest.py record --project results/golden/base --output results/golden/before.json
-	$(BIN)/python tests/golden/manifest.py record --project . --output results/golden/after.json
+	$(BIN)/python tests/golden/manifest.py record --project results/golden/base --folder results/golden/runs-before --output results/golden/before.json
+	$(BIN)/python tests/golden/manifest.py record --project . --folder results/golden/runs-after --output results/golden/after.json
 	$(BIN)/python tests/golden/manifest.py compare results/golden/before.json results/golden/after.json
 
-lint: install
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/snakemake --lint
+# Mends what lint finds, where a tool can.
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflow
 
 install: .venv/installed
 
@@ -57,7 +79,7 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-# Each against a reference or the machine's limit, in turn in one process; results/benchmarks/NAME.json.
+# Each measures this code and a reference in turn, in one process, and writes results/benchmarks/NAME.json.
 bench: install
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/probe.py
