@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 from natural_sparsity.config.experiment import DATA, RUN, Experiment
-from natural_sparsity.config.rules import check_profile, name_after, refuse_in_a_line
+from natural_sparsity.config.rules import check_profile, refuse_in_a_line
 from natural_sparsity.config.validation import validate
 from natural_sparsity.errors import UserError
 
 # The jobs that Snakemake starts get the same configuration files, and so take the same name.
 last_file = [Path("config.yaml"), *workflow.overwrite_configfiles][-1]
-config["name"] = config.get("name") or name_after(last_file)
+config["name"] = config.get("name") or last_file.stem
 try:
     experiment = Experiment(validate(config))
 except UserError as error:

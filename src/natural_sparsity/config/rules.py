@@ -1,7 +1,6 @@
 """What the rules need besides the experiment: options of commands, Snakemake's profile, the commit."""
 
 import argparse
-import re
 import shlex
 import shutil
 import subprocess
@@ -57,11 +56,6 @@ def refuse(target: str) -> Callable[[object], None]:
         sys.exit(f"{target}: no run of this experiment belongs to it; add one (docs/configuration.md), or leave it out")
 
     return stop
-
-
-def name_after(path: Path) -> str:
-    """The name of an experiment that its configuration file gives it: the stem, with "-" for what no name may have."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-")
 
 
 def options(inputs: Mapping[str, str | Iterable[str]]) -> str:
