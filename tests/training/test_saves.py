@@ -128,7 +128,7 @@ def test_killed_again_and_again_it_equals_the_undisturbed(epoch):
     """kill -9 soon after the start, then later and later, wherever the process is: in a step or writing a save."""
     args, expected = epoch
     at, kills = 0, 0
-    for more in (1, 13, 20):
+    for more in (1, 5, 6):  # early enough that a busy machine sees it before the epoch ends
         process = subprocess.Popen(command(args), stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 120
         while not partial(args).exists() or saved_steps(args) < at + more:
