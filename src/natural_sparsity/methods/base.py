@@ -98,6 +98,12 @@ class Method:
         """Finish the epoch, before its dev loss is taken."""
 
 
+def require_lstm(model: RecurrentModel, method: str) -> None:
+    """Raise :class:`UserError` unless the model's layers are LSTMs, whose gates ``method`` knows."""
+    if model.architecture.cell != "lstm":
+        raise UserError(f"{method} is for LSTMs, and this model's cell is {model.architecture.cell}")
+
+
 def all_rows(model: RecurrentModel, gradient: Tensor, words: Tensor) -> Tensor:
     """The gradient with respect to the whole embedding, given its rows ``words``; the others are 0."""
     return torch.zeros_like(model.get_parameter(EMBEDDING)).index_copy_(0, words, gradient)

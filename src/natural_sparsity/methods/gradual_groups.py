@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from natural_sparsity.errors import UserError
 from natural_sparsity.methods import groups
-from natural_sparsity.methods.base import Masked, Method, Place
+from natural_sparsity.methods.base import Masked, Method, Place, require_lstm
 from natural_sparsity.methods.gradual import sparsity
 from natural_sparsity.methods.masks import apply, by_magnitude
 from natural_sparsity.model.recurrent import RecurrentModel
@@ -75,6 +74,5 @@ def make(settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Ten
     Raises:
         UserError: the model is not an LSTM.
     """
-    if model.architecture.cell != "lstm":
-        raise UserError(f"gradual_groups is for LSTMs, and this model's cell is {model.architecture.cell}")
+    require_lstm(model, "gradual_groups")
     return GradualGroups(settings, model, tensors, place)

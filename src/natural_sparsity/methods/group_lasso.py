@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from natural_sparsity.errors import UserError
 from natural_sparsity.methods import groups
-from natural_sparsity.methods.base import Gradients, Method, Place
+from natural_sparsity.methods.base import Gradients, Method, Place, require_lstm
 from natural_sparsity.model.recurrent import RecurrentModel
 
 # Added under each root, so that the norm of a group of zeros has a gradient.
@@ -92,6 +91,5 @@ def make(settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Ten
     Raises:
         UserError: the model is not an LSTM.
     """
-    if model.architecture.cell != "lstm":
-        raise UserError(f"group_lasso is for LSTMs, and this model's cell is {model.architecture.cell}")
+    require_lstm(model, "group_lasso")
     return GroupLasso(settings, model, tensors, place)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from natural_sparsity.errors import UserError
-from natural_sparsity.methods.base import Gradients, Method, Optimization, Place, all_rows
+from natural_sparsity.methods.base import Gradients, Method, Optimization, Place, all_rows, require_lstm
 from natural_sparsity.methods.masks import TENSORS, prunable
 from natural_sparsity.model.recurrent import RecurrentModel, State
 
@@ -271,6 +271,5 @@ def make(settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Ten
     Raises:
         UserError: the model is not an LSTM.
     """
-    if model.architecture.cell != "lstm":
-        raise UserError(f"sparse_vd is for LSTMs, and this model's cell is {model.architecture.cell}")
+    require_lstm(model, "sparse_vd")
     return SparseVD(settings, model, tensors, place)
