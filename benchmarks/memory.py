@@ -17,16 +17,20 @@ from common import PeakMemory, excerpt, parse, write
 from natural_sparsity.cli import main as command
 
 STAGES = {
-    "documents": "--format auto --max-documents {m} --output {d}/d.jsonl.zst --input",
-    "sentences": "--input {d}/d.jsonl.zst --text {d}/s.zst --cased {d}/c.zst --documents {d}/d.parquet",
+    "documents": "--format auto --max-documents {m} --output {d}/d.jsonl.zst --account {d}/d.json --input",
+    "sentences": "--input {d}/d.jsonl.zst --text {d}/s.zst --cased {d}/c.zst --documents {d}/d.parquet "
+    "--account {d}/sentences.json",
     "index": "--text {d}/s.zst --types {d}/t.parquet --tokens {d}/k.npy --lengths {d}/l.npy",
-    "filter": "--types {d}/t.parquet --tokens {d}/k.npy --lengths {d}/l.npy --min-count {n} --kept {d}/kept.npy "
-    "--rows {d}/rows.npy --output {d}/types.parquet",
-    "split": "--documents {d}/d.parquet --kept {d}/kept.npy --fractions 0.7 0.1 0.2 --seed 1 --assignment {d}/a.npy",
+    "filter": "--types {d}/t.parquet --documents {d}/d.parquet --tokens {d}/k.npy --lengths {d}/l.npy --min-count {n} "
+    "--kept {d}/kept.npy --rows {d}/rows.npy --output {d}/types.parquet --thresholds {d}/thresholds.parquet "
+    "--account {d}/filter.json",
+    "split": "--documents {d}/d.parquet --kept {d}/kept.npy --fractions 0.7 0.1 0.2 --seed 1 "
+    "--accounts {d}/d.json {d}/filter.json --assignment {d}/a.npy",
     "vocabulary": "--counts {d}/types.parquet --rows {d}/rows.npy --tokens {d}/k.npy --lengths {d}/l.npy "
     "--assignment {d}/a.npy --min-count {n} --output {d}/v.parquet",
     "encode": "--vocabulary {d}/v.parquet --counts {d}/types.parquet --rows {d}/rows.npy --tokens {d}/k.npy "
-    "--lengths {d}/l.npy --documents {d}/d.parquet --assignment {d}/a.npy --train {d}/train.npy --dev {d}/dev.npy "
+    "--lengths {d}/l.npy --documents {d}/d.parquet --assignment {d}/a.npy "
+    "--accounts {d}/d.json {d}/sentences.json {d}/filter.json --train {d}/train.npy --dev {d}/dev.npy "
     "--test {d}/test.npy --summary {d}/s.json",
     "tag": "--cased {d}/c.zst --assignment {d}/a.npy --vocabulary {d}/v.parquet --model en_core_web_sm --case original "
     "--output {d}/tags.parquet",

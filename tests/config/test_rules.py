@@ -1,8 +1,19 @@
 """What rules need besides the experiment."""
 
+from pathlib import Path
+
 import pytest
 
-from natural_sparsity.config.rules import check_profile, commit, folders, options, refuse_in_a_line
+from natural_sparsity.config.rules import (
+    check_profile,
+    commit,
+    end_in_a_line,
+    folders,
+    give,
+    name_files,
+    options,
+    refuse_in_a_line,
+)
 from natural_sparsity.errors import UserError
 
 
@@ -16,6 +27,23 @@ def test_inputs_are_options_of_their_names_and_checkpoints_are_folders():
     assert options({"source": ["a b.txt"]}) == "--source 'a b.txt'"
     assert options({}) == ""
     assert folders(files) == ["runs/epoch1", "runs/epoch2"]
+
+
+def test_settings_are_options_that_a_shell_leaves_alone():
+    assert give({"min_count": 0, "tokenised": True, "title": "it's {a} $b"}) == (
+        "--min-count 0 --tokenised --title 'it'\"'\"'s {a} $b'"
+    )
+    assert give({"tokenised": False, "max_documents": None}) == ""
+
+
+def test_files_are_called_as_from_the_folder_if_they_are_in_it():
+    files = [Path("/a/b/mine.yaml"), Path("/a/c.yaml")]
+    assert name_files(files, "/a/b") == {"mine.yaml": files[0], "/a/c.yaml": files[1]}
+
+
+def test_a_block_that_is_refused_ends_in_the_line_that_explains_it():
+    with pytest.raises(SystemExit, match="^line 3: no$"), end_in_a_line("line 3: {}".format):
+        raise UserError("no")
 
 
 def test_a_profile_that_is_not_there_is_refused(tmp_path):

@@ -37,6 +37,10 @@ def test_defaults_are_the_papers(tmp_path):
                 "kind": "text",
                 "source": {"path": str(tmp_path / "text")},
                 "format": "auto",
+                "text_column": "text",
+                "line_breaks": "auto",
+                "tokenised": False,
+                "unicode": "nfc",
                 "unit": "word",
                 "max_documents": None,
                 "shards": 1,
@@ -104,10 +108,12 @@ REFUSALS = {
     "data.sample.min_count=many": "data.sample.min_count: 'many' is not an integer of 1 or more",
     "data.sample.min_count='5'": (
         "data.sample.min_count: '5' is not an integer of 1 or more"
-        " (inside braces, --config gives it as text: put it in a file for --configfile)"
+        " (it is text: write it without quotes; inside braces --config gives only text, so put it in a file)"
     ),
     "data.sample.shards=2.0": "data.sample.shards: 2.0 is not an integer from 1 to 10000",
-    "data.sample.format=xml": "data.sample.format: 'xml' is not one of auto, mediawiki, wikiextractor, text",
+    "data.sample.format=xml": (
+        "data.sample.format: 'xml' is not one of auto, mediawiki, wikiextractor, text, lines, wikitext, json, parquet"
+    ),
     "data.sample.unit=character": "data.sample.tagging: characters have no part of speech; leave it out",
     "data.sample=": "data.sample: null is not a block of keys",
     "models.lstm.training.learning_rate=-1": "models.lstm.training.learning_rate: -1 is not a number above 0",
@@ -169,11 +175,15 @@ REFUSALS = {
     "name=a/b": "name: 'a/b' cannot name a block; use letters, digits, - and _",
     # Sources.
     "data.sample.source={path: a, url: 'http://x/y'}": (
-        "data.sample.source: give url and checksum, or path, or package and file; here are path, url"
+        "data.sample.source: give url and checksum, or path, or package and file, or train, dev and test; here are"
+        " path, url"
         " (files on top are merged in)"
     ),
     "data.sample.source={url: 'http://x/y'}": "data.sample.source: give url and checksum, or path, or package and…",
-    "data.sample.source={}": "data.sample.source: give url and checksum, or path, or package and file; here are none…",
+    "data.sample.source={}": (
+        "data.sample.source: give url and checksum, or path, or package and file, or train, dev and test; here are none"
+        " (files on top are merged in)"
+    ),
     "data.sample.source=text.txt": "data.sample.source: 'text.txt' is not a block of keys",
     "data.sample.source={url: 'http://x/y', checksum: 'md5:12'}": (
         "data.sample.source.checksum: 'md5:12' is not sha256:, sha1: or md5: and the hexadecimal digest"
@@ -333,7 +343,8 @@ REVIEWS = {
         ({"test_source": {"path": "x"}}, "data.reviews.test_source: give it for format ag_news, which has two files…"),
         ({"format": "ag_news", "classes": 4}, "data.reviews.test_source: give it for format ag_news, which has two…"),
         ({"split": {"dev": 0.9}}, "data.reviews.split: dev and test are 1.1 of the texts, which leaves none to…"),
-        ({"source": {"path": "nosuch"}}, "data.reviews.source: nosuch is no file"),
+        ({"source": {"path": "nosuch"}}, "data.reviews.source: nosuch does not exist"),
+        ({"source": {"path": "."}}, "data.reviews.source: . is no file"),
         (
             {"source": {"path": "a", "sdist": "b"}},
             "data.reviews.source: give url and checksum, or path, or sdist, version and checksum; here are path, sdist"

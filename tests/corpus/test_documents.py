@@ -1,11 +1,15 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from wiki_pages import mediawiki, page
 
+from natural_sparsity import files
 from natural_sparsity.cli import main
 from natural_sparsity.corpus.documents import Seen
 
@@ -32,7 +36,8 @@ def test_document_i_is_in_shard_i_modulo_n_over_all_inputs(tmp_path: Path) -> No
     second = json_lines(tmp_path / "b", *((i, f"text {i}\u2028é\nx") for i in range(4, 7)))
     by_shard = documents("--input", first, second, output=shards(tmp_path, 3))
     assert [[row["index"] for row in rows] for rows in by_shard] == [[0, 3, 6], [1, 4], [2, 5]]
-    assert by_shard[1][1] == {"index": 4, "id": "4", "title": "T", "text": "text 4\u2028é\nx", "markup": "none"}
+    row = {"index": 4, "id": "4", "title": "T", "text": "text 4\u2028é\nx"}
+    assert by_shard[1][1] == {**row, "markup": "none", "layout": "paragraphs", "split": ""}
 
 
 def test_more_shards_than_documents(tmp_path: Path) -> None:
@@ -53,7 +58,7 @@ def test_a_repeated_document_is_skipped_and_counted(tmp_path: Path, capsys: pyte
         [(0, "one"), (2, "three")],
         [(1, "two")],
     ]
-    assert "3 read, 1 repeated skipped" in capsys.readouterr().err
+    assert "3 read (json); skipped: 1 repeated\n" in capsys.readouterr().err
 
 
 def test_a_paragraph_of_a_text_file_may_occur_again(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -62,7 +67,7 @@ def test_a_paragraph_of_a_text_file_may_occur_again(tmp_path: Path, capsys: pyte
     assert [row["text"] for row in rows] == ["Yes indeed.", "No.", "Yes indeed.", "Yes indeed."]
     # They share an id and so a split: no training text is also a test text.
     assert len({row["id"] for row in rows}) == 2
-    assert capsys.readouterr().err == "documents: 4 read\n"
+    assert capsys.readouterr().err == "documents: 4 read (text)\n"
 
 
 @pytest.mark.parametrize(
@@ -70,8 +75,8 @@ def test_a_paragraph_of_a_text_file_may_occur_again(tmp_path: Path, capsys: pyte
     [
         ([(1, "x"), (2, "y"), (1, "z")], r"a\.json: two documents have the id '1' and different texts"),
         ([], r"a\.json: holds no documents"),
-        ([(1, ""), (2, " ")], r"a\.json: holds no documents, 2 empty skipped"),
-        ([(1, "x"), (2, 3.5)], r"a\.json: byte \d+: the JSON object has no 'text'"),
+        ([(1, ""), (2, " ")], r"a\.json: holds no documents; skipped: 2 empty; name the right file"),
+        ([(1, "x"), (2, 3.5)], r"a\.json: byte \d+: 'text' is no text, but '3.5'"),
     ],
 )
 def test_an_error_leaves_no_shard(tmp_path: Path, rows: list, message: str) -> None:
@@ -109,4 +114,129 @@ def test_the_excerpt(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture) 
     by_shard = documents("--input", dump, output=shards(tmp_path, 4))
     assert [len(rows) for rows in by_shard] == [27, 27, 26, 26]
     assert (by_shard[0][0]["id"], by_shard[0][0]["title"], by_shard[0][0]["markup"]) == ("12", "Anarchism", "mediawiki")
-    assert "106 read, 1 other namespace skipped, 99 redirect skipped" in capsys.readouterr().err
+    assert (
+        "documents: 106 read (mediawiki, bzip2); skipped: 99 redirects, 1 in another namespace\n"
+        in capsys.readouterr().err
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- account
+
+
+def test_the_account_says_what_was_read_and_skipped(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "a.xml").write_bytes(mediawiki(page(1, "text"), page(2, ""), page(3, "#REDIRECT [[T]]")))
+    (corpus / "b.txt").write_text("one two\nthree four\n")
+    (corpus / "README").write_text("About.")
+    (corpus / ".hidden").write_text("x")
+    documents("--input", corpus, "--account", tmp_path / "account.json", output=shards(tmp_path, 1))
+    account = files.read_json(tmp_path / "account.json")
+    notes = [
+        ".hidden: hidden, so skipped",
+        "README: read like the other files; move it elsewhere if it is not part of the corpus",
+        "b.txt: each line is a paragraph; line_breaks: join joins the lines between two blank lines",
+    ]
+    assert {key: account[key] for key in ("documents", "skipped", "formats", "given_splits")} == {
+        "documents": 3,
+        "skipped": {"hidden": 1, "empty": 1, "redirect": 1},
+        "formats": {"text": 2, "mediawiki": 1},
+        "given_splits": False,
+    }
+    assert account["notes"] == notes
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first == (
+        "documents: 3 read (2 × text; 1 × mediawiki); skipped: 1 hidden file or folder, 1 empty, 1 redirect"
+    )
+    assert others == [f"documents: {note}" for note in notes]
+
+
+def test_all_documents_come_through_a_pipe(tmp_path: Path) -> None:
+    line = [
+        sys.executable,
+        "-m",
+        "natural_sparsity",
+        "documents",
+        "--input",
+        "/dev/stdin",
+        "--output",
+        tmp_path / "o.zst",
+    ]
+    content = "".join(f"Document number {i} is here.\n\n" for i in range(20_000))
+    process = subprocess.run([*map(str, line)], input=content, capture_output=True, text=True, check=True)
+    assert process.stderr == "documents: 20,000 read (text)\n"
+
+
+def test_options_reach_the_readers(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(" = A = \n \n b @-@ c . \n")
+    [rows] = documents("--input", tmp_path / "a", "--tokenised", output=shards(tmp_path, 1))
+    assert [(row["text"], row["layout"]) for row in rows] == [("= A =\nb @-@ c .", "sentences")]
+    (tmp_path / "b").write_text("one\ntwo\nthree")
+    options = ["--format", "lines", "--lines-per-document", 2]
+    [rows] = documents("--input", tmp_path / "b", *options, output=shards(tmp_path, 1))
+    assert [row["text"] for row in rows] == ["one\ntwo", "three"]
+    [rows] = documents("--input", tmp_path / "b", "--line-breaks", "join", output=shards(tmp_path, 1))
+    assert [row["text"] for row in rows] == ["one two three"]
+    (tmp_path / "c").write_text('{"body": "x"}')
+    [rows] = documents("--input", tmp_path / "c", "--text-column", "body", output=shards(tmp_path, 1))
+    assert [row["text"] for row in rows] == ["x"]
+    with pytest.raises(SystemExit, match="lines-per-document: 0 is not positive"):
+        documents("--input", tmp_path / "b", "--lines-per-document", 0, output=shards(tmp_path, 1))
+
+
+def test_two_wikis_in_one_run(tmp_path: Path) -> None:
+    for wiki in ("enwiki", "dewiki"):
+        content = mediawiki(page(1, f"text of {wiki}"), siteinfo=f"<dbname>{wiki}</dbname>")
+        (tmp_path / f"{wiki}.xml").write_bytes(content)
+    [rows] = documents("--input", tmp_path / "enwiki.xml", tmp_path / "dewiki.xml", output=shards(tmp_path, 1))
+    assert [(row["id"], row["text"]) for row in rows] == [("1", "text of enwiki"), ("dewiki:1", "text of dewiki")]
+
+
+# ------------------------------------------------------------------------------------------------------ given splits
+
+
+def three_files(folder: Path, *rows: tuple[object, str]) -> list[object]:
+    return [
+        option
+        for name in ("train", "dev", "test")
+        for option in (
+            f"--{name}",
+            json_lines(folder / f"{name}.json", *((id_, f"{name} {text}") for id_, text in rows)),
+        )
+    ]
+
+
+def test_given_splits(tmp_path: Path) -> None:
+    """Ids need be unique only within a split."""
+    account = tmp_path / "account.json"
+    [rows] = documents(*three_files(tmp_path, (1, "a"), (2, "b")), "--account", account, output=shards(tmp_path, 1))
+    assert [(row["split"], row["id"], row["text"]) for row in rows] == [
+        (split, f"{split}:{id_}", f"{split} {text}")
+        for split in ("train", "dev", "test")
+        for id_, text in ((1, "a"), (2, "b"))
+    ]
+    assert [row["index"] for row in rows] == list(range(6))
+    assert files.read_json(account)["given_splits"] is True
+
+
+def test_each_given_split_needs_documents(tmp_path: Path) -> None:
+    options = three_files(tmp_path, (1, "a"))
+    json_lines(tmp_path / "dev.json")
+    with pytest.raises(SystemExit, match=r"dev\.json: holds no documents"):
+        documents(*options, output=shards(tmp_path, 1))
+
+
+@pytest.mark.parametrize("taken", [slice(0, 2), slice(0, 4), slice(2, 6)])
+def test_some_splits_are_not_enough(tmp_path: Path, taken: slice) -> None:
+    with pytest.raises(SystemExit, match="give either --input, or all of --train, --dev and --test"):
+        documents(*three_files(tmp_path, (1, "a"))[taken], output=shards(tmp_path, 1))
+
+
+def test_given_splits_stand_alone(tmp_path: Path) -> None:
+    options = three_files(tmp_path, (1, "a"))
+    with pytest.raises(SystemExit, match="give either"):
+        documents(*options, "--input", tmp_path / "train.json", output=shards(tmp_path, 1))
+    with pytest.raises(SystemExit, match="given splits are read whole"):
+        documents(*options, "--max-documents", 1, output=shards(tmp_path, 1))
+    with pytest.raises(SystemExit, match=r"dev\.json: is given 2 times"):
+        documents(*options[:4], "--test", tmp_path / "dev.json", output=shards(tmp_path, 1))

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from natural_sparsity.corpus import readers
-from natural_sparsity.corpus.readers import read_documents
+from natural_sparsity.corpus.readers import base
+from natural_sparsity.corpus.readers.read import read_documents
 from natural_sparsity.errors import UserError
 
 pytestmark = pytest.mark.integration  # seconds each: left to make test
@@ -20,13 +22,13 @@ PAGE = "<page><title>T</title><ns>0</ns><id>{}</id><revision><text>{}</text></re
 GIB = 1 << 30
 
 
-def read(path: Path) -> list[readers.Document]:
-    return list(read_documents(path))
+def read(path: Path, format: str = "auto") -> list[base.Document]:
+    return list(read_documents(path, format))
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, format: str = "auto") -> str:
     with pytest.raises(UserError) as error:
-        read(path)
+        read(path, format)
     assert str(path) in str(error.value)
     assert str(error.value).isprintable()
     return str(error.value)
@@ -55,7 +57,7 @@ def test_entities_do_not_read_files(tmp_path: Path) -> None:
 @pytest.fixture
 def low_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit low enough for a test to exceed."""
-    monkeypatch.setattr(readers, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(base, "MAX_BYTES", 1 << 20)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,28 @@ def test_entries_too_large_for_a_document_are_refused(
     path = write(tmp_path / name, head + unit * (6 * (1 << 20) // len(unit)) + tail)
     line = refusal(path)
     assert f"{what}" in line and "of more than 1 MiB; split it" in line
+
+
+@pytest.mark.parametrize(
+    ("format", "content", "what"),
+    [
+        (
+            "lines",
+            ("word " * 10_000 + "\n") * 99,
+            "line 21: a document of more than 1 MiB; set fewer lines_per_document",
+        ),
+        ("wikitext", " = Title = \n \n" + "word word\n" * 200_000, "'Title': an article of more than 1 MiB"),
+        ("json", '{"text": "' + "word " * 300_000 + '"}', "byte 0: a line of more than 1 MiB"),
+    ],
+)
+def test_every_format_has_the_limit(tmp_path: Path, low_limit: None, format: str, content: str, what: str) -> None:
+    path = write(tmp_path / "a", content)
+    assert what in refusal(path, format)
+
+
+def test_a_text_of_parquet_that_is_too_large(tmp_path: Path, low_limit: None) -> None:
+    pq.write_table(pa.table({"text": ["a", "word " * 300_000]}), tmp_path / "a")
+    assert "row 2: a text of more than 1 MiB" in refusal(tmp_path / "a")
 
 
 def test_a_history_may_be_longer_than_the_limit(tmp_path: Path, low_limit: None) -> None:
@@ -115,6 +139,7 @@ def test_elements_nested_without_end(tmp_path: Path) -> None:
 
 def test_json_nested_without_end(tmp_path: Path) -> None:
     deep = '{"id": 1, "text": ' + "[" * 200_000
+    assert "byte 0: not a JSON object" in refusal(write(tmp_path / "a", deep), "wikiextractor")
     assert "byte 0: not a JSON object" in refusal(write(tmp_path / "a", deep))
 
 
@@ -131,12 +156,15 @@ def test_files_that_are_not_in_the_format_of_their_name(tmp_path: Path) -> None:
 def test_names_that_cannot_be_printed(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, "text")
     assert "rename it" in refusal(tmp_path)
+    with pytest.raises(UserError, match="the name has characters that cannot be printed; rename it"):
+        read(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a b.txt", "ü – 字 🙂.txt", "$(x) `y` %s {z} \\ '\" <b>.txt", "-rf"])
 def test_odd_names_are_accepted(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, "text")
     assert [(document.id, document.text) for document in read(tmp_path)] == [(name, "text")]
+    assert [document.text for document in read(tmp_path / name)] == ["text"]
 
 
 def test_links(tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
 """Labelled texts in the formats of the data sets, as the arrays that a classifier reads."""
 
 import csv
+import gzip
 import io
 import json
 import subprocess
 import tarfile
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from natural_sparsity import files
 from natural_sparsity.cli import main
+from natural_sparsity.config.data.classification import CLASSES
 from natural_sparsity.corpus import labelled, sdist
 
 
@@ -147,17 +152,162 @@ def test_topics_come_from_two_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no archive", "not a readable archive"),
+        (b"no archive", "v.tar.gz: truncated or damaged .the name ends in .gz, but the content is not compressed"),
+        (gzip.compress(b"no archive"), "v.tar.gz: not a readable tar archive .truncated header.; delete it"),
+        (gzip.compress(b""), "v.tar.gz: not a readable tar archive .it has no end."),
         (archive({"other": b"x"}), "has 0 members /additional_resources/hutto_ICWSM_2014.tar.gz, not one"),
         (vader(["1\tgood\ttext"]), "line 1 of movieReviewSnippets has no rating and text"),
+        (
+            vader(["1\t1\ttext", "2\tnan\ttext"]),
+            "line 2 of movieReviewSnippets has no rating and text .the rating is nan",
+        ),
+        (
+            vader(["1\t1\ttext", "2\t1\tna\0ve"]),
+            "hutto_ICWSM_2014.tar.gz/movieReviewSnippets_GroundTruth.txt: byte 15 is NUL",
+        ),
         (vader([f"{i}\t1\ttext {i}" for i in range(50)]), "no text of some class in train"),
     ],
-    ids=["no archive", "no member", "no rating", "one class"],  # not by content, in which gzip puts the time
+    # Not by content, in which gzip puts the time.
+    ids=["no gzip", "no archive", "no end", "no member", "no rating", "rating", "NUL", "one class"],
 )
 def test_what_is_no_such_data_set_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "v.tar.gz").write_bytes(content)
     with pytest.raises(SystemExit, match=message):
         run(tmp_path, tmp_path / "v.tar.gz")
+
+
+REVIEWS = {
+    f"aclImdb/{split}/{label}/{i}_7.txt": f"{split} {label} {i}".encode()
+    for split in ("train", "test")
+    for label in ("pos", "neg")
+    for i in range(20)
+}
+
+
+def test_an_archive_may_have_any_compression(tmp_path: Path, compressed: Callable[[Path, bytes], Path]) -> None:
+    path = compressed(tmp_path / "reviews.tar", gzip.decompress(archive(REVIEWS)))
+    _, _, summary = run(tmp_path, path, format="imdb")
+    assert sum(summary[split]["texts"] for split in labelled.SPLITS) == 80
+
+
+def with_member(**attributes: Any) -> bytes:
+    """A tar archive of REVIEWS and one more member."""
+    buffer = io.BytesIO(gzip.decompress(archive(REVIEWS)))
+    with tarfile.open(fileobj=buffer, mode="a") as file:
+        info = tarfile.TarInfo("aclImdb/train/pos/0_7.txt")
+        for name, value in attributes.items():
+            setattr(info, name, value)
+        file.addfile(info, io.BytesIO(bytes(info.size)))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (with_member(), "r.tar: has two members aclImdb/train/pos/0_7.txt; delete one"),
+        (with_member(name="aclImdb/train/pos/99_7.txt", type=tarfile.DIRTYPE), "member aclImdb/.*/99_7.txt is no file"),
+        (
+            with_member(name="aclImdb/train/pos/99_7.txt", type=tarfile.SYMTYPE, linkname="0_7.txt"),
+            "r.tar: its member aclImdb/train/pos/99_7.txt is no file; pack the texts themselves",
+        ),
+        (with_member(name="aclImdb/train/pos/99_7.txt", size=3), "r.tar/aclImdb/train/pos/99_7.txt: byte 0 is NUL"),
+        (
+            gzip.decompress(archive({**REVIEWS, "aclImdb/test/neg/20_1.txt": b"na\xefve"})),
+            "r.tar/aclImdb/test/neg/20_1.txt: byte 2 is not UTF-8; convert the file to UTF-8",
+        ),
+        (with_member(name="a")[:90_000].rstrip(b"\0"), "r.tar: not a readable tar archive"),
+        (with_member(name="a") + b"x", "r.tar: goes on after the archive's end; delete it and run again"),
+        (archive({"reviews/0_7.txt": b"x"}), "r.tar: has no member like aclImdb/train/neg/0_3.txt; check that format"),
+    ],
+    ids=["twice", "folder", "link", "NUL", "Latin-1", "cut", "more", "no member"],
+)
+def test_an_archive_that_is_damaged_or_odd_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "r.tar").write_bytes(content)
+    with pytest.raises(SystemExit, match=message):
+        run(tmp_path, tmp_path / "r.tar", format="imdb")
+
+
+def test_members_elsewhere_are_not_read(tmp_path: Path) -> None:
+    others = ["aclImdb/train/unsup/1_0.txt", "aclImdb/../aclImdb/train/pos/1_9.txt", "/aclImdb/train/pos/1_9.txt"]
+    (tmp_path / "r.tar").write_bytes(archive({**REVIEWS, **dict.fromkeys(others, b"\xff")}))
+    _, _, summary = run(tmp_path, tmp_path / "r.tar", format="imdb")
+    assert sum(summary[split]["texts"] for split in labelled.SPLITS) == 80
+
+
+ROWS = "".join(f'"{1 + i % 4}","Title {i}","some text"\n' for i in range(200))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            '"1","Title","Caf\u00e9"\n'.encode("latin-1"),
+            "line 201: byte [0-9]+ is not UTF-8; convert the file to UTF-8",
+        ),
+        ('\n\n"\u00b2",a,b\n'.encode(), "line 201 is not topic, title, description, but has 0 fields"),
+        (
+            '"\u00b2","Title","Text"\n'.encode(),
+            "line 201: the topic '\u00b2' is not from 1 to 4; mend or delete the line",
+        ),
+        (b"0,Title,Text\n", "line 201: the topic '0' is not from 1 to 4"),
+        (b"5,Title,Text\n", "line 201: the topic '5' is not from 1 to 4"),
+        (b"1,Title,a text, cut by a comma\n", "line 201 is not topic, title, description, but has 4 fields"),
+        (b"1,Title," + b"x" * 140_000, r"line 201 begins no row of CSV \(field larger than field limit .*; check its"),
+        (b'1,Title,"not closed\n2,Title,Text\n', r"line 201 begins no row of CSV \(unexpected end of data\)"),
+        (b'1,Title,"not closed\n2,"Title",Text\n', r"line 201 begins no row of CSV \(',' expected after '\"'\)"),
+        (b"1,Title,Te\0xt\n", "is no text, or not in UTF-8 .byte 5500 is NUL"),
+    ],
+    ids=["Latin-1", "blank", "superscript", "0", "5", "comma", "long", "not closed", "not closed, then quotes", "NUL"],
+)
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
+def test_topics_that_are_no_rows_are_refused_by_line(tmp_path: Path, rows: bytes, message: str, suffix: str) -> None:
+    (tmp_path / f"test.{suffix}").write_bytes((gzip.compress if suffix == "csv.gz" else bytes)(ROWS.encode() + rows))
+    (tmp_path / "train.csv").write_text(ROWS, encoding="utf-8")
+    with pytest.raises(SystemExit, match=f"test.{suffix}: {message}"):
+        run(tmp_path, tmp_path / "train.csv", tmp_path / f"test.{suffix}", format="ag_news")
+
+
+def test_lines_and_quotes_of_a_table(tmp_path: Path) -> None:
+    """With a byte-order mark, ends of lines of three systems, lines and quotes within a text."""
+    content = '\ufeff1,"a ""b""","c\nd"\r\n2,e,f\r3,g,"h\ri"\n4,j,k'.encode()
+    (tmp_path / "a.csv").write_bytes(content)
+    texts = list(labelled.read_ag_news([tmp_path / "a.csv", tmp_path / "a.csv"], Counter()))
+    expected = [(0, 'a "b" c\nd'), (1, "e f"), (2, "g h\ri"), (3, "j k")]
+    assert texts == [(split, *row) for split in ("", "test") for row in expected]
+
+
+def test_the_format_has_as_many_topics_as_the_configuration_says() -> None:
+    assert CLASSES["ag_news"] == labelled.TOPICS
+
+
+def test_what_is_kept_is_told_and_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{i}\t{(-1) ** i}\tthe a rare{i} b" for i in range(100)]
+    lines += ["100\t1\t   ", "101\t-1\t \xa0", "102\t0\tneither"]
+    (tmp_path / "v.tar.gz").write_bytes(vader(lines))
+    _, _, summary = run(tmp_path, tmp_path / "v.tar.gz", length=3, **{"min-occurrences": 2})
+    assert summary["skipped"] == {"rated 0": 1, "empty": 2}
+    n = summary["train"]["texts"]
+    expected = {"words": 4 * n, "read": 3 * n, "unknown": pytest.approx(1 / 3), "cut": 1}
+    assert {key: summary["train"][key] for key in expected} == expected
+    said = capsys.readouterr().err.splitlines()
+    assert "labelled: 2 texts skipped: empty" in said
+    whole = (
+        f"labelled: train: {3 * n} of {4 * n} words read, of which 33.3 % are unknown; 100.0 % of the texts cut after 3"
+    )
+    assert f"{whole} words" in said
+    assert "warning: train: 100 % of the texts are cut after 3 words; raise length" in said
+    assert not any("unknown; lower" in line for line in said)
+
+
+def test_most_words_unknown_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{i}\t{(-1) ** i}\tthe the {i} {i}b {i}c" for i in range(100)]
+    (tmp_path / "v.tar.gz").write_bytes(vader(lines))
+    run(tmp_path, tmp_path / "v.tar.gz", words=1)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert warnings == [
+        f"warning: {split}: 60 % of the words are unknown; lower min_occurrences, or raise words"
+        for split in labelled.SPLITS
+    ]
 
 
 def pip(content: bytes | None):

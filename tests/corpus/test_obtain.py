@@ -133,6 +133,12 @@ def test_downloads_through_the_command_line(server: Server, tmp_path: Path, caps
     assert "100% of 1.0 MB" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("end", ["", "/", "/a/..", "/?file=a.txt", "/{data}.txt?x={y}#part", "/caf%C3%A9 b.txt"])
+def test_addresses_with_odd_names_or_none(server: Server, tmp_path: Path, end: str) -> None:
+    download(f"http://127.0.0.1:{server.server_port}{end}", tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
 @pytest.mark.parametrize("algorithm", ["sha1", "md5"])
 def test_other_digests(server: Server, tmp_path: Path, algorithm: str) -> None:
     download(server.url, tmp_path / "x", f"{algorithm}:{hashlib.new(algorithm, DATA).hexdigest()}")

@@ -2,21 +2,19 @@
 
 import argparse
 import importlib.util
-import json
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import zstandard
+from passes_chain import FRACTIONS, list_arguments, run_passes, write_shards
 
 from natural_sparsity import files
-from natural_sparsity.corpus import encode, filter, index, shards, split, vocabulary
+from natural_sparsity.corpus import encode, index, shards, split, thresholds
 from natural_sparsity.errors import UserError
 
-MIN_COUNT = 20
-FRACTIONS = [0.6, 0.2, 0.2]
+MIN_COUNT = 3
 
 
 @pytest.fixture(scope="module")
@@ -28,51 +26,6 @@ def documents():
         f"news {i}": [sentence.split() for sentence in line.split(".") if sentence.split()]
         for i, line in enumerate(lines)
     }
-
-
-def write_shards(folder, documents, n):
-    """Write what the command ``sentences`` writes: document i in shard i % n."""
-    for k in range(n):
-        own = [(i, key, sentences) for i, (key, sentences) in enumerate(documents.items()) if i % n == k]
-        text = "".join(" ".join(words) + "\n" for _, _, sentences in own for words in sentences)
-        (folder / f"{k}.txt.zst").write_bytes(zstandard.compress(text.encode()))
-        frame = pd.DataFrame([(i, key, len(s)) for i, key, s in own], columns=["index", "id", "sentences"])
-        files.write_parquet(folder / f"{k}.documents.parquet", frame)
-
-
-def run_passes(folder, documents, n, min_count=MIN_COUNT):
-    """Run all five commands on ``n`` shards."""
-    write_shards(folder, documents, n)
-
-    def each(suffix):
-        return [folder / f"{k}.{suffix}" for k in range(n)]
-
-    for text, types, tokens, lengths in zip(
-        each("txt.zst"), each("types.parquet"), each("tokens.npy"), each("lengths.npy"), strict=True
-    ):
-        index.run(argparse.Namespace(text=text, types=types, tokens=tokens, lengths=lengths))
-    common = {
-        "types": each("types.parquet"),
-        "tokens": each("tokens.npy"),
-        "lengths": each("lengths.npy"),
-        "documents": each("documents.parquet"),
-        "kept": each("kept.npy"),
-        "rows": each("rows.npy"),
-        "assignment": each("assignment.npy"),
-        "min_count": min_count,
-        "fractions": FRACTIONS,
-        "seed": 1,
-        "counts": folder / "types.parquet",
-        "vocabulary": folder / "vocabulary.parquet",
-        "train": folder / "train.npy",
-        "dev": folder / "dev.npy",
-        "test": folder / "test.npy",
-        "summary": folder / "summary.json",
-    }
-    filter.run(argparse.Namespace(**common, output=folder / "types.parquet"))
-    split.run(argparse.Namespace(**common))
-    vocabulary.run(argparse.Namespace(**common, output=folder / "vocabulary.parquet"))
-    encode.run(argparse.Namespace(**common))
 
 
 def plain(documents, min_count=MIN_COUNT):
@@ -95,7 +48,7 @@ def plain(documents, min_count=MIN_COUNT):
 def passes(request, tmp_path, documents, monkeypatch):
     monkeypatch.setattr(shards, "TOKENS_PER_BLOCK", 1000)  # many blocks, ending anywhere
     monkeypatch.setattr(index, "LINES_PER_BLOCK", 100)
-    run_passes(tmp_path, documents, request.param)
+    run_passes(tmp_path, documents, request.param, MIN_COUNT)
     return tmp_path
 
 
@@ -122,24 +75,18 @@ def test_summary_counts(passes, documents):
     assert summary["documents"] == len(documents)
     for name, stream in streams.items():
         assert summary[f"{name}_tokens"] == len(stream)
-        assert summary[f"{name}_unk_fraction"] == pytest.approx(stream.count("<unk>") / len(stream))
+        assert summary[f"{name}_unk_fraction"] == stream.count("<unk>") / len(stream)
 
 
-@pytest.mark.filterwarnings("error")
-def test_an_empty_split_has_no_unk_fraction(tmp_path, documents):
-    run_passes(tmp_path, documents, 1)
-    paths = {name: [tmp_path / f"0.{name}.npy"] for name in ("rows", "tokens", "lengths", "assignment")}
-    files.write_array(*paths["assignment"], (files.read_array(*paths["assignment"]) > 0).astype(np.uint8))
-    paths |= {"documents": [tmp_path / "0.documents.parquet"]}
-    single = {"counts": tmp_path / "types.parquet", "vocabulary": tmp_path / "vocabulary.parquet"}
-    streams = {name: tmp_path / f"{name}.npy" for name in ("train", "dev", "test")}
-    summary = tmp_path / "summary.json"
-    encode.run(argparse.Namespace(**paths, **single, **streams, summary=summary))
-    fields = json.loads(summary.read_text(), parse_constant=pytest.fail)  # a bare NaN is not JSON
-    for name in ("dev", "test"):
-        assert len(files.read_array(streams[name])) == fields[f"{name}_tokens"] == 0
-        assert fields[f"{name}_unk_fraction"] is None
-    assert 0 < fields["train_unk_fraction"] < 1
+def test_a_split_without_tokens_is_refused_and_leaves_no_stream(tmp_path, documents):
+    run_passes(tmp_path, documents, 1, MIN_COUNT)
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.npy").unlink()
+    assignment = tmp_path / "0.assignment.npy"
+    files.write_array(assignment, (files.read_array(assignment) > 0).astype(np.uint8))
+    with pytest.raises(UserError, match=r"dev 0 tokens, too few to train on"):
+        encode.run(list_arguments(tmp_path, 1, MIN_COUNT)[encode])
+    assert not list(tmp_path.glob("*train*")) + list(tmp_path.glob("*dev*")) + list(tmp_path.glob("*test*"))
 
 
 def test_a_documents_split_does_not_depend_on_the_others(tmp_path, documents):
@@ -168,24 +115,19 @@ def test_more_than_65536_words_need_four_bytes(tmp_path):
 
 
 def test_min_count_that_drops_everything_is_refused(tmp_path, documents):
-    with pytest.raises(UserError, match=r"min_count: 999999 filters every sentence away .* lower it"):
-        run_passes(tmp_path, documents, 2, min_count=999_999)
+    counts = Counter(word for sentences in documents.values() for words in sentences for word in words)
+    most = max(counts.values())
+    with pytest.raises(
+        UserError, match=rf"999999 filters every sentence away \(.* {most:,} times\); min_count: 1 would keep 100 %$"
+    ):
+        run_passes(tmp_path, documents, 2, 999_999)
     assert not (tmp_path / "types.parquet").exists()
 
 
-def test_a_split_without_sentences_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no sentence fell into"):
-        run_passes(tmp_path, {"only": [["a", "b"]]}, 1, min_count=1)
-
-
-def test_a_corpus_without_tokens_is_refused(tmp_path):
+@pytest.mark.parametrize("text", [{}, {"unknown": [["<unk>", "<unk>"]]}], ids=["empty", "all <unk>"])
+def test_a_corpus_without_words_is_refused(tmp_path, text):
     with pytest.raises(UserError, match="holds no tokens"):
-        run_passes(tmp_path, {}, 1)
-
-
-def test_the_reserved_words_are_refused(tmp_path, documents):
-    with pytest.raises(UserError, match=r"holds '<unk>', which is reserved"):
-        run_passes(tmp_path, {**documents, "odd": [["<unk>"]]}, 1, min_count=1)
+        run_passes(tmp_path, text, 1, MIN_COUNT)
 
 
 def test_files_that_do_not_fit_together_are_refused(passes):
@@ -220,12 +162,20 @@ def test_truncated_files_are_named(passes):
             files.read_array(path) if name.endswith("npy") else files.read_parquet(path, ["id"])
 
 
-def test_kept_sentences_equal_a_loop(monkeypatch):
+def test_empty_sentences_shift_no_other(monkeypatch):
     """With empty sentences at both ends and in between, in blocks of a few tokens."""
     monkeypatch.setattr(shards, "TOKENS_PER_BLOCK", 7)
     rng = np.random.default_rng(0)
     lengths = np.concatenate([[0, 0], rng.integers(0, 5, 200), [0]]).astype(np.uint32)
     tokens = rng.integers(0, 30, lengths.sum()).astype(np.uint32)
-    rare = rng.random(30) < 0.2
-    expected = [not rare[words].any() for words in np.split(tokens, np.cumsum(lengths)[:-1])]
-    np.testing.assert_array_equal(filter.keep_sentences(shards.Shard(tokens, lengths), rare), expected)
+    counts = np.bincount(tokens, minlength=30)
+    sentences = np.split(tokens, np.cumsum(lengths)[:-1])
+    survey = thresholds.Survey(counts, [shards.Shard(tokens, lengths)], [np.arange(30)], 13)
+    expected = [not (counts[words] < 13).any() for words in sentences]
+    assert 0 < sum(expected) < len(expected)
+    np.testing.assert_array_equal(survey.keep(13)[0], expected)
+    chosen = rng.random(len(lengths)) < 0.5
+    wanted = [word for words, keep in zip(sentences, chosen, strict=True) if keep for word in words]
+    np.testing.assert_array_equal(shards.take_sentences(tokens, lengths, chosen), wanted)
+    counted = shards.count_types(shards.Shard(tokens, lengths), chosen, np.arange(30), 30)
+    np.testing.assert_array_equal(counted, np.bincount(wanted, minlength=30))

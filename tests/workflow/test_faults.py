@@ -172,6 +172,8 @@ def test_a_full_disk_under_a_memory_map(disk, finished, kib):
     for name, place in SHARDS.items():
         words += [f"--{name}", *(corpus / place.format(f"{i}-of-2") for i in range(2))]
     words += ["--counts", corpus / "types.parquet", "--vocabulary", corpus / "vocabulary.parquet"]
+    accounts = ["documents", "sentences/0-of-2", "sentences/1-of-2", "filter"]
+    words += ["--accounts", *(corpus / f"accounts/{name}.json" for name in accounts)]
     for name in ("train", "dev", "test"):
         words += [f"--{name}", folder / f"{name}.npy"]
     words += ["--summary", folder / "summary.json"]

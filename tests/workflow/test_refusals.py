@@ -1,25 +1,104 @@
 """Mistakes are refused before any job starts where that is possible, and always in a line that says what to mend."""
 
 import bz2
+import os
+import re
+import shutil
 
 import pytest
+from harness import ROOT, TINY
+
+
+def refused(workflow, process):
+    """The one line with which Snakemake stopped before any job."""
+    assert process.returncode == 1
+    announcements = ("Using workflow specific profile", "Config file")
+    [line] = [line for line in process.stderr.splitlines() if not line.startswith(announcements)]
+    assert not (workflow.folder / "results").exists()
+    return line
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"data": {"tiny": {"min_cuont": 1}}}, "data.tiny: unknown key 'min_cuont'; did you mean 'min_count'?"),
-        ({"data": {"tiny": {"source": {"path": "a"}}}}, "data.tiny.source: give url and checksum, or path, or"),
-        ({"probes": {"frozen": {"batch": 0}}}, "probes.frozen.batch: 0 is not an integer of 1 or more"),
+        ({"data": {"tiny": {"min_cuont": 1}}}, "line 3: data.tiny: unknown key 'min_cuont'; did you mean 'min_count'?"),
+        ({"data": {"tiny": {"source": {"path": "a"}}}}, "line 3: data.tiny.source: give url and checksum, or path, or"),
+        ({"probes": {"frozen": {"batch": 0}}}, "line 3: probes.frozen.batch: 0 is not an integer of 1 or more"),
     ],
 )
 def test_a_bad_configuration_is_one_line_and_no_job(fresh, changes, line):
-    process = fresh.snakemake(changes=changes)
-    assert process.returncode == 1
-    announcements = ("Using workflow specific profile", "Config file")
-    [refusal] = [text for text in process.stderr.splitlines() if not text.startswith(announcements)]
-    assert refusal.startswith(f"configuration: {line}")
-    assert not (fresh.folder / "results").exists()
+    process = fresh.snakemake(changes=changes, environment={"PWD": str(ROOT)})
+    assert refused(fresh, process).startswith(f"{fresh.folder}/changes.yaml, {line}")
+
+
+def test_a_value_from_the_command_line_has_no_file(fresh):
+    line = refused(fresh, fresh.snakemake(name="a/b"))
+    assert line == "configuration: name: 'a/b' cannot name a block; use letters, digits, - and _"
+
+
+def test_a_file_is_called_as_from_the_folder_that_snakemake_was_called_in(fresh):
+    path = fresh.folder / "deep/mine.json"
+    path.parent.mkdir()
+    path.write_text('{\n\t"device": "gpu"\n}')
+    line = refused(fresh, fresh.snakemake(configfile=path, environment={"PWD": str(fresh.folder)}))
+    assert line == "deep/mine.json, line 2: device: 'gpu' is not auto, cpu, cuda or cuda:N"
+
+
+def test_a_key_that_stands_twice_is_one_line_and_no_job(fresh):
+    path = fresh.folder / "twice.yaml"
+    run = "runs:\n  - {data: sample, model: lstm}\n"
+    path.write_text(run + run)
+    line = refused(fresh, fresh.snakemake(configfile=path, environment={"PWD": str(fresh.folder)}))
+    assert line == "twice.yaml, line 3: 'runs' is there twice, first in line 1; merge the two"
+
+
+@pytest.fixture
+def project(tmp_path_factory):
+    """The files that Snakemake reads, to be changed."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+def test_the_default_configuration_is_read_before_snakemake_reads_it(fresh, project):
+    (project / "config.yaml").write_text("data:\n\tsample: {}\n")
+    line = refused(fresh, fresh.snakemake(root=project, environment={"PWD": str(project)}))
+    assert line == "config.yaml, line 2: a tab, where YAML has spaces; indent with spaces"
+
+
+def test_anchors_merges_and_json_go_on_working(fresh):
+    path = fresh.folder / "merged.yaml"
+    path.write_text(
+        "models:\n  small: &small {architecture: {hidden: [8]}}\n  other:\n    <<: *small\n    training: {clip: 1}\n"
+        "runs:\n  - &run {data: tiny, model: small, epochs: 1}\n  - {<<: *run, model: other}\n"
+    )
+    (fresh.folder / "more.json").write_text('{\n\t"models": {"other": {"training": {"learning_rate": 1e-1}}}\n}')
+    files = ["--configfile", str(TINY), str(path), str(fresh.folder / "more.json")]
+    assert fresh.planned("training", *files)["train"] == 2
+
+
+def sourced(path):
+    """What to change for a run on a text at a path."""
+    block = {"source": {"path": str(path)}, "min_count": 1}
+    return {"data": {"mine": block}, "runs": [{"data": "mine", "model": "small", "epochs": 1}]}
+
+
+def test_a_source_that_no_job_could_read_is_one_line_and_no_job(fresh):
+    folder = fresh.folder / "texts"
+    folder.mkdir()
+    os.mkfifo(folder / "fifo")
+    line = refused(fresh, fresh.snakemake(changes=sourced("texts")))
+    assert line.endswith(
+        "changes.yaml, line 4: data.mine.source: texts/fifo is a pipe or a device, and a run reads its source more"
+        " than once; write it to a file"
+    )
+    (folder / "fifo").unlink()
+    (folder / os.fsdecode(b"caf\xe9.txt")).touch()
+    line = refused(fresh, fresh.snakemake(changes=sourced("texts")))
+    assert "'texts/caf\\udce9.txt': the name is not UTF-8 or has characters that cannot be printed; rename it" in line
 
 
 @pytest.mark.parametrize("product", ["epoch1/state.json", "epoch1/frozen.parquet"])
@@ -78,19 +157,32 @@ def test_an_empty_corpus_is_named(fresh):
     )
 
 
-@pytest.fixture
-def few(fresh):
-    path = fresh.folder / "few.txt"
-    path.write_text("\n\n".join(f"Text number {i} is short." for i in range(60)))
+def write_few(workflow, number):
+    """A text of so many short documents."""
+    path = workflow.folder / "few.txt"
+    path.write_text("\n\n".join(f"Text number {i} is short." for i in range(number)))
     return path
 
 
-def test_a_min_count_that_filters_everything_away(fresh, few):
+def test_a_min_count_that_filters_everything_away(fresh):
+    few = write_few(fresh, 60)
     line = refusal_of(fresh, "filter", few, "data/mine/tokens/train.npy", format="text", min_count=1000)
-    assert line == ("min_count: 1000 filters every sentence away (the most frequent type occurs 60 times); lower it")
+    assert line == (
+        "min_count: 1000 filters every sentence away (the most frequent word occurs 60 times); min_count: 1 would keep"
+        " 100 %"
+    )
 
 
-def test_a_corpus_too_short_for_one_batch(fresh, few):
-    line = refusal_of(fresh, "train", few, "runs/mine/small/seed1/epoch1/state.json", format="text", batch=500)
+def test_a_split_too_small_to_train_on_is_named_by_its_key(fresh):
+    few = write_few(fresh, 60)
+    line = refusal_of(fresh, "encode", few, "runs/mine/small/seed1/epoch1/state.json", format="text")
+    assert re.fullmatch(
+        r"split\.dev: gives \d+ tokens, too few to train on \(at least 80\); raise it, or give more text", line
+    )
+
+
+def test_a_corpus_too_short_for_one_batch(fresh):
+    few = write_few(fresh, 300)
+    line = refusal_of(fresh, "train", few, "runs/mine/small/seed1/epoch1/state.json", format="text", batch=5000)
     assert line.startswith("results/data/mine/tokens/")
-    assert line.endswith("too few for a batch of 500; lower the batch size")
+    assert "are too few for a batch of 5000, which needs 10000; lower the batch, or make the split larger" in line

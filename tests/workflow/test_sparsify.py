@@ -58,7 +58,9 @@ def test_a_student_is_trained_after_the_last_epoch_of_its_teacher(fresh):
 def test_a_run_without_its_dense_model_is_refused(fresh):
     process = fresh.snakemake("--dry-run", changes={**changes(), "runs": [{"data": "tiny", "model": "imp"}]})
     assert process.returncode != 0
-    assert "configuration: runs.0: imp starts from small: give small a run on tiny with seeds 1" in process.stderr
+    assert (
+        "changes.yaml, line 9: runs.0: imp starts from small: give small a run on tiny with seeds 1" in process.stderr
+    )
 
 
 @pytest.mark.slow

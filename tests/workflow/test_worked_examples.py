@@ -19,6 +19,7 @@ RULES = "workflow/rules"
 # All that has to be touched, besides a user's own configuration.
 TOUCHED = {
     "Adding a corpus or a model": [],
+    "Adding a format of text": [f"{PACKAGE}/corpus/readers/subrip.py", REGISTRY],
     "Adding a kind of data": [f"{PACKAGE}/config/data/recall.py", f"{PACKAGE}/data/recall.py", REGISTRY],
     "Adding a model option": [f"{PACKAGE}/config/architecture.py", f"{PACKAGE}/model/recurrent.py"],
     "Adding a sparsification method": [
@@ -35,7 +36,7 @@ from pathlib import Path
 from natural_sparsity.config import reference
 reference.main()
 page, schema = (Path(path).read_text(encoding="utf-8") for path in (reference.PAGE, reference.SCHEMA))
-for name in ("recall", "bounded", "initial_range", "peak", "gap"):
+for name in ("subrip", "recall", "bounded", "initial_range", "peak", "gap"):
     assert name in page and name in schema, name
 """
 

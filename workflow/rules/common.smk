@@ -5,23 +5,27 @@ import sys
 from pathlib import Path
 
 from natural_sparsity.config.experiment import DATA, RUN, Experiment
-from natural_sparsity.config.rules import check_profile, refuse_in_a_line
+from natural_sparsity.config.rules import check_profile, end_in_a_line, name_files, refuse_in_a_line
 from natural_sparsity.config.validation import validate
-from natural_sparsity.errors import UserError
+from natural_sparsity.config.yaml_files import Places
+
+# Read here before Snakemake merges them, for keys that stand twice and the lines of mistakes.
+FILES_OF_CONFIG = [Path(workflow.basedir, "config.yaml"), *workflow.overwrite_configfiles]
+# With --directory, Snakemake has left the folder that it was called in, which the shell remembers.
+CALLED_IN = os.getenv("PWD", workflow.workdir_init)
+with end_in_a_line():
+    check_profile(sys.argv[1:], [workflow.workdir_init, CALLED_IN], workflow.basedir)
+    places = Places(name_files(FILES_OF_CONFIG, CALLED_IN), workflow.config_settings.config)
+
+
+configfile: FILES_OF_CONFIG[0]
+
 
 # The jobs that Snakemake starts get the same configuration files, and so take the same name.
-last_file = [Path("config.yaml"), *workflow.overwrite_configfiles][-1]
-config["name"] = config.get("name") or last_file.stem
-try:
+config["name"] = config.get("name") or FILES_OF_CONFIG[-1].stem
+with end_in_a_line(places.explain):
     experiment = Experiment(validate(config))
-except UserError as error:
-    sys.exit(f"configuration: {error}")
 config = experiment.as_dict()  # which the report's captions read
-try:
-    # With --directory, Snakemake has left the folder that it was called in, which the shell remembers.
-    check_profile(sys.argv[1:], [workflow.workdir_init, os.getenv("PWD", ".")], workflow.basedir)
-except UserError as error:
-    sys.exit(str(error))
 
 # Jobs find the package's command wherever snakemake was called from; an activated conda environment goes before it.
 os.environ.update(
@@ -57,11 +61,6 @@ wildcard_constraints:
     # The untrained checkpoint has a name of its own: no job may take it for an epoch to train.
     epoch=r"[1-9]\d*",
     checkpoint=r"init|epoch[1-9]\d*",
-
-
-def moving(wildcards):
-    """Whether the wildcards' probe measures while an epoch trains, so that the epoch is trained again."""
-    return experiment.probes[wildcards.probe].weights == "training"
 
 
 def prepared(name):

@@ -7,7 +7,7 @@ rule obtain:
     log:
         f"{DATA}/logs/obtain/{{source}}/{{file}}.log",
     wildcard_constraints:
-        source="source|test_source",
+        source=r"(test_)?source(\.\w+)?",
     conda:
         "../../envs/natural-sparsity.yaml"
     resources:
@@ -24,6 +24,7 @@ rule documents:
         lambda wildcards: experiment.data[wildcards.data].inputs(),
     output:
         documents=directory(f"{DATA}/documents"),
+        account=f"{DATA}/accounts/documents.json",
     log:
         f"{DATA}/logs/documents.log",
     benchmark:
@@ -34,14 +35,13 @@ rule documents:
         runtime=minutes(12 * 60),
         mem_mb=memory(1000),
     params:
-        code=code("documents"),
-        paths=lambda wildcards: experiment.data[wildcards.data].paths(),
-        format=setting("format"),
-        limit=lambda wildcards: f"--max-documents {n}" if (n := setting("max_documents")(wildcards)) else "",
+        **given_settings("format", "text_column", "line_breaks", "lines_per_document", "tokenised", "max_documents"),
+        code=code("documents", readers),
+        source=lambda wildcards: experiment.data[wildcards.data].options("input"),
         shards=in_folder("documents", ".jsonl.zst"),
     shell:
-        "natural-sparsity documents --input {params.paths:q} --format {params.format} {params.limit}"
-        " --output {params.shards} 2> {log}"
+        "natural-sparsity documents {params.source} {params.given} --output {params.shards} --account {output.account}"
+        " 2> {log}"
 
 
 rule sentences:
@@ -51,6 +51,7 @@ rule sentences:
         text=f"{DATA}/sentences/{{shard}}.txt.zst",
         cased=f"{DATA}/sentences/{{shard}}.cased.txt.zst",
         documents=f"{DATA}/sentences/{{shard}}.documents.parquet",
+        account=f"{DATA}/accounts/sentences/{{shard}}.json",
     log:
         f"{DATA}/logs/sentences/{{shard}}.log",
     benchmark:
@@ -61,11 +62,11 @@ rule sentences:
         runtime=minutes(2 * 60),
         mem_mb=memory(1500),
     params:
+        **given_settings("unit", "unicode", "tokenised"),
         code=code("sentences"),
-        unit=setting("unit"),
     shell:
-        "natural-sparsity sentences --input {input.documents}/{wildcards.shard}.jsonl.zst --unit {params.unit}"
-        " --text {output.text} --cased {output.cased} --documents {output.documents} 2> {log}"
+        "natural-sparsity sentences --input {input.documents}/{wildcards.shard}.jsonl.zst {params.given} --text {output.text}"
+        " --cased {output.cased} --documents {output.documents} --account {output.account} 2> {log}"
 
 
 rule index:
@@ -94,12 +95,15 @@ rule index:
 rule filter:
     input:
         types=shards(rules.index.output.types),
+        documents=shards(rules.sentences.output.documents),
         tokens=shards(rules.index.output.tokens),
         lengths=shards(rules.index.output.lengths),
     output:
         kept=directory(f"{DATA}/kept"),
         rows=directory(f"{DATA}/rows"),
         counts=f"{DATA}/types.parquet",
+        thresholds=f"{DATA}/thresholds.parquet",
+        account=f"{DATA}/accounts/filter.json",
     log:
         f"{DATA}/logs/filter.log",
     benchmark:
@@ -110,19 +114,21 @@ rule filter:
         runtime=minutes(60),
         mem_mb=memory(4000),
     params:
+        **given_settings("min_count"),
         code=code("filter"),
-        min_count=setting("min_count"),
+        inputs=inputs,
         kept=in_folder("kept", ".npy"),
         rows=in_folder("rows", ".npy"),
     shell:
-        "natural-sparsity filter --types {input.types} --tokens {input.tokens} --lengths {input.lengths}"
-        " --min-count {params.min_count} --kept {params.kept} --rows {params.rows} --output {output.counts} 2> {log}"
+        "natural-sparsity filter {params.inputs} {params.given} --kept {params.kept} --rows {params.rows}"
+        " --output {output.counts} --thresholds {output.thresholds} --account {output.account} 2> {log}"
 
 
 rule split:
     input:
         documents=shards(rules.sentences.output.documents),
         kept=rules.filter.output.kept,
+        accounts=[rules.documents.output.account, rules.filter.output.account],
     output:
         assignment=directory(f"{DATA}/assignment"),
     log:
@@ -133,14 +139,14 @@ rule split:
         runtime=minutes(60),
         mem_mb=memory(4000),
     params:
+        **given_settings("split.seed"),
         code=code("split"),
         kept=in_folder("kept", ".npy"),
         fractions=lambda wildcards: [setting("split", name)(wildcards) for name in ("train", "dev", "test")],
-        seed=setting("split", "seed"),
         assignment=in_folder("assignment", ".npy"),
     shell:
-        "natural-sparsity split --documents {input.documents} --kept {params.kept} --fractions {params.fractions}"
-        " --seed {params.seed} --assignment {params.assignment} 2> {log}"
+        "natural-sparsity split --documents {input.documents} --kept {params.kept} --accounts {input.accounts}"
+        " --fractions {params.fractions} {params.given} --assignment {params.assignment} 2> {log}"
 
 
 rule vocabulary:
@@ -162,14 +168,13 @@ rule vocabulary:
         runtime=minutes(60),
         mem_mb=memory(4000),
     params:
+        **given_settings("min_count"),
         code=code("vocabulary"),
-        min_count=setting("min_count"),
         rows=in_folder("rows", ".npy"),
         assignment=in_folder("assignment", ".npy"),
     shell:
         "natural-sparsity vocabulary --counts {input.counts} --rows {params.rows} --tokens {input.tokens}"
-        " --lengths {input.lengths} --assignment {params.assignment} --min-count {params.min_count}"
-        " --output {output} 2> {log}"
+        " --lengths {input.lengths} --assignment {params.assignment} {params.given} --output {output} 2> {log}"
 
 
 rule encode:
@@ -181,6 +186,9 @@ rule encode:
         documents=shards(rules.sentences.output.documents),
         assignment=rules.split.output.assignment,
         vocabulary=rules.vocabulary.output,
+        of_documents=rules.documents.output.account,
+        of_sentences=shards(rules.sentences.output.account),
+        of_filter=rules.filter.output.account,
     output:
         train=f"{DATA}/tokens/train.npy",
         dev=f"{DATA}/tokens/dev.npy",
@@ -201,10 +209,11 @@ rule encode:
         code=code("encode"),
         rows=in_folder("rows", ".npy"),
         assignment=in_folder("assignment", ".npy"),
+    # What was kept of the text goes to the terminal too.
     shell:
         "natural-sparsity encode --vocabulary {input.vocabulary} --counts {input.counts} --rows {params.rows} --tokens {input.tokens}"
-        " --lengths {input.lengths} --documents {input.documents} --assignment {params.assignment}"
-        " --train {output.train} --dev {output.dev} --test {output.test} --summary {output.summary} 2> {log}"
+        " --lengths {input.lengths} --documents {input.documents} --assignment {params.assignment} --accounts {input.of_documents} {input.of_sentences}"
+        " {input.of_filter} --train {output.train} --dev {output.dev} --test {output.test} --summary {output.summary} 2>&1 | tee {log} >&2"
 
 
 rule tag:
@@ -224,12 +233,11 @@ rule tag:
         runtime=minutes(2 * 60),
         mem_mb=memory(1500),
     params:
+        **given_settings("tagging.model", "tagging.case"),
         code=code("tag"),
-        model=setting("tagging", "model"),
-        case=setting("tagging", "case"),
     shell:
         "natural-sparsity tag --cased {input.cased} --assignment {input.assignment}/{wildcards.shard}.npy"
-        " --vocabulary {input.vocabulary} --model {params.model:q} --case {params.case} --output {output} 2> {log}"
+        " --vocabulary {input.vocabulary} {params.given} --output {output} 2> {log}"
 
 
 rule words:
@@ -243,17 +251,15 @@ rule words:
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
+        **given_settings("tagging.min_tagged", "tagging.matched_size"),
         code=code("words"),
-        min_tagged=setting("tagging", "min_tagged"),
-        matched_size=setting("tagging", "matched_size"),
     shell:
-        "natural-sparsity words --vocabulary {input.vocabulary} --tags {input.tags}"
-        " --min-tagged {params.min_tagged} --matched-size {params.matched_size} --output {output} 2> {log}"
+        "natural-sparsity words --vocabulary {input.vocabulary} --tags {input.tags} {params.given} --output {output} 2> {log}"
 
 
 rule labelled:
     input:
-        source=lambda wildcards: experiment.data[wildcards.data].inputs(),
+        lambda wildcards: experiment.data[wildcards.data].inputs(),
     output:
         train=f"{DATA}/tokens/train.npy",
         dev=f"{DATA}/tokens/dev.npy",
@@ -270,16 +276,11 @@ rule labelled:
         runtime=minutes(60),
         mem_mb=memory(2000, 10),
     params:
+        **given_settings("format", "words", "min_occurrences", "length", "split.seed"),
         code=code("labelled"),
-        format=setting("format"),
-        words=setting("words"),
-        min_occurrences=setting("min_occurrences"),
-        length=setting("length"),
-        dev=setting("split", "dev"),
-        test=setting("split", "test"),
-        seed=setting("split", "seed"),
+        source=lambda wildcards: experiment.data[wildcards.data].options("source"),
+        fractions=lambda wildcards: [setting("split", name)(wildcards) for name in ("dev", "test")],
     shell:
-        "natural-sparsity labelled --source {input.source:q} --format {params.format} --words {params.words}"
-        " --min-occurrences {params.min_occurrences} --length {params.length} --fractions {params.dev} {params.test}"
-        " --seed {params.seed} --train {output.train} --dev {output.dev} --test {output.test}"
+        "natural-sparsity labelled {params.source} {params.given} --fractions {params.fractions}"
+        " --train {output.train} --dev {output.dev} --test {output.test}"
         " --vocabulary {output.vocabulary} --summary {output.summary} 2> {log}"

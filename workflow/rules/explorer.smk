@@ -37,6 +37,7 @@ rule explore:
         plotly=f"{EXPLORER}/plotly.min.js",
     log:
         f"{EXPERIMENT}/logs/explore.log",
+    localrule: True
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -47,11 +48,7 @@ rule explore:
         " --output {output.page} 2> {log}"
 
 
-localrules:
-    explore,
-    explorer,
-
-
 rule explorer:
     input:
         rules.explore.output if experiment.probed else [],
+    localrule: True

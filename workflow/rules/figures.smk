@@ -54,6 +54,14 @@ use rule draw as draw_chi with:
         figure(WHOLE, "chi"),
 
 
+use rule draw_of_data as draw_kept with:
+    input:
+        thresholds=rules.filter.output.thresholds,
+        account=rules.filter.output.account,
+    output:
+        figure(OF_DATA, "kept"),
+
+
 use rule draw_of_model as draw_training with:
     input:
         checkpoints=every(STATE),

@@ -6,7 +6,7 @@ from functools import cache, reduce
 from natural_sparsity import registry
 from natural_sparsity.cli import COMMANDS
 from natural_sparsity.config.experiment import to_json
-from natural_sparsity.config.rules import commit, folders, options, refuse
+from natural_sparsity.config.rules import commit, folders, give, options, refuse
 from natural_sparsity.provenance import code_digest
 
 
@@ -23,6 +23,11 @@ def block(*keys):
 def probe_block(wildcards):
     """A parameter: the block of the wildcards' probe, as JSON."""
     return to_json(experiment.probes[wildcards.probe])
+
+
+def moving(wildcards):
+    """Whether the wildcards' probe measures while an epoch trains, so that the epoch is trained again."""
+    return experiment.probes[wildcards.probe].weights == "training"
 
 
 def unit(wildcards):
@@ -44,6 +49,12 @@ def code(name, *choosers):
 def kind(wildcards):
     """The module of the wildcards' kind of data."""
     return [registry.DATA[experiment.data[wildcards.data].kind].implementation]
+
+
+def readers(wildcards):
+    """The modules of the formats that the wildcards' data may have."""
+    name = experiment.data[wildcards.data].settings.format
+    return [module for format, module in registry.FORMATS.items() if name in (format, "auto")]
 
 
 def method(wildcards):
@@ -85,13 +96,17 @@ def measure(wildcards):
 
 
 def given(**settings):
-    """The parameters of a figure or table that are options of its command."""
+    """The parameters of a command that are its options."""
 
     def words(wildcards):
-        values = {name: value(wildcards) if callable(value) else value for name, value in settings.items()}
-        return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in values.items())
+        return give({name: value(wildcards) if callable(value) else value for name, value in settings.items()})
 
     return dict(given=words, **settings)
+
+
+def given_settings(*names):
+    """The settings of the wildcards' data, or of blocks in them (``block.key``), as options of the command."""
+    return given(**{name.split(".")[-1]: setting(*name.split(".")) for name in names})
 
 
 def titled(title):

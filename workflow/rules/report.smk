@@ -9,6 +9,8 @@ rule describe:
         page=in_report(f"{EXPERIMENT}/provenance.html", "provenance"),
     log:
         f"{EXPERIMENT}/logs/describe.log",
+    # Takes moments, so it needs no cluster job.
+    localrule: True
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -18,8 +20,3 @@ rule describe:
     shell:
         "natural-sparsity describe --checkpoints {input.checkpoints} --configuration {params.configuration:q}"
         " --commit {params.commit} --json {output.json} --page {output.page} 2> {log}"
-
-
-# Takes moments, so it needs no cluster job.
-localrules:
-    describe,

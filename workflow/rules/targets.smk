@@ -16,7 +16,9 @@ for name in dict.fromkeys([*registry.FIGURES, *registry.TABLES]):
 # The paper's figures, what goes with them, and how the runs compare.
 rule figures:
     input:
-        targets("architecture", "chi", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison"),
+        targets(
+            "architecture", "chi", "kept", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison"
+        ),
     localrule: True
 
 

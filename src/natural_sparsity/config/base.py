@@ -32,8 +32,8 @@ WORDS = "patternErrorMessage"
 # Names of blocks become names of files and folders.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 # Numbers that arrive as text: YAML 1.1 reads 1e-3 so, and --config everything in braces.
-EXPONENT = re.compile(r"([-+]?\d+(?:\.\d*)?)e([-+]?\d+)", re.IGNORECASE)
-IN_BRACES = " (inside braces, --config gives it as text: put it in a file for --configfile)"
+EXPONENT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+))e([-+]?\d+)", re.IGNORECASE)
+AS_TEXT = " (it is text: write it without quotes; inside braces --config gives only text, so put it in a file)"
 
 
 class Refusal(ValueError):
@@ -313,7 +313,7 @@ def give_hint(value: Any, schema: Schema) -> str:
         mantissa, power = exponent.groups()
         number = f"{mantissa if '.' in mantissa else mantissa + '.0'}e{power if power[0] in '+-' else '+' + power}"
         return f" (YAML reads it as text: write {number})"
-    return IN_BRACES if re.fullmatch(r"[-+]?[\d._]+|true|false|null|~|\[.*|\{.*", value) else ""
+    return AS_TEXT if re.fullmatch(r"[-+]?[\d._]+|true|false|null|~|\[.*|\{.*", value) else ""
 
 
 def show(value: Any) -> str:

@@ -10,14 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from natural_sparsity.config.base import Block
 from natural_sparsity.config.data.base import Kind
-from natural_sparsity.config.data.source import Distribution, Download, local_paths
+from natural_sparsity.config.data.local import list_files
+from natural_sparsity.config.data.source import Source
 from natural_sparsity.config.derive import Member, dump, families
 from natural_sparsity.config.methods.base import LAST, Method
 from natural_sparsity.config.style import Style
@@ -68,38 +67,39 @@ class Data:
 
     def download(self, key: str) -> str:
         """The command that downloads the source at a key, without its output."""
-        source = self.sources()[key]
-        if isinstance(source, Distribution):
-            return f"sdist --package {source.sdist}=={source.version} --checksum {source.checksum}"
-        return f"obtain --url {shlex.quote(source.url)} --checksum {source.checksum}"
+        return self.sources()[key].download()[1]
 
     def block(self) -> dict[str, Any]:
         """The settings that training needs, besides the files."""
         settings = dump(self.settings)
         return settings if self.settings.generated else {key: settings[key] for key in self.settings.training_keys}
 
-    def sources(self) -> dict[str, Any]:
-        """Where the data come from, by key: ``source``, and where there is one ``test_source``."""
+    def sources(self) -> dict[str, Source]:
+        """Where the data come from, by key: ``source``, or ``source.train`` and so on, and perhaps ``test_source``."""
         keys = [key for key in type(self.settings).model_fields if key.endswith("source")]
-        return {key: block for key in keys if (block := getattr(self.settings, key)) is not None}
+        blocks = {key: block for key in keys if (block := getattr(self.settings, key)) is not None}
+        return {part: source for key, block in blocks.items() for part, source in block.list_parts(key).items()}
 
-    def paths(self) -> list[str]:
-        """The files or folders of the sources: local ones as they are, others where they are downloaded to."""
-        return [path for key, source in self.sources().items() for path in self.paths_of(key, source)]
-
-    def paths_of(self, key: str, source: Any) -> list[str]:
-        """The files or folders of one source."""
-        folder = f"{DATA.format(data=self.name)}/download/{key}"
-        if isinstance(source, Download):
-            return [f"{folder}/{Path(urlsplit(source.url).path).name}"]
-        if isinstance(source, Distribution):
-            return [f"{folder}/{source.sdist}.tar.gz"]
-        return [str(path) for path in local_paths(source, f"data.{self.name}.{key}")]
+    def paths(self) -> dict[str, list[str]]:
+        """The files or folders of each source: local ones as they are, others where they are downloaded to."""
+        folder = f"{DATA.format(data=self.name)}/download"
+        return {
+            key: source.list_local(f"data.{self.name}.{key}") or [f"{folder}/{key}/{source.download()[0]}"]
+            for key, source in self.sources().items()
+        }
 
     def inputs(self) -> list[str]:
         """Every file of the sources: Snakemake would not notice changes to files in a folder."""
-        inside = (sorted(map(str, Path(path).rglob("*"))) if Path(path).is_dir() else [path] for path in self.paths())
-        return [path for path in chain.from_iterable(inside) if not Path(path).is_dir()]
+        return [file for path in chain.from_iterable(self.paths().values()) for file in list_files(path)]
+
+    def options(self, name: str) -> str:
+        """The sources as options of the command that reads them: --train, --dev and --test, or else all as ``name``."""
+        words: dict[str, list[str]] = {}
+        for key, paths in self.paths().items():
+            # A path that begins with - would be an option.
+            safe = [f"./{path}" if path[0] == "-" else path for path in paths]
+            words.setdefault(f"--{key.partition('.')[2] or name}", []).extend(safe)
+        return shlex.join(chain.from_iterable([option, *paths] for option, paths in words.items()))
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class Experiment:
         match product:
             case "architecture" | "chi":
                 return self.runs
-            case "training":
+            case "training" | "kept":
                 return [run for run in self.runs if run.data.settings.probed]
             case "fig4" | "fig5":
                 return [run for run in self.probed if run.data.tagged]

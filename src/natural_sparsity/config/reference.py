@@ -44,8 +44,12 @@ Blocks are merged key by key, lists are replaced. Several files may follow `--co
 it. `--config device=cpu` changes a key from the command line. Inside braces, numbers would arrive as text: put them
 into a file instead.
 
-The configuration is checked before any job starts. An unknown key, a value out of bounds or a contradiction is refused
-in one line that names the key and says what to write instead.
+The configuration is checked before any job starts. An unknown key, a key that stands twice, a value out of bounds, a
+contradiction or a text that cannot be read is refused in one line: the file and its line, the key, and what to write
+instead. Only a mistake in the YAML itself stops Snakemake before it reads the workflow, with `Config file is not valid
+JSON or YAML` and no line. This names it, and every other mistake, and starts nothing:
+
+    natural-sparsity check experiments/mine.yaml
 
 This page is generated from the code that checks the configuration, so it has every key. Keys are given relative to the
 block that a section is about. A key that is **required** has no default; every other key may be left out. Defaults are
@@ -64,6 +68,18 @@ runs:
   - {data: mine, model: lstm}
   - {data: mine, model: small, seeds: [1, 2, 3], epochs: 20}
   - {data: mine, model: tickets, seeds: [1, 2, 3], epochs: 20}
+```
+
+A corpus that is published with its splits keeps them. The Penn Treebank, for example, has a sentence per line, is
+tokenised, and its rare words are `<unk>` already:
+
+```yaml
+data:
+  treebank:
+    source: {train: {path: ptb.train.txt}, dev: {path: ptb.valid.txt}, test: {path: ptb.test.txt}}
+    format: lines
+    tokenised: true
+    min_count: 1
 ```
 
 ## Completion in an editor
@@ -207,9 +223,16 @@ def make_table(cls: type[Block], nested: bool = True) -> str:
     return "\n".join([*head, *(row for key, row in entries if nested or "." not in key)]) + "\n"
 
 
-def make_rows(schema: Schema, definitions: Schema, prefix: str = "", form: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each key of a block and below it, with its row; ``form``: which of several forms of the block this is."""
-    seen: list[Any] = []
+def make_rows(
+    schema: Schema, definitions: Schema, prefix: str = "", form: str = "", seen: list[Any] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yield each key of a block and below it, with its row.
+
+    Args:
+        form: which of several forms of the block this is.
+        seen: the forms that have rows already, to which those of this block are added.
+    """
+    seen = [] if seen is None else seen
     for key, entry in schema["properties"].items():
         inner = resolve(entry, definitions)
         default = form or ("**required**" if key in schema.get("required", []) else show_default(inner))
@@ -217,12 +240,12 @@ def make_rows(schema: Schema, definitions: Schema, prefix: str = "", form: str =
         yield f"{prefix}{key}", f"| `{prefix}{key}` | {name_type(inner, definitions)} | {default} | {meaning} |"
         if "properties" in inner:
             yield from make_rows(inner, definitions, f"{prefix}{key}.")
-        if "oneOf" in inner and inner["oneOf"] not in seen:
-            seen.append(inner["oneOf"])
-            for alternative in (resolve(each, definitions) for each in inner["oneOf"]):
-                if not set(alternative["properties"]) & {"kind", "method"}:  # which have sections of their own
-                    keys = join_words([f"`{each}`" for each in alternative["properties"]])
-                    yield from make_rows(alternative, definitions, f"{prefix}{key}.", f"in the form {keys}")
+        new = [each for each in inner.get("oneOf", []) if each not in seen]
+        seen += new
+        for alternative in (resolve(each, definitions) for each in new):
+            if not set(alternative["properties"]) & {"kind", "method"}:  # which have sections of their own
+                keys = join_words([f"`{each}`" for each in alternative["properties"]])
+                yield from make_rows(alternative, definitions, f"{prefix}{key}.", f"in the form {keys}", seen)
 
 
 def show_default(schema: Schema) -> str:

@@ -5,15 +5,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from natural_sparsity.errors import UserError
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def check_profile(arguments: Sequence[str], called_in: Iterable[str | Path], project: str | Path) -> None:
@@ -36,17 +33,22 @@ def check_profile(arguments: Sequence[str], called_in: Iterable[str | Path], pro
         )
 
 
-def refuse_in_a_line(question: Callable[[T], R]) -> Callable[[T], R]:
-    """Make an input function end Snakemake with one line if the experiment raises a UserError."""
+def name_files(paths: Iterable[Path], folder: str | Path) -> dict[str, Path]:
+    """Files by what to call them in ``folder``: by a relative path if they are in it."""
+    return {str(path.relative_to(folder) if path.is_relative_to(folder) else path): path for path in paths}
 
-    @wraps(question)
-    def ask(wildcards: T) -> R:
-        try:
-            return question(wildcards)
-        except UserError as error:
-            sys.exit(f"configuration: {error}")
 
-    return ask
+@contextmanager
+def end_in_a_line(explain: Callable[[str], str] = str) -> Iterator[None]:
+    """End Snakemake with one line if a block or a function raises a UserError; ``explain`` makes it of the message."""
+    try:
+        yield
+    except UserError as error:
+        sys.exit(explain(str(error)))
+
+
+# For input functions.
+refuse_in_a_line = end_in_a_line("configuration: {}".format)
 
 
 def refuse(target: str) -> Callable[[object], None]:
@@ -69,6 +71,15 @@ def options(inputs: Mapping[str, str | Iterable[str]]) -> str:
         if paths:
             tensors = [path for path in paths if Path(path).name == "parameters.safetensors"]
             words += [f"--{name.rstrip('_')}", *(folders(tensors) or paths)]
+    return shlex.join(words)
+
+
+def give(settings: Mapping[str, Any]) -> str:
+    """Settings as options of a command: an option alone for True, none for False or null."""
+    words = []
+    for name, value in settings.items():
+        if value is not None and value is not False:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return shlex.join(words)
 
 

@@ -9,26 +9,53 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from natural_sparsity import files
-from natural_sparsity.corpus.readers import FORMATS, hash_text, read_documents
+from natural_sparsity.corpus.account import list_skipped
+from natural_sparsity.corpus.readers.base import LINE_BREAKS, Account, Document, Options, hash_text
+from natural_sparsity.corpus.readers.read import FORMATS, read_documents
 from natural_sparsity.errors import UserError
 
 SECONDS_BETWEEN_LINES = 30.0
+SPLITS = ["train", "dev", "test"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--input", type=Path, nargs="+", required=True, help="files, or folders of files")
+    parser.add_argument("--input", type=Path, nargs="+", help="files, or folders of files")
+    for split in SPLITS:
+        parser.add_argument(f"--{split}", type=Path, nargs="+", help=f"instead of --input: the files of {split}")
+    add_reading_arguments(parser)
+    parser.add_argument("--max-documents", type=int, help="stop after this many documents")
+    help_text = "out: one file per shard, JSON lines with index, id, title, text, markup, layout, split; zstd"
+    parser.add_argument("--output", type=Path, nargs="+", required=True, help=help_text)
+    parser.add_argument("--account", type=Path, help="out: JSON, what was read and what was skipped")
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how to read files, for every command that reads a corpus."""
     help_text = "format of the input; auto looks at the first bytes of each file"
     parser.add_argument("--format", choices=FORMATS, default="auto", help=help_text)
-    parser.add_argument("--max-documents", type=int, help="stop after this many documents")
-    help_text = "out: one file per shard, JSON lines with index, id, title, text, markup; zstd"
-    parser.add_argument("--output", type=Path, nargs="+", required=True, help=help_text)
+    help_text = "json and parquet: the key or column with the text"
+    parser.add_argument("--text-column", default=Options.text_column, metavar="NAME", help=help_text)
+    help_text = "text: what to do with the lines of a paragraph; auto joins them where the text is hard-wrapped"
+    parser.add_argument("--line-breaks", choices=LINE_BREAKS, default=Options.line_breaks, help=help_text)
+    help_text = "lines: how many lines make a document, unless a blank line ends it"
+    parser.add_argument("--lines-per-document", type=int, default=Options.lines_per_document, help=help_text)
+    parser.add_argument("--tokenised", action="store_true", help="keep the tokens and lines of a tokenised text")
+
+
+def make_options(args: argparse.Namespace) -> Options:
+    """Return the options that :func:`add_reading_arguments` declares; raise :class:`UserError` if one is wrong."""
+    if args.lines_per_document < 1:
+        raise UserError(f"lines-per-document: {args.lines_per_document} is not positive; give at least 1")
+    return Options(args.text_column, args.line_breaks, args.lines_per_document, args.tokenised)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -38,48 +65,91 @@ def run(args: argparse.Namespace) -> None:
         UserError: there are no documents, or two documents have the same id and different texts; also as
             ``read_documents`` does.
     """
+    inputs = list_inputs(args)
+    options, account = make_options(args), Account()
     if args.max_documents is not None and args.max_documents < 1:
         raise UserError(f"max-documents: {args.max_documents} is not positive; give at least 1")
     if len(set(args.output)) < len(args.output):
         raise UserError("output: a file is given twice; give each shard its own")
-    seen, skipped, n_documents, last = Seen(), Counter[str](), 0, time.monotonic()
+    n_documents, last = 0, time.monotonic()
     with ExitStack() as stack:
         # Enter the writers last: they must be closed before any file gets its final name.
         paths = [stack.enter_context(files.atomic(path)) for path in args.output]
         shards = [stack.enter_context(files.open_zstd(path)) for path in paths]
-        for path in args.input:
-            for document in read_documents(path, args.format, skipped):
+        for split, document in read_splits(inputs, args.format, options, account):
+            row = {"index": n_documents, **vars(document), "split": split}
+            shards[n_documents % len(shards)].write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+            n_documents += 1
+            if n_documents == args.max_documents:
+                break
+            if time.monotonic() - last > SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                print(f"documents: {n_documents:,} so far", file=sys.stderr)
+    if args.account:
+        content = {"skipped": dict(account.skipped), "formats": dict(account.formats), "notes": account.notes}
+        files.write_json(args.account, {"documents": n_documents, **content, "given_splits": "" not in inputs})
+    for line in describe(n_documents, account):
+        print(f"documents: {line}", file=sys.stderr)
+
+
+def list_inputs(args: argparse.Namespace) -> dict[str, list[Path]]:
+    """Return the files by split, under an empty name if no splits are given.
+
+    Raises:
+        UserError: there are neither files nor all splits, or both; or one is given twice.
+    """
+    splits = {split: getattr(args, split) for split in SPLITS if getattr(args, split)}
+    if bool(args.input) == bool(splits) or 0 < len(splits) < len(SPLITS):
+        raise UserError("give either --input, or all of --train, --dev and --test")
+    if splits and args.max_documents is not None:
+        raise UserError("max-documents: given splits are read whole; leave it out")
+    inputs = splits or {"": args.input}
+    for path, count in Counter(path.resolve() for paths in inputs.values() for path in paths).items():
+        if count > 1:
+            raise UserError(f"{path}: is given {count} times; give each file once")
+    return inputs
+
+
+def read_splits(
+    inputs: dict[str, list[Path]], format: str, options: Options, account: Account
+) -> Iterator[tuple[str, Document]]:
+    """Yield (split, document) of all files; each document once per split.
+
+    Raises:
+        UserError: a split has no documents, or two documents have the same id and different texts.
+    """
+    for split, paths in inputs.items():
+        seen, n_documents = Seen(), 0
+        for path in paths:
+            for document in read_documents(path, format, options, account):
                 # An id that is a hash of the text does not tell a repeated document from another with the same words:
                 # both are kept.
                 has_own_id = document.id != hash_text(document.text)
                 earlier = seen.put(document.id, document.text) if has_own_id else None
                 if earlier == "same text":
-                    skipped["repeated"] += 1
+                    account.skipped["repeated"] += 1
                     continue
                 if earlier:
                     raise UserError(
-                        f"{path}: two documents have the id {document.id!r} and different texts; give each its own id"
+                        f"{path}: two documents have the id {document.id!r} and different texts; give each its own id, "
+                        "or give only one version of the corpus"
                     )
-                row = {"index": n_documents, **vars(document)}
-                shards[n_documents % len(shards)].write((json.dumps(row, ensure_ascii=False) + "\n").encode())
                 n_documents += 1
-                if n_documents == args.max_documents:
-                    break
-                if time.monotonic() - last > SECONDS_BETWEEN_LINES:
-                    last = time.monotonic()
-                    print(f"documents: {n_documents:,} so far, in {path}", file=sys.stderr)
-            if n_documents == args.max_documents:
-                break
+                yield split, replace(document, id=f"{split}:{document.id}") if split else document
         if not n_documents:
+            names = " ".join(map(str, paths))
             raise UserError(
-                f"{' '.join(map(str, args.input))}: holds no documents{list_skipped(skipped)}; name the right file"
+                f"{names}: holds no documents{list_skipped(account.skipped)}; name the right file, or its format"
             )
-    print(f"documents: {n_documents:,} read{list_skipped(skipped)}", file=sys.stderr)
 
 
-def list_skipped(skipped: Counter[str]) -> str:
-    """Say how many entries were skipped for each reason, as the rest of a sentence."""
-    return "".join(f", {count:,} {reason} skipped" for reason, count in sorted(skipped.items()))
+def describe(n_documents: int, account: Account) -> list[str]:
+    """Say what was read, what was skipped, and what a user should know about the files."""
+    formats = [
+        format if len(account.formats) == 1 else f"{n_files:,} × {format}"
+        for format, n_files in account.formats.items()
+    ]
+    return [f"{n_documents:,} read ({'; '.join(formats)}){list_skipped(account.skipped)}", *account.notes]
 
 
 class Seen:

@@ -1,17 +1,23 @@
-"""Write one token stream per split: its sentences in the documents' original order, each followed by ``<eos>``."""
+"""Write one token stream per split: its sentences in the documents' original order, each followed by ``<eos>``.
+
+Say what was kept of the text, and stop if that is too little to train on.
+"""
 
 import argparse
 import os
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from natural_sparsity import files
-from natural_sparsity.corpus.shards import Shard, find_starts
+from natural_sparsity.corpus.account import list_warnings, read_accounts, refuse_small, tell
+from natural_sparsity.corpus.shards import TOKENS_PER_BLOCK, Shard, find_starts, take_sentences
 from natural_sparsity.corpus.split import DROPPED, SPLITS
 from natural_sparsity.corpus.vocabulary import EOS, UNK, read_by_id
 from natural_sparsity.errors import UserError
@@ -27,25 +33,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="sentence lengths of each shard")
     parser.add_argument("--documents", type=Path, nargs="+", required=True, help="documents of each shard")
     parser.add_argument("--assignment", type=Path, nargs="+", required=True, help="sentence splits of each shard")
+    help_text = "accounts of documents, of each shard's sentences, and of filter, in this order"
+    parser.add_argument("--accounts", type=Path, nargs="+", required=True, help=help_text)
     parser.add_argument("--train", type=Path, required=True, help="out: .npy")
     parser.add_argument("--dev", type=Path, required=True, help="out: .npy")
     parser.add_argument("--test", type=Path, required=True, help="out: .npy")
-    parser.add_argument("--summary", type=Path, required=True, help="out: JSON, sizes of the corpus")
+    parser.add_argument("--summary", type=Path, required=True, help="out: JSON, sizes and account of the corpus")
 
 
 @dataclass(frozen=True)
 class EncodedShard:
     """A shard with what encoding needs.
 
-    ``ids`` (n_types,): vocabulary ids of its types. ``assignment`` (n_sentences,): splits of its sentences. ``index``
-    and ``sentences`` (n_documents,): places of its documents in the corpus and their numbers of sentences.
+    ``ids`` (n_types,): vocabulary ids of its types. ``assignment`` and ``documents`` (n_sentences,): splits of its
+    sentences, and the rows of their documents. ``index`` (n_documents,): places of its documents in the corpus.
     """
 
     shard: Shard
     ids: np.ndarray
     assignment: np.ndarray
+    documents: np.ndarray
     index: np.ndarray
-    sentences: np.ndarray
 
 
 def map_rows_to_ids(counts_path: Path, words: pa.Array, dtype: np.dtype) -> np.ndarray:
@@ -56,12 +64,14 @@ def map_rows_to_ids(counts_path: Path, words: pa.Array, dtype: np.dtype) -> np.n
 
 
 def count_tokens(encoded: EncodedShard) -> np.ndarray:
-    """Count (n_documents, 4) each document's tokens that were dropped or are in each split, ``<eos>`` included."""
-    cells = np.repeat(np.arange(0, 4 * len(encoded.sentences), 4), encoded.sentences)
-    cells += encoded.assignment
+    """Count (n_documents, 4) each document's tokens in each split, ``<eos>`` included; the first column is 0."""
+    # The filter may have dropped most sentences: select before counting anything.
+    kept = np.flatnonzero(encoded.assignment != DROPPED)
+    cells = 4 * encoded.documents[kept] + encoded.assignment[kept]
     # bincount adds its weights as floats, which is exact below 2^53. Each sentence adds one <eos>.
-    counts = np.bincount(cells, encoded.shard.lengths, 4 * len(encoded.sentences)).astype(np.int64)
-    return (counts + np.bincount(cells, minlength=len(counts))).reshape(-1, 4)
+    n_cells = 4 * len(encoded.index)
+    counts = np.bincount(cells, encoded.shard.lengths[kept], n_cells).astype(np.int64)
+    return (counts + np.bincount(cells, minlength=n_cells)).reshape(-1, 4)
 
 
 def append_eos(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -91,21 +101,20 @@ def fill_streams(streams: dict[int, np.memmap], encoded: EncodedShard, moves: di
     Args:
         streams: the stream of each split.
         encoded: the shard.
-        moves: for each split, how far each sentence (n_sentences,) moves from its place among the shard's sentences of
-            that split to its place in the stream.
+        moves: for each split, how far each document's sentences (n_documents,) move from their place among the shard's
+            sentences of that split to their place in the stream.
     """
     written = dict.fromkeys(streams, 0)
     for sentences, tokens in encoded.shard.blocks():
         lengths, assignment = encoded.shard.lengths[sentences].astype(np.int64), encoded.assignment[sentences]
-        # The filter may have dropped most sentences: select before looking anything up.
-        kept = assignment != DROPPED
-        ids = encoded.ids.take(encoded.shard.tokens[tokens][np.repeat(kept, lengths)])
+        kept, documents = assignment != DROPPED, encoded.documents[sentences]
+        ids = encoded.ids.take(take_sentences(encoded.shard.tokens[tokens], lengths, kept))
         token_splits = np.repeat(assignment[kept], lengths[kept])
         for split, stream in streams.items():
             chosen = assignment == split
             block = append_eos(ids[token_splits == split], lengths[chosen])
             # Sentences that move equally far are copied together: all of a single shard, else those of a document.
-            own_moves, ends = moves[split][sentences][chosen], np.cumsum(lengths[chosen] + 1)
+            own_moves, ends = moves[split][documents[chosen]], np.cumsum(lengths[chosen] + 1)
             last = (
                 np.append(np.flatnonzero(np.diff(own_moves)), len(own_moves) - 1)
                 if len(own_moves)
@@ -118,8 +127,37 @@ def fill_streams(streams: dict[int, np.memmap], encoded: EncodedShard, moves: di
             written[split] += len(block)
 
 
+def count_ids(stream: np.ndarray, n_words: int) -> np.ndarray:
+    """Count (n_words,) the ids of a stream, a block at a time."""
+    counts = np.zeros(n_words, np.int64)
+    for start in range(0, len(stream), TOKENS_PER_BLOCK):
+        counts += np.bincount(stream[start : start + TOKENS_PER_BLOCK], minlength=n_words)
+    return counts
+
+
+def describe_split(counts: np.ndarray, documents: int) -> dict[str, int | float]:
+    """Describe a split for the account, by how often each id (n_words,) occurs in it; ``tokens`` are without ``<eos>``.
+
+    ``unknown_share`` is that of ``<unk>`` in ``tokens``.
+    """
+    tokens, unknown = int(counts.sum() - counts[EOS]), int(counts[UNK])
+    return {
+        "documents": documents,
+        "sentences": int(counts[EOS]),
+        "tokens": tokens,
+        "types": int((counts > 0).sum() - (counts[[UNK, EOS]] > 0).sum()),
+        "unknown_tokens": unknown,
+        "unknown_share": unknown / tokens if tokens else 0.0,
+    }
+
+
 def run(args: argparse.Namespace) -> None:
-    """Write the three streams and a summary of the corpus."""
+    """Write the three streams and a summary of the corpus.
+
+    Raises:
+        UserError: files do not fit together; a split or the vocabulary is too small to train on.
+    """
+    account = read_accounts(args.accounts)
     words = pa.array(read_by_id(args.vocabulary, ["word"])["word"])
     dtype = np.min_scalar_type(len(words) - 1)
     row_ids = map_rows_to_ids(args.counts, words, dtype)
@@ -135,8 +173,9 @@ def run(args: argparse.Namespace) -> None:
                 "delete both and run again"
             )
         ids = row_ids[files.read_array(rows)]
-        shards.append(EncodedShard(shard, ids, splits, frame["index"].to_numpy(), frame["sentences"].to_numpy()))
-    summary: dict[str, int | float | None] = {
+        rows_of_sentences = np.repeat(np.arange(len(frame), dtype=np.int32), frame["sentences"])
+        shards.append(EncodedShard(shard, ids, splits, rows_of_sentences, frame["index"].to_numpy()))
+    summary: dict[str, Any] = {
         "documents": sum(len(shard.index) for shard in shards),
         "sentences": sum(len(shard.assignment) for shard in shards),
         "tokens": sum(len(shard.shard.tokens) for shard in shards),
@@ -149,8 +188,8 @@ def run(args: argparse.Namespace) -> None:
         for name, split in SPLITS.items():
             sizes = [size[:, split] for size in all_sizes]
             starts, length = place_documents(shards, sizes)
-            for encoded, moves, shard_starts, shard_sizes in zip(shards, all_moves, starts, sizes, strict=True):
-                moves[split] = np.repeat(shard_starts - find_starts(shard_sizes), encoded.sentences)
+            for moves, shard_starts, shard_sizes in zip(all_moves, starts, sizes, strict=True):
+                moves[split] = shard_starts - find_starts(shard_sizes)
             temporary = stack.enter_context(files.atomic(getattr(args, name)))
             streams[split] = np.lib.format.open_memmap(temporary, "w+", dtype, (length,))
             # Reserve the space: otherwise a full disk would be a bus error when the map is written.
@@ -159,9 +198,17 @@ def run(args: argparse.Namespace) -> None:
             summary[f"{name}_tokens"] = length
         for encoded, moves in zip(shards, all_moves, strict=True):
             fill_streams(streams, encoded, moves)
+        account["splits"] = {}
         for name, split in SPLITS.items():
-            unknown = int((streams[split] == UNK).sum())
-            summary[f"{name}_unk_fraction"] = unknown / len(streams[split]) if len(streams[split]) else None
+            counts = count_ids(streams[split], len(words))
+            documents = sum(int((size[:, split] > 0).sum()) for size in all_sizes)
+            account["splits"][name] = describe_split(counts, documents)
+            summary[f"{name}_unk_fraction"] = int(counts[UNK]) / max(len(streams[split]), 1)
             streams[split].flush()
             files.append_digest(str(streams[split].filename))
-    files.write_json(args.summary, summary)
+        refuse_small(account)
+    account["warnings"] = list_warnings(account)
+    story = tell(account)
+    del account["filter"]["thresholds"]  # a table of its own
+    files.write_json(args.summary, summary | {"account": account})
+    print("\n".join(story), file=sys.stderr)

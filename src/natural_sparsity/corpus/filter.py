@@ -1,19 +1,31 @@
-"""Drop every sentence that has a type with fewer than ``min_count`` occurrences in the corpus, then count again."""
+"""Drop every sentence that has a type with fewer than ``min_count`` occurrences in the corpus, then count again.
+
+Where the source gives the splits, no sentence is dropped: a type is rare if the training split has too few of it.
+``<unk>`` in the text is the model's special, never rare.
+"""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from natural_sparsity import files
-from natural_sparsity.corpus.shards import Shard, count_types, find_starts
+from natural_sparsity.corpus.account import suggest
+from natural_sparsity.corpus.shards import Shard, count_types
+from natural_sparsity.corpus.split import TRAIN, read_given_splits
+from natural_sparsity.corpus.thresholds import Survey, mark_words, tabulate_given
+from natural_sparsity.corpus.vocabulary import EOS, SPECIALS, UNK
 from natural_sparsity.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--types", type=Path, nargs="+", required=True, help="types of each shard")
+    parser.add_argument("--documents", type=Path, nargs="+", required=True, help="documents of each shard")
     parser.add_argument("--tokens", type=Path, nargs="+", required=True, help="tokens of each shard")
     parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="sentence lengths of each shard")
     parser.add_argument("--min-count", type=int, required=True, help="occurrences in the corpus that a type needs")
@@ -23,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help=help_text)
     help_text = "out: Parquet word, count, kept_count (in the kept sentences) of the frequent types"
     parser.add_argument("--output", type=Path, required=True, help=help_text)
+    help_text = "out: Parquet, what each min_count would leave"
+    parser.add_argument("--thresholds", type=Path, required=True, help=help_text)
+    parser.add_argument("--account", type=Path, required=True, help="out: JSON, what was kept and dropped")
 
 
 def unite_types(tables: list[pa.Table]) -> tuple[pa.Array, list[np.ndarray], np.ndarray]:
@@ -47,48 +62,96 @@ def unite_types(tables: list[pa.Table]) -> tuple[pa.Array, list[np.ndarray], np.
     return encoded.dictionary, rows, counts
 
 
-def keep_sentences(shard: Shard, rare: np.ndarray) -> np.ndarray:
-    """Mark (n_sentences,) the sentences that have none of the types marked in ``rare`` (n_types,) bool."""
-    kept = np.ones(len(shard.lengths), bool)
-    for sentences, tokens in shard.blocks():
-        lengths = shard.lengths[sentences]
-        # reduceat would give an empty sentence the first token of the next one.
-        starts = find_starts(lengths)[lengths > 0]
-        if len(starts):
-            kept[sentences][lengths > 0] = ~np.logical_or.reduceat(rare.take(shard.tokens[tokens]), starts)
-    return kept
+def find_row(words: pa.Array, word: str) -> int | None:
+    """Find the row of a word; None if it is not there."""
+    row = pc.index(words, pa.scalar(word, words.type)).as_py()
+    return None if row < 0 else row
 
 
 def run(args: argparse.Namespace) -> None:
-    """Count the types, filter the sentences, count again."""
+    """Count the types, filter the sentences, count again.
+
+    Raises:
+        UserError: the corpus holds no words, or ``<eos>``; ``min_count`` leaves nothing; files do not fit together.
+    """
+    if args.min_count < 1:
+        raise UserError(f"min_count: {args.min_count} is not positive; give at least 1")
     words, rows, counts = unite_types([files.read_table(path, ["word", "count"]) for path in args.types])
-    if not len(words):
-        raise UserError(
-            f"{args.types[0].parent}: the corpus holds no tokens; check that its format is the configured one"
-        )
-    frequent = counts >= args.min_count
-    if not frequent.any():
-        raise UserError(explain_empty(args.min_count, counts))
-    # A kept sentence has only frequent types. All rare types share one row, past the end of the table.
+    unknown = find_row(words, SPECIALS[UNK])
+    is_word = mark_words(len(words), unknown)
+    refuse_words(args.types[0].parent, words, counts, is_word)
+    shards = [Shard.open(*paths) for paths in zip(args.tokens, args.lengths, strict=True)]
+    splits = read_given_splits(args.documents)
+    if splits is None:
+        survey = Survey(counts, shards, rows, args.min_count, unknown)
+        compared, kept_counts, table = counts, survey.kept_counts(args.min_count), survey.table()
+        all_kept = survey.keep(args.min_count)
+    else:
+        compared = kept_counts = count_in_training(shards, rows, splits, args.documents, len(words))
+        all_kept = [np.ones(len(shard.lengths), bool) for shard in shards]
+        table = tabulate_given(counts, compared, sum(map(len, all_kept)), args.min_count, unknown)
+    frequent = is_word & (compared >= args.min_count)
+    account = {"given_splits": splits is not None, **describe(table, args.min_count, counts[is_word])}
+    if not frequent.any() or not account["after"]["tokens"]:
+        raise UserError(explain_empty(account, compared[is_word].max()))
+    # All rare types and <unk> share one row, past the end of the table.
     to_row = np.full(len(words), frequent.sum(), np.uint32)
     to_row[frequent] = np.arange(frequent.sum())
-    kept_counts = np.zeros(frequent.sum() + 1, np.int64)
-    for tokens, lengths, shard_rows, kept_path, rows_path in zip(
-        args.tokens, args.lengths, rows, args.kept, args.rows, strict=True
-    ):
-        shard = Shard.open(tokens, lengths)
-        kept = keep_sentences(shard, ~frequent[shard_rows])
-        own_rows = to_row[shard_rows]
-        kept_counts += count_types(shard, kept, own_rows, len(kept_counts))
+    for kept, kept_path, own, rows_path in zip(all_kept, args.kept, rows, args.rows, strict=True):
         files.write_array(kept_path, kept)
-        files.write_array(rows_path, own_rows)
-    if not kept_counts.any():
-        raise UserError(explain_empty(args.min_count, counts))
-    columns = {"word": words.filter(frequent), "count": counts[frequent], "kept_count": kept_counts[:-1]}
+        files.write_array(rows_path, to_row[own])
+    columns = {"word": words.filter(frequent), "count": counts[frequent], "kept_count": kept_counts[frequent]}
     files.write_table(args.output, pa.table(columns))
+    files.write_parquet(args.thresholds, table)
+    files.write_json(args.account, account)
 
 
-def explain_empty(min_count: int, counts: np.ndarray) -> str:
-    """Say that the filter left no sentence, and why."""
-    most = f"the most frequent type occurs {counts.max()} times"
-    return f"min_count: {min_count} filters every sentence away ({most}); lower it"
+def refuse_words(folder: Path, words: pa.Array, counts: np.ndarray, is_word: np.ndarray) -> None:
+    """Raise :class:`UserError` if the corpus holds no word, or ``<eos>``."""
+    if not counts[is_word].any():
+        raise UserError(f"{folder}: the corpus holds no tokens; check that its format is the configured one")
+    row = find_row(words, SPECIALS[EOS])
+    if row is not None:
+        raise UserError(
+            f"{folder}: the text holds {counts[row]:,} × <eos>, which marks the end of a sentence for the model;"
+            " remove it from the source"
+        )
+
+
+def count_in_training(
+    shards: list[Shard], rows: list[np.ndarray], splits: list[np.ndarray], documents: list[Path], n_types: int
+) -> np.ndarray:
+    """Count (n_types,) the types in the training split, given the splits of each shard's documents."""
+    counts = np.zeros(n_types, np.int64)
+    for shard, own, split, path in zip(shards, rows, splits, documents, strict=True):
+        in_training = np.repeat(split == TRAIN, files.read_parquet(path, ["sentences"])["sentences"])
+        counts += count_types(shard, in_training, own, n_types)
+    return counts
+
+
+def describe(table: pd.DataFrame, min_count: int, counts: np.ndarray) -> dict[str, Any]:
+    """Say what the filter kept of a corpus whose words have these ``counts`` (n_words,).
+
+    Returns:
+        ``min_count``; ``before``: ``sentences``, ``tokens``, ``types`` and ``unknown_tokens`` (``<unk>`` in its text)
+        of the corpus; ``after``: the same of what is kept; ``thresholds``: the rows of ``table``.
+    """
+    thresholds = [{key: int(value) for key, value in row.items()} for row in table.to_dict("records")]
+    [after] = [row for row in thresholds if row["min_count"] == min_count]
+    whole = thresholds[0]
+    before = whole | {"types": int((counts > 0).sum()), "unknown_tokens": whole["tokens"] - int(counts.sum())}
+    keys = ["sentences", "tokens", "types", "unknown_tokens"]
+    return {
+        "min_count": min_count,
+        "before": {key: before[key] for key in keys},
+        "after": {key: after[key] for key in keys},
+        "thresholds": thresholds,
+    }
+
+
+def explain_empty(account: dict[str, Any], most: int) -> str:
+    """Say that the filter left nothing, and why."""
+    what = "leaves no word of the training file" if account["given_splits"] else "filters every sentence away"
+    return (
+        f"min_count: {account['min_count']} {what} (the most frequent word occurs {most:,} times); {suggest(account)}"
+    )

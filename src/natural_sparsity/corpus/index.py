@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from natural_sparsity import files
-from natural_sparsity.corpus.readers import open_compressed
+from natural_sparsity.corpus.streams import open_compressed
 from natural_sparsity.errors import UserError
 
 LINES_PER_BLOCK = 50_000

@@ -8,9 +8,9 @@ import argparse
 import csv
 import hashlib
 import io
+import math
 import re
 import sys
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
+from natural_sparsity.corpus.archives import read_member, read_members
+from natural_sparsity.corpus.streams import Stream, decode, open_compressed, refuse_binary
 from natural_sparsity.errors import UserError
 
 # Ids of the padding after a text's last word, and of every word outside the vocabulary.
@@ -27,6 +29,7 @@ PAD, UNKNOWN = 0, 1
 SPECIALS = ["<pad>", "<unk>"]
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]|_")
 SPLITS = ("train", "dev", "test")
+MAX_LINE = 1 << 26
 Text = tuple[str, int, str]  # split, or "" where the data have none; class; text
 
 
@@ -47,85 +50,119 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--summary", type=Path, required=True, help="out: JSON, sizes and shares of the splits")
 
 
-def open_tar(path: Path, file: Any = None) -> tarfile.TarFile:
-    """Open a tar archive, compressed or not; raise :class:`UserError` if it is not one."""
-    try:
-        return tarfile.open(path, fileobj=file)
-    except (OSError, tarfile.TarError) as error:
-        raise UserError(f"{path}: not a readable archive ({error}); delete it and run again") from error
-
-
-def read_member(archive: tarfile.TarFile, name: str, path: Path) -> bytes:
-    """Read the only member whose name ends in ``name``."""
-    names = [each for each in archive.getnames() if each.endswith(name)]
-    file = archive.extractfile(names[0]) if len(names) == 1 else None
-    if file is None:
-        raise UserError(f"{path}: has {len(names)} members {name}, not one; check that format names this data set")
-    return file.read()
-
-
 # Sources of the snippets of vaderSentiment (Hutto & Gilbert 2014); the film reviews are those of Pang & Lee.
 SOURCES = ("movieReview", "amazonReview", "nytEditorial", "tweets")
 
 
 def read_snippets(path: Path, sources: Sequence[str]) -> Iterator[tuple[int, float, str]]:
     """Yield (position in ``sources``, mean rating, text) of snippets in vaderSentiment's source distribution."""
-    with open_tar(path) as outer:
-        inner = io.BytesIO(read_member(outer, "/additional_resources/hutto_ICWSM_2014.tar.gz", path))
-    with open_tar(path, inner) as archive:
-        for position, source in enumerate(sources):
-            name = source if source == "tweets" else f"{source}Snippets"
-            content = read_member(archive, f"/{name}_GroundTruth.txt", path).decode("utf-8", "replace")
-            for number, line in enumerate(content.split("\n"), 1):
-                if not line.strip():
-                    continue
-                try:
-                    _, rating, text = line.split("\t", 2)
-                    yield position, float(rating), text
-                except ValueError as error:
-                    raise UserError(f"{path}: line {number} of {name} has no rating and text ({error})") from error
+    inner = "/additional_resources/hutto_ICWSM_2014.tar.gz"
+    with open_compressed(path) as stream:
+        content = read_member(stream, inner)
+    for position, source in enumerate(sources):
+        name = source if source == "tweets" else f"{source}Snippets"
+        with Stream(Path(f"{path}{inner}"), io.BytesIO(content)) as stream:
+            snippets = read_member(stream, f"/{name}_GroundTruth.txt")
+        for number, line in enumerate(decode(snippets, stream.path / f"{name}_GroundTruth.txt").split("\n"), 1):
+            if line.strip():
+                yield position, *parse_snippet(line, f"{path}: line {number} of {name}")
 
 
-def read_vader(paths: Sequence[Path]) -> Iterator[Text]:
+def parse_snippet(line: str, place: str) -> tuple[float, str]:
+    """Return the rating and the text of a line ``id, rating, text``; ``place`` is for the error."""
+    try:
+        _, rating, text = line.split("\t", 2)
+        if not math.isfinite(float(rating)):
+            raise ValueError(f"the rating is {rating}")
+    except ValueError as error:
+        raise UserError(f"{place} has no rating and text ({error}); download the file again") from error
+    return float(rating), text
+
+
+def read_vader(paths: Sequence[Path], skipped: Counter[str]) -> Iterator[Text]:
     """Yield the snippets of film reviews, classed by the sign of their rating, without those rated 0."""
     for path in paths:
         for _, rating, text in read_snippets(path, SOURCES[:1]):
             if rating:
                 yield "", int(rating > 0), text
+            else:
+                skipped["rated 0"] += 1
 
 
-def read_vader_sources(paths: Sequence[Path]) -> Iterator[Text]:
+def read_vader_sources(paths: Sequence[Path], skipped: Counter[str]) -> Iterator[Text]:
     """Yield all snippets, classed by their source: film reviews, product reviews, editorials, tweets."""
     for path in paths:
         for label, _, text in read_snippets(path, SOURCES):
             yield "", label, text
 
 
-def read_imdb(paths: Sequence[Path]) -> Iterator[Text]:
+def read_imdb(paths: Sequence[Path], skipped: Counter[str]) -> Iterator[Text]:
     """Yield the film reviews of aclImdb_v1.tar.gz, negative or positive, with a test split (Maas et al. 2011)."""
+    wanted = re.compile(r"aclImdb/(train|test)/(neg|pos)/[0-9]+_[0-9]+\.txt")
     for path in paths:
-        with open_tar(path) as archive:
-            for entry in archive:
-                match = re.fullmatch(r"aclImdb/(train|test)/(neg|pos)/\d+_\d+\.txt", entry.name)
-                file = archive.extractfile(entry) if match else None
-                if match and file:
-                    text = file.read().decode("utf-8", "replace").replace("<br />", " ")
-                    yield ("test" if match[1] == "test" else ""), int(match[2] == "pos"), text
+        with open_compressed(path) as stream:
+            members = read_members(stream, wanted)
+        if not members:
+            raise UserError(
+                f"{path}: has no member like aclImdb/train/neg/0_3.txt; check that format names this data set"
+            )
+        for name, content in members:
+            _, split, label, _ = name.split("/")
+            text = decode(content, path / name).replace("<br />", " ")
+            yield ("test" if split == "test" else ""), int(label == "pos"), text
 
 
-def read_ag_news(paths: Sequence[Path]) -> Iterator[Text]:
+# World, sports, business, science and technology.
+TOPICS = 4
+
+
+def read_ag_news(paths: Sequence[Path], skipped: Counter[str]) -> Iterator[Text]:
     """Yield the rows of train.csv and test.csv: topic, counted from 1, title and description (Zhang et al. 2015)."""
     if len(paths) != 2:
         raise UserError(f"ag_news: {len(paths)} files; give train.csv and test.csv")
     for path, split in zip(paths, ("", "test"), strict=True):
-        with path.open(encoding="utf-8", newline="") as file:
-            for number, row in enumerate(csv.reader(file), 1):
-                if len(row) != 3 or not row[0].isdigit():
-                    raise UserError(f"{path}: line {number} is not topic, title, description")
-                yield split, int(row[0]) - 1, f"{row[1]} {row[2]}".replace("\\", " ")
+        for number, row in read_rows(path):
+            if len(row) != 3:
+                raise UserError(f"{path}: line {number} is not topic, title, description, but has {len(row)} fields")
+            if row[0] not in map(str, range(1, TOPICS + 1)):
+                raise UserError(
+                    f"{path}: line {number}: the topic {row[0]!r} is not from 1 to {TOPICS}; mend or delete the line"
+                )
+            yield split, int(row[0]) - 1, f"{row[1]} {row[2]}".replace("\\", " ")
 
 
-FORMATS: dict[str, Callable[[Sequence[Path]], Iterator[Text]]] = {
+def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number of its first line, fields) of each row of a CSV file, compressed or not.
+
+    Raises:
+        UserError: quotes are not closed, a field is longer than Python's csv reads, or a line is not UTF-8.
+    """
+    with open_compressed(path) as stream:
+        refuse_binary(stream)
+        rows = csv.reader(read_lines(stream), strict=True)
+        while True:
+            number = rows.line_num + 1
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise UserError(f"{path}: line {number} begins no row of CSV ({error}); check its quotes") from error
+            yield number, row
+
+
+def read_lines(stream: Stream) -> Iterator[str]:
+    """Yield the lines with their ends, as ``csv`` wants them, which are ``\\n``, ``\\r\\n`` or ``\\r``."""
+    offset = 0
+    for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE + 1), b""), 1):
+        place = f"{stream.path}: line {number}"
+        if len(line) > MAX_LINE:
+            raise UserError(f"{place} has more than {MAX_LINE >> 20} MiB; split it")
+        yield from io.StringIO(decode(line, place, offset), newline="")
+        offset += len(line)
+
+
+FORMATS: dict[str, Callable[[Sequence[Path], Counter[str]], Iterator[Text]]] = {
     "vader": read_vader,
     "vader_sources": read_vader_sources,
     "imdb": read_imdb,
@@ -156,6 +193,43 @@ def encode_texts(texts: list[tuple[int, list[str]]], ids: dict[str, int], length
     return rows
 
 
+def describe(part: list[tuple[int, list[str]]], ids: dict[str, int], length: int) -> dict[str, Any]:
+    """Describe what a split keeps of its texts.
+
+    Returns:
+        texts; largest_class, its share of the texts; cut, the share of the texts with more than ``length`` words;
+        words, before the cut; read, the words that the cut leaves; unknown, the share of these outside the vocabulary.
+    """
+    read = [word for _, words in part for word in words[:length]]
+    return {
+        "texts": len(part),
+        "largest_class": max(Counter(label for label, _ in part).values()) / len(part),
+        "cut": sum(len(words) > length for _, words in part) / len(part),
+        "words": sum(len(words) for _, words in part),
+        "read": len(read),
+        "unknown": sum(word not in ids for word in read) / len(read),
+    }
+
+
+def report(summary: dict[str, Any], length: int) -> Iterator[str]:
+    """Yield the lines that tell a user what was kept; warn if that is less than half."""
+    sizes = ", ".join(f"{summary[split]['texts']:,} {split}" for split in SPLITS)
+    yield f"labelled: {sizes}; {summary['classes']} classes, {summary['vocabulary']:,} words"
+    for reason, number in summary["skipped"].items():
+        yield f"labelled: {number:,} texts skipped: {reason}"
+    for split in SPLITS:
+        kept = summary[split]
+        unknown, cut = 100 * kept["unknown"], 100 * kept["cut"]
+        yield (
+            f"labelled: {split}: {kept['read']:,} of {kept['words']:,} words read, of which {unknown:.1f} % are "
+            f"unknown; {cut:.1f} % of the texts cut after {length} words"
+        )
+        if unknown > 50:
+            yield f"warning: {split}: {unknown:.0f} % of the words are unknown; lower min_occurrences, or raise words"
+        if cut > 50:
+            yield f"warning: {split}: {cut:.0f} % of the texts are cut after {length} words; raise length"
+
+
 def run(args: argparse.Namespace) -> None:
     """Write the splits, the vocabulary and a summary. A test split that the data have replaces the test fraction.
 
@@ -163,11 +237,14 @@ def run(args: argparse.Namespace) -> None:
         UserError: the data are not in the format, or a split lacks a class.
     """
     texts: dict[str, list[tuple[int, list[str]]]] = {split: [] for split in SPLITS}
-    given = list(FORMATS[args.format](args.source))
+    skipped = Counter[str]()
+    given = list(FORMATS[args.format](args.source, skipped))
     dev, test = args.fractions[0], 0.0 if any(split for split, _, _ in given) else args.fractions[1]
     for split, label, text in given:
         if words := split_words(text):
             texts[split_of(split, text, dev, test, args.seed)].append((label, words))
+        else:
+            skipped["empty"] += 1
     classes = sorted({label for _, label, _ in given})
     for split, part in texts.items():
         lacking = set(classes) - {label for label, _ in part}
@@ -189,11 +266,8 @@ def run(args: argparse.Namespace) -> None:
     frame["count"] = np.array([0, sum(counts.values()) - sum(known), *known], np.int64)
     frame.insert(0, "id", np.arange(len(frame), dtype=np.int32))
     files.write_parquet(args.vocabulary, frame)
-    summary: dict[str, Any] = {"classes": len(classes), "vocabulary": len(frame)}
-    for split, part in texts.items():
-        largest = max(Counter(label for label, _ in part).values())
-        cut = sum(len(words) > args.length for _, words in part)
-        summary[split] = {"texts": len(part), "largest_class": largest / len(part), "cut": cut / len(part)}
+    summary: dict[str, Any] = {"classes": len(classes), "vocabulary": len(frame), "skipped": dict(skipped)}
+    summary |= {split: describe(part, ids, args.length) for split, part in texts.items()}
     files.write_json(args.summary, summary)
-    sizes = ", ".join(f"{len(part):,} {split}" for split, part in texts.items())
-    print(f"labelled: {sizes}; {len(classes)} classes, {len(frame):,} words", file=sys.stderr)
+    for line in report(summary, args.length):
+        print(line, file=sys.stderr)

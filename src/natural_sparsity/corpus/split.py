@@ -1,15 +1,20 @@
 """Split a corpus by document into train, dev and test.
 
-A document's split follows from a seeded hash of its id alone, whatever other documents there are.
+A document's split is the one that its source gives. Where it gives none, the split follows from a seeded hash of the
+document's id alone, whatever other documents there are.
 """
 
 import argparse
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from natural_sparsity import files
+from natural_sparsity.corpus.account import DOCUMENTS_KEYS, FILTER_KEYS, explain_loss, share_kept, suggest
 from natural_sparsity.errors import UserError
 
 DROPPED, TRAIN, DEV, TEST = range(4)
@@ -20,11 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--documents", type=Path, nargs="+", required=True, help="documents of each shard")
     parser.add_argument("--kept", type=Path, nargs="+", required=True, help="kept sentences of each shard")
-    help_text = "shares of the documents, which sum to 1"
+    help_text = "shares of the documents, which sum to 1; unused where the source gives the splits, as is the seed"
     parser.add_argument(
         "--fractions", type=float, nargs=3, required=True, metavar=("TRAIN", "DEV", "TEST"), help=help_text
     )
     parser.add_argument("--seed", type=int, required=True, help="seed of the hash")
+    help_text = "accounts of the commands documents and filter"
+    parser.add_argument(
+        "--accounts", type=Path, nargs=2, required=True, metavar=("DOCUMENTS", "FILTER"), help=help_text
+    )
     help_text = "out: one .npy per shard, uint8, one value per sentence: 0 dropped, 1 train, 2 dev, 3 test"
     parser.add_argument("--assignment", type=Path, nargs="+", required=True, help=help_text)
 
@@ -38,26 +47,83 @@ def split_of(document: str, fractions: list[float], seed: int) -> int:
     return DEV if position < fractions[0] + fractions[1] else TEST
 
 
+def read_given_splits(paths: list[Path]) -> list[np.ndarray] | None:
+    """Read the splits that the source gives: of each shard's documents (n_documents,); None if the source gives none.
+
+    Args:
+        paths: tables of the shards' documents, with ``split``.
+
+    Raises:
+        UserError: some documents have a split and others none, or a split has an unknown name.
+    """
+    shards = []
+    for path in paths:
+        names = files.read_table(path, ["split"])["split"].combine_chunks()
+        found = pc.index_in(names, pa.array(["", *SPLITS], names.type))
+        if found.null_count:
+            raise UserError(f"{path}: a document is in none of the splits {', '.join(SPLITS)}; delete it and run again")
+        shards.append(found.to_numpy().astype(np.uint8))
+    given = {bool(split) for shard in shards for split in np.unique(shard)}
+    if len(given) > 1:
+        raise UserError(
+            f"{paths[0].parent}: the splits of some documents are given, of others not; delete the folder and run again"
+        )
+    return shards if given == {True} else None
+
+
 def run(args: argparse.Namespace) -> None:
     """Assign every sentence to its document's split, or to none if the filter dropped it."""
     if abs(sum(args.fractions) - 1) > 1e-9 or min(args.fractions) <= 0:
         raise UserError(f"fractions: {args.fractions} must be positive and sum to 1")
-    sizes = np.zeros(4, np.int64)
-    for documents_path, kept_path, assignment_path in zip(args.documents, args.kept, args.assignment, strict=True):
-        documents = files.read_parquet(documents_path, ["id", "sentences"])
-        splits = np.array(
-            [split_of(document, args.fractions, args.seed) for document in documents["id"].tolist()], np.uint8
-        )
+    given = read_given_splits(args.documents)
+    documents, before, after = 0, *np.zeros((2, 4), np.int64)
+    for number, (documents_path, kept_path, assignment_path) in enumerate(
+        zip(args.documents, args.kept, args.assignment, strict=True)
+    ):
+        frame = files.read_parquet(documents_path, ["id", "sentences"])
+        ids, sentences = frame["id"].tolist(), frame["sentences"].to_numpy()
+        splits = given[number] if given else np.array([split_of(i, args.fractions, args.seed) for i in ids], np.uint8)
         kept = files.read_array(kept_path)
-        n_sentences = documents["sentences"].sum()
-        if n_sentences != len(kept):
+        if sentences.sum() != len(kept):
             raise UserError(
-                f"{kept_path}: has {len(kept)} sentences, but {documents_path} counts {n_sentences}; "
+                f"{kept_path}: has {len(kept)} sentences, but {documents_path} counts {sentences.sum()}; "
                 "delete both and run again"
             )
-        assignment = np.repeat(splits, documents["sentences"]) * kept
-        sizes += np.bincount(assignment, minlength=4)
-        files.write_array(assignment_path, assignment.astype(np.uint8))
+        assignment = np.repeat(splits, sentences) * kept
+        documents += len(ids)
+        before += np.bincount(splits, sentences, 4).astype(np.int64)
+        after += np.bincount(assignment, minlength=4)
+        files.write_array(assignment_path, assignment)
     for name, split in SPLITS.items():
-        if not sizes[split]:
-            raise UserError(f"split: no sentence fell into {name}; add documents, or change the fractions or the seed")
+        if not after[split]:
+            keys = (DOCUMENTS_KEYS, FILTER_KEYS)
+            accounts = [files.read_json(*pair) for pair in zip(args.accounts, keys, strict=True)]
+            raise UserError(explain_empty(name, documents, int(before[split]), *accounts))
+
+
+def explain_empty(name: str, documents: int, sentences: int, read: dict[str, Any], filtered: dict[str, Any]) -> str:
+    """Say why a split has no sentence.
+
+    Args:
+        name: the split.
+        documents: how many documents the corpus has.
+        sentences: how many sentences the split had before the filter.
+        read: the account of the command ``documents``.
+        filtered: the account of the command ``filter``.
+    """
+    if filtered["given_splits"]:
+        return f"source.{name}: no sentence was found in it; name a file that holds text"
+    if sentences and share_kept(filtered) < 0.5:
+        few = f"leaves none of the {sentences:,} sentences of {name}"
+        return f"min_count: {few}: {explain_loss(filtered)}; {suggest(filtered)}"
+    if sentences:
+        rare = f"a word rarer than min_count {filtered['min_count']}"
+        return f"split.{name}: all {sentences:,} sentences in it have {rare}; raise it, or give more text"
+    if documents == 1:
+        cause, mend = f"the corpus is one document, so {name} gets none", "give more documents"
+    else:
+        cause = f"none of the {documents:,} documents fell into {name}"
+        mend = f"give more documents, raise split.{name}, or change split.seed"
+    is_plain = any(form.split(",")[0] == "text" for form in read["formats"])
+    hint = "; documents are divided by blank lines: if each line is a sentence, set format: lines" if is_plain else ""
+    return f"split: {cause}; {mend}{hint}"

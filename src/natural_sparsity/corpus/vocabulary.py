@@ -56,7 +56,7 @@ def read_by_id(path: Path, columns: list[str]) -> pd.DataFrame:
 def run(args: argparse.Namespace) -> None:
     """Number the words by falling training count, ties in alphabetical order, after the special symbols."""
     types = files.read_table(args.counts, ["word", "kept_count"])
-    # The last count is that of the rare types: it stays 0, since no kept sentence has one.
+    # The last count is that of <unk> in the text and of the rare types, which only given splits still have.
     counts, sentences = np.zeros(len(types) + 1, np.int64), 0
     for rows_path, tokens, lengths, assignment_path in zip(
         args.rows, args.tokens, args.lengths, args.assignment, strict=True
@@ -66,17 +66,11 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(f"{rows_path}: row {rows.max()} is not in {args.counts}; delete both and run again")
         counts += count_types(Shard.open(tokens, lengths), in_training, rows, len(counts))
         sentences += int(in_training.sum())
-    counts = counts[:-1]
+    counts, unknown = counts[:-1], int(counts[-1])
     known = types["kept_count"].to_numpy() >= args.min_count
     frame = pd.DataFrame({"word": types["word"].combine_chunks().filter(known).to_pandas(), "count": counts[known]})
-    reserved = set(SPECIALS) & set(frame["word"])
-    if reserved:
-        raise UserError(
-            f"{args.counts}: the corpus holds {min(reserved)!r}, which is reserved for the model; "
-            "replace it in the source"
-        )
     frame = frame.sort_values(["count", "word"], ascending=[False, True])
-    specials = pd.DataFrame({"word": SPECIALS, "count": [int(counts[~known].sum()), sentences]})
+    specials = pd.DataFrame({"word": SPECIALS, "count": [unknown + int(counts[~known].sum()), sentences]})
     frame = pd.concat([specials, frame], ignore_index=True)
     frame.insert(0, "id", np.arange(len(frame), dtype=np.int32))
     files.write_parquet(args.output, frame)

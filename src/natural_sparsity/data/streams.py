@@ -21,7 +21,10 @@ class Streams:
         tokens = files.read_array(path)
         self.length = len(tokens) // batch
         if self.length < 2:
-            raise UserError(f"{path}: {len(tokens)} tokens are too few for a batch of {batch}; lower the batch size")
+            raise UserError(
+                f"{path}: {len(tokens)} tokens are too few for a batch of {batch}, which needs {2 * batch}; lower the"
+                " batch, or make the split larger by the data's min_count, split or max_documents"
+            )
         self.columns = tokens[: self.length * batch].reshape(batch, self.length)
         self.path, self.batch, self.window, self.vocabulary = path, batch, window, vocabulary
         self.tokens = (self.length - 1) * batch  # that are predicted: a stream's first token is only ever an input

@@ -25,8 +25,8 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.config.spacy_models import find_folder, find_model
-from natural_sparsity.corpus.readers import open_compressed
 from natural_sparsity.corpus.split import TRAIN
+from natural_sparsity.corpus.streams import open_compressed
 from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.errors import UserError
 

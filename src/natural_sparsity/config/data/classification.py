@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from natural_sparsity.config.base import Block, Refusal
 from natural_sparsity.config.data.base import Fraction, Kind
-from natural_sparsity.config.data.source import LabelledSource, local_paths
-from natural_sparsity.errors import UserError
+from natural_sparsity.config.data.local import check_file
+from natural_sparsity.config.data.source import LabelledSource
 
 # How many classes the texts of each format have.
 CLASSES = {"vader": 2, "vader_sources": 4, "imdb": 2, "ag_news": 4}
@@ -79,6 +79,5 @@ class Settings(Kind):
     def check_files(self, key: str) -> None:
         """The files are there."""
         for name, source in (("source", self.source), ("test_source", self.test_source)):
-            for path in local_paths(source, f"{key}.{name}") if source else []:
-                if not path.is_file():
-                    raise UserError(f"{key}.{name}: {path} is no file")
+            if source:
+                source.check_local(f"{key}.{name}", check_file)

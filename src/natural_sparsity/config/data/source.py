@@ -1,12 +1,16 @@
 """Where data come from: a download, a local file, an installed package, or the source distribution of one."""
 
+import re
+import shlex
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from natural_sparsity.config.base import WORDS, Block
+from natural_sparsity.config.base import WORDS, Block, Refusal, show
 from natural_sparsity.errors import UserError
 
 Checksum = Annotated[
@@ -18,41 +22,118 @@ Checksum = Annotated[
     ),
 ]
 Path_ = Annotated[str, Field(min_length=1)]
+# What a file name may have wherever it goes: in a shell, in Snakemake's wildcards, on any file system.
+PLAIN = re.compile(r"[^A-Za-z0-9._+-]")
+LONGEST = 100
 
 
-class Download(Block):
+def check_url(url: str) -> str:
+    """Check that an address can be taken apart."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        host = None
+    if not host or not url.isprintable():
+        raise Refusal("", f"{show(url)} is no address of a file; write http:// or https://, a host and a path")
+    return url
+
+
+class Source(Block):
+    """A place that data come from. ``splits``: the parts that it names, each a source of its own; none for most."""
+
+    splits: ClassVar[tuple[str, ...]] = ()
+
+    def list_parts(self, key: str) -> dict[str, "Source"]:
+        """Return the sources that it consists of, by key; ``key`` is its own."""
+        return {f"{key}.{split}": getattr(self, split) for split in self.splits} or {key: self}
+
+    def list_local(self, key: str) -> list[str]:
+        """Return the local files or folders; none for what is downloaded. ``key`` is the source's.
+
+        Raises:
+            UserError: the package that has the file is not installed.
+        """
+        return []
+
+    def check_local(self, key: str, check: Callable[[str], None]) -> None:
+        """Check each local file or folder, and that it is named once.
+
+        Raises:
+            UserError: as ``check`` does, after the key.
+        """
+        seen: dict[Path, str] = {}
+        for part, source in self.list_parts(key).items():
+            for path in source.list_local(part):
+                try:
+                    check(path)
+                except UserError as error:
+                    raise UserError(f"{part}: {error}") from error
+                if other := seen.get(Path(path).resolve()):
+                    where = "there twice" if other == part else f"also in {other}"
+                    raise UserError(f"{part}: {path} is {where}; name each file once")
+                seen[Path(path).resolve()] = part
+
+    def download(self) -> tuple[str, str]:
+        """Return the name of the file that is downloaded and the command for it, without its output."""
+        raise NotImplementedError
+
+
+class Download(Source):
     """A file on the web."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(check_url)] = Field(
         pattern="^https?://",
         description="Address of the file.",
         json_schema_extra={WORDS: "an address that begins with http:// or https://"},
     )
     checksum: Checksum
 
+    def download(self) -> tuple[str, str]:
+        """The file has the last name in the address."""
+        name = PLAIN.sub("_", Path(urlsplit(self.url).path).name)[-LONGEST:].lstrip(".-")
+        return name or "text", f"obtain --url {shlex.quote(self.url)} --checksum {self.checksum}"
 
-class Files(Block):
+
+class Files(Source):
     """Local files."""
 
     path: Path_ | Annotated[list[Path_], Field(min_length=1)] = Field(
         description="A file or folder, or a list of them, relative to the folder that Snakemake runs in."
     )
 
+    def list_local(self, key: str) -> list[str]:
+        """The paths."""
+        return [str(Path(path)) for path in ([self.path] if isinstance(self.path, str) else self.path)]
 
-class File(Block):
+
+class File(Source):
     """A local file."""
 
     path: Path_ = Field(description="The file, relative to the folder that Snakemake runs in.")
 
+    def list_local(self, key: str) -> list[str]:
+        """The path."""
+        return [str(Path(self.path))]
 
-class Packaged(Block):
+
+class Packaged(Source):
     """A file inside an installed Python package."""
 
     package: str = Field(description="The installed Python package.")
     file: str = Field(description="The path of the file inside the package.")
 
+    def list_local(self, key: str) -> list[str]:
+        """The path in the package's folder."""
+        try:
+            package = find_spec(self.package)
+        except (ImportError, ValueError):
+            package = None
+        if package is None or not package.submodule_search_locations:
+            raise UserError(f"{key}.package: {self.package} is not installed; pip install {self.package}")
+        return [str(Path(package.submodule_search_locations[0], self.file))]
 
-class Distribution(Block):
+
+class Distribution(Source):
     """The source distribution of a Python package, which pip fetches."""
 
     sdist: str = Field(
@@ -66,6 +147,10 @@ class Distribution(Block):
         json_schema_extra={WORDS: "a version, such as 3.3.2"},
     )
     checksum: Checksum
+
+    def download(self) -> tuple[str, str]:
+        """The archive."""
+        return f"{self.sdist}.tar.gz", f"sdist --package {self.sdist}=={self.version} --checksum {self.checksum}"
 
 
 def tell_forms_apart(*forms: type[Block]) -> Any:
@@ -82,30 +167,30 @@ def tell_forms_apart(*forms: type[Block]) -> Any:
     return Discriminator(tag)
 
 
-TextSource = Annotated[
+WholeText = Annotated[
     Annotated[Download, Tag("url")] | Annotated[Files, Tag("path")] | Annotated[Packaged, Tag("package")],
     tell_forms_apart(Download, Files, Packaged),
+]
+
+
+class Splits(Source):
+    """A text whose splits are given, each in one of the other three forms."""
+
+    splits = ("train", "dev", "test")
+
+    train: WholeText = Field(description="What models train on.")
+    dev: WholeText = Field(description="What decides the learning rate.")
+    test: WholeText = Field(description="What is held out until a model is evaluated.")
+
+
+TextSource = Annotated[
+    Annotated[Download, Tag("url")]
+    | Annotated[Files, Tag("path")]
+    | Annotated[Packaged, Tag("package")]
+    | Annotated[Splits, Tag("train")],
+    tell_forms_apart(Download, Files, Packaged, Splits),
 ]
 LabelledSource = Annotated[
     Annotated[Download, Tag("url")] | Annotated[File, Tag("path")] | Annotated[Distribution, Tag("sdist")],
     tell_forms_apart(Download, File, Distribution),
 ]
-
-
-def local_paths(source: Block, key: str) -> list[Path]:
-    """The local files or folders of a source; none for one that is downloaded. ``key`` is the source's.
-
-    Raises:
-        UserError: the package that has the file is not installed.
-    """
-    if isinstance(source, Packaged):
-        try:
-            package = find_spec(source.package)
-        except (ImportError, ValueError):
-            package = None
-        if package is None or not package.submodule_search_locations:
-            raise UserError(f"{key}.package: {source.package} is not installed; pip install {source.package}")
-        return [Path(package.submodule_search_locations[0], source.file)]
-    if isinstance(source, File | Files):
-        return [Path(path) for path in ([source.path] if isinstance(source.path, str) else source.path)]
-    return []

@@ -1,14 +1,29 @@
 """The settings of ``kind: text``: a corpus, which a language model reads."""
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from natural_sparsity.config.base import Block, Refusal
+from natural_sparsity.config.base import Block, Refusal, join_words, one_of
 from natural_sparsity.config.data.base import Fraction, Kind
-from natural_sparsity.config.data.source import TextSource, local_paths
+from natural_sparsity.config.data.local import check_text
+from natural_sparsity.config.data.source import TextSource
 from natural_sparsity.config.spacy_models import find_model
 from natural_sparsity.errors import UserError
+from natural_sparsity.registry import FORMATS
+
+# The formats that each of these keys is for.
+OF_FORMATS = {
+    "text_column": ("json", "parquet", "lines", "wikitext", "auto"),
+    "line_breaks": ("text", "json", "parquet", "auto"),
+    "lines_per_document": ("lines",),
+}
+
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = one_of(["auto", *FORMATS])
 
 
 class Split(Block):
@@ -62,13 +77,49 @@ class Settings(Kind):
     targets = "words"
 
     kind: Literal["text"] = Field("text", description="A corpus of text, whose next word is predicted.")
-    source: TextSource = Field(description="Where the text comes from, in one of three forms.")
-    format: Literal["auto", "mediawiki", "wikiextractor", "text"] = Field(
+    source: TextSource = Field(
+        description=(
+            "Where the text comes from, in one of four forms. With `train`, `dev` and `test`, each in one of the other"
+            " forms, the text keeps the splits that it is published with: words are counted in the training split"
+            " alone, no sentence is dropped, and rare words become `<unk>`."
+        )
+    )
+    format: Format = Field(
         "auto",
         description=(
-            "Format of the text, compressed (.gz, .bz2, .xz, .zst) or not; `auto` looks at the first bytes. A file of"
-            " plain text is split into documents at blank lines; in a folder of them, each file is a document."
+            "Format of the text, compressed (gzip, bzip2, xz, zstd) or not; `auto` looks at the first bytes."
+            " `mediawiki`: a dump. `wikiextractor`: what WikiExtractor makes of one. `text`: plain text; a file is"
+            " split into documents at blank lines, and in a folder each file is a document. `lines`: a sentence per"
+            " line, as in the Penn Treebank or One Billion Word. `wikitext`: WikiText-2 and 103, with a document per"
+            " article. `json` (JSON Lines) and `parquet`: a document per row, of which `text_column` is the text."
         ),
+    )
+    text_column: str = Field(
+        "text",
+        min_length=1,
+        description="Column of the text, in JSON Lines and Parquet; `lines` and `wikitext` may come in these too.",
+    )
+    line_breaks: Literal["auto", "join", "keep"] = Field(
+        "auto",
+        description=(
+            "What a line break means in plain text and in the texts of JSON Lines and Parquet. `join`: nothing, since"
+            " the lines are wrapped; `keep`: the end of a paragraph; `auto`: as the lengths of the lines tell."
+        ),
+    )
+    lines_per_document: int = Field(
+        100,
+        ge=1,
+        description="Lines of a document, for `format: lines`, where no blank lines divide the text.",
+    )
+    tokenised: bool = Field(
+        False,
+        description=(
+            "Whether the text is tokenised: then each line is a sentence, and its tokens are what spaces divide."
+        ),
+    )
+    unicode: Literal["nfc", "none"] = Field(
+        "nfc",
+        description="The Unicode form that the text is brought to; `none` leaves it, so that é can be two tokens.",
     )
     unit: Literal["word", "character"] = Field(
         "word",
@@ -87,23 +138,34 @@ class Settings(Kind):
         description="Pieces in which the text is tokenised and tagged in parallel. Results do not depend on it.",
     )
     min_count: int = Field(
-        100, ge=1, description="Sentences with a word that occurs fewer times than this in the corpus are dropped."
+        100,
+        ge=1,
+        description=(
+            "Sentences with a word that occurs fewer times than this in the corpus are dropped. If the source names its"
+            " splits, words that occur fewer times in training become `<unk>` instead."
+        ),
     )
-    split: Split = Field(default_factory=Split, description="How the documents are divided.")
+    split: Split = Field(
+        default_factory=Split, description="How the documents are divided, unless the source names its splits."
+    )
     tagging: Tagging = Field(default_factory=Tagging, description="Part-of-speech tagging of the training split.")
     thresholds: Thresholds = Field(
         default_factory=Thresholds, description="How often words must occur in training to be drawn."
     )
 
     def list_moot_keys(self) -> dict[str, str]:
-        """Characters are not tagged."""
-        return {} if self.unit == "word" else {"tagging": "characters have no part of speech"}
+        """Characters are not tagged, each format has its own keys, and splits that are given need no shares."""
+        moot = {} if self.unit == "word" else {"tagging": "characters have no part of speech"}
+        for key, formats in OF_FORMATS.items():
+            if self.format not in formats:
+                moot[key] = f"it is for format {join_words(formats, 'or')}, and the format is {self.format}"
+        if self.source.splits:
+            moot |= dict.fromkeys(("split", "max_documents"), "the source names its splits")
+        return moot
 
     def check_files(self, key: str) -> None:
         """The source is there, and the spaCy model is installed."""
-        for path in local_paths(self.source, f"{key}.source"):
-            if not path.exists():
-                raise UserError(f"{key}.source: {path} does not exist")
+        self.source.check_local(f"{key}.source", check_text)
         if self.unit == "word":
             try:
                 find_model(self.tagging.model)

@@ -1,0 +1,48 @@
+"""Check configuration files without Snakemake, which has no line for a mistake in YAML."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from natural_sparsity.config.experiment import Experiment
+from natural_sparsity.config.validation import validate
+from natural_sparsity.config.yaml_files import Places, read_file
+from natural_sparsity.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", type=Path, nargs="*", help="as after snakemake --configfile, each on top of the last")
+    parser.add_argument("--base", type=Path, default="config.yaml", help="the file below them; default: config.yaml")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print what the experiment trains.
+
+    Raises:
+        UserError: a file is no YAML, has a key twice, or the configuration cannot be run; the line names file and line.
+    """
+    files = [args.base, *args.file]
+    config: dict[str, Any] = {}
+    for path in files:
+        values = read_file(str(path), path)[1]
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: has no keys at its top; write data:, models: or runs:")
+        config = merge(config, values)
+    config["name"] = config.get("name") or files[-1].stem
+    try:
+        experiment = Experiment(validate(config))
+    except UserError as error:
+        raise UserError(Places({str(path): path for path in files}, {}).explain(str(error))) from error
+    print(f"{experiment.name}: no mistake found; it trains {', '.join(map(describe, experiment.runs))}")
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Put one configuration on top of another, as Snakemake does: blocks are merged, all else is replaced."""
+    both = {key for key, value in above.items() if isinstance(value, dict) and isinstance(below.get(key), dict)}
+    return {**below, **{key: merge(below[key], value) if key in both else value for key, value in above.items()}}
+
+
+def describe(run: Any) -> str:
+    """Name a run as a user does."""
+    return f"{run.model.name} on {run.data.name}"

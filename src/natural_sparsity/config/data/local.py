@@ -1,0 +1,108 @@
+"""Local files that data come from: they are checked before any job, so that no job meets one that it cannot read."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from natural_sparsity.errors import UserError
+
+# Where the workflow writes, in the folder that Snakemake runs in.
+RESULTS = Path("results")
+# What is another file, or none, in each job.
+STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/", "/proc/thread-self/")
+
+# Snakemake looks for wildcards in the paths of inputs, and there is no way to write { there.
+WILDCARD = re.compile(r"\{\s*[.\w]+\s*(,.*)?\}")
+
+
+def check_file(path: str) -> None:
+    """Check that a path is a file that every job can read.
+
+    Raises:
+        UserError: it is not.
+    """
+    mode = read_mode(path)
+    if stat.S_ISDIR(mode):
+        raise UserError(f"{path} is no file")
+    if not stat.S_ISREG(mode) or path.startswith(STREAMS):
+        raise UserError(f"{path} is a pipe or a device, and a run reads its source more than once; write it to a file")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path} cannot be read; give yourself the permission: chmod u+r")
+
+
+def check_text(path: str) -> None:
+    """Check that a path is a file that every job can read, or a folder of such files.
+
+    Raises:
+        UserError: it is not, or the folder has no files, or has the results in it.
+    """
+    if not stat.S_ISDIR(read_mode(path)):
+        check_file(path)
+        return
+    if RESULTS.resolve().is_relative_to(Path(path).resolve()):
+        raise UserError(f"{path} has the results of the workflow in it; give the text a folder of its own")
+    files = list_files(path)
+    for file in files:
+        check_file(file)
+    if not files:
+        raise UserError(f"{path} is a folder without files; name the one that has the text")
+
+
+def read_mode(path: str) -> int:
+    """Return the mode of what is at a path, which tells a file from a folder.
+
+    Raises:
+        UserError: there is nothing, or its name cannot be printed.
+    """
+    if not path.isprintable():
+        raise UserError(f"{path!r}: the name is not UTF-8 or has characters that cannot be printed; rename it")
+    if wildcard := WILDCARD.search(path):
+        raise UserError(f"{path} has {wildcard[0]} in its name, which Snakemake takes for a wildcard; rename it")
+    try:
+        return Path(path).stat().st_mode
+    except FileNotFoundError as error:
+        raise UserError(explain_missing(path)) from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be reached ({error.strerror}); name another") from error
+
+
+def explain_missing(path: str) -> str:
+    """Say why there is nothing at a path."""
+    if Path(path).is_symlink():
+        return f"{path} is a link to nothing; mend or remove it"
+    if path.startswith(("http:/", "https:/")):
+        return f"{path} is no path; give an address as url, with its checksum"
+    if path.startswith(("~", "$")):
+        return f"{path} does not exist, since {path[0]} is not expanded here; write the path in full"
+    return f"{path} does not exist"
+
+
+def list_files(path: str) -> list[str]:
+    """List the files of a text: the path itself, or all but the hidden files in a folder and its subfolders, sorted.
+
+    Raises:
+        UserError: a folder cannot be read, or a link leads to a folder that it is in.
+    """
+    if not Path(path).is_dir():
+        return [path]
+    return sorted(walk(path, {os.path.realpath(path)}), key=Path)
+
+
+def walk(folder: str, above: set[str]) -> Iterator[str]:
+    """Yield the files in a folder and its subfolders, links to nothing among them; follow links to folders."""
+    try:
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be read ({error.strerror}); give yourself the permission: chmod +rx"
+        ) from error
+    for entry in entries:
+        if not entry.is_dir():
+            yield entry.path
+            continue
+        target = os.path.realpath(entry.path)
+        if target in above:
+            raise UserError(f"{entry.path} is a link to a folder that it is in; remove it")
+        yield from walk(entry.path, above | {target})

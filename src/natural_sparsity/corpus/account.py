@@ -1,0 +1,195 @@
+"""What became of a text, from the source to the token streams: the account, the story that a user reads, the stops.
+
+The commands ``documents``, ``sentences`` and ``filter`` each write an account as JSON. ``encode`` puts them together.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from natural_sparsity import files
+from natural_sparsity.errors import UserError
+
+Account = dict[str, Any]
+
+DOCUMENTS_KEYS = ["documents", "skipped", "formats", "notes"]
+SENTENCES_KEYS = ["documents", "documents_with_text", "sentences", "tokens", "dropped", "unit"]
+FILTER_KEYS = ["min_count", "given_splits", "before", "after", "thresholds"]
+# The least that a default batch of 40 streams can use: an input and a target in each.
+MIN_TOKENS = 80
+MIN_WORDS = 10
+# Another min_count is worth naming if it keeps about half of the tokens.
+ABOUT_HALF = 0.4
+SHOWN = 4  # kinds of what was dropped, and notes
+# How a summary counts what was skipped for a reason: one, several.
+REASONS = {
+    "redirect": ("redirect", "redirects"),
+    "other namespace": ("in another namespace", "in other namespaces"),
+    "other content model": ("not in wikitext", "not in wikitext"),
+    "stub": ("without its text, which the dump leaves out", "without their text, which the dump leaves out"),
+    "hidden": ("hidden file or folder", "hidden files and folders"),
+    "heading": ("heading", "headings"),
+}
+
+
+def read_accounts(paths: list[Path]) -> Account:
+    """Read the accounts of ``documents``, of ``sentences`` for each shard, and of ``filter``, in this order.
+
+    Returns:
+        ``documents``; ``sentences``, summed over the shards; ``filter``.
+
+    Raises:
+        UserError: a file is missing, damaged or another one.
+    """
+    shards = [files.read_json(path, SENTENCES_KEYS) for path in paths[1:-1]]
+    dropped = sum((Counter(shard["dropped"]) for shard in shards), Counter[str]())
+    sums = {key: sum(shard[key] for shard in shards) for key in SENTENCES_KEYS[:4]}
+    accounts = {
+        "documents": files.read_json(paths[0], DOCUMENTS_KEYS),
+        "sentences": {**sums, "dropped": dict(dropped.most_common()), "unit": shards[0]["unit"]},
+        "filter": files.read_json(paths[-1], FILTER_KEYS),
+    }
+    return {
+        stage: {key: value for key, value in account.items() if key not in ("format", "digest")}
+        for stage, account in accounts.items()
+    }
+
+
+def percent(share: float) -> str:
+    """Write a share in percent, with two digits; 0 and 100 only for none and all."""
+    if share == 1:
+        return "100 %"
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{min(100 * share, 99.9):.1f} %"
+
+
+def list_skipped(skipped: Mapping[str, int]) -> str:
+    """Say how many entries were skipped for each reason, as the rest of a sentence."""
+    counts = [
+        f"{count:,} {REASONS.get(reason, (reason, reason))[count > 1]}"
+        for reason, count in Counter(skipped).most_common()
+        if count
+    ]
+    return f"; skipped: {', '.join(counts)}" if counts else ""
+
+
+def enumerate_counts(counts: dict[str, int]) -> str:
+    """Write the largest of some counts: "512 templates, 12 tables"."""
+    most = Counter(counts).most_common()
+    more = [f"{sum(count for _, count in most[SHOWN:]):,} more"] if len(most) > SHOWN else []
+    return ", ".join([f"{count:,} {kind}" for kind, count in most[:SHOWN]] + more)
+
+
+def share_kept(filtered: Account) -> float:
+    """Which share of the tokens the filter kept, by its account."""
+    return filtered["after"]["tokens"] / filtered["before"]["tokens"]
+
+
+def share_made_unknown(filtered: Account, row: Account) -> float:
+    """Which share of the tokens is ``<unk>`` in ``row`` of the filter's account, and was not in the text."""
+    return (row["unknown_tokens"] - filtered["before"]["unknown_tokens"]) / filtered["before"]["tokens"]
+
+
+def explain_loss(filtered: Account, unit: str = "word") -> str:
+    """Say how many tokens the filter kept and why it dropped the others, by its account."""
+    before, after, min_count = filtered["before"]["tokens"], filtered["after"], filtered["min_count"]
+    if filtered["given_splits"]:
+        made = percent(share_made_unknown(filtered, after))
+        return f"all {before:,} tokens kept; {made} became <unk>: {unit}s rarer than min_count {min_count} in training"
+    if after["tokens"] == before:
+        return f"all {before:,} tokens kept"
+    kept = share_kept(filtered)
+    return (
+        f"{after['tokens']:,} of {before:,} tokens kept, {percent(kept)}: {percent(1 - kept)} were in sentences with a"
+        f" {unit} rarer than min_count {min_count}"
+    )
+
+
+def find_lower(filtered: Account) -> Account | None:
+    """Find what the nearest lower ``min_count`` worth naming would leave, by the filter's account; None without one."""
+    enough = ABOUT_HALF * filtered["before"]["tokens"]
+    lower = [row for row in filtered["thresholds"] if row["min_count"] < filtered["min_count"]]
+    return next((row for row in lower[::-1] if row["tokens"] >= enough and row["types"] >= MIN_WORDS), None)
+
+
+def suggest(filtered: Account) -> str:
+    """Say what a lower ``min_count`` would keep, by the filter's account; without one, that the text is too short."""
+    row = find_lower(filtered)
+    if row is None:
+        return "give more text"
+    if filtered["given_splits"]:
+        return f"min_count: {row['min_count']} would make {percent(share_made_unknown(filtered, row))} <unk>"
+    return f"min_count: {row['min_count']} would keep {percent(row['tokens'] / filtered['before']['tokens'])}"
+
+
+def refuse_small(account: Account) -> None:
+    """Raise :class:`UserError` if a split or the vocabulary is too small to train on; it names the key that did it.
+
+    Args:
+        account: that of :func:`read_accounts` with ``splits``: for each, by name, ``documents``, ``sentences``,
+            ``tokens`` (without ``<eos>``), ``types``, ``unknown_tokens``.
+    """
+    filtered = account["filter"]
+    for name, split in account["splits"].items():
+        n_tokens = split["tokens"] + split["sentences"]
+        if n_tokens >= MIN_TOKENS:
+            continue
+        few = f"{n_tokens} tokens, too few to train on (at least {MIN_TOKENS})"
+        if filtered["given_splits"]:
+            raise UserError(f"source.{name}: holds {few}; name a longer text")
+        if share_kept(filtered) < 0.5:
+            loss = explain_loss(filtered, account["sentences"]["unit"])
+            raise UserError(f"min_count: leaves {name} {few}: {loss}; {suggest(filtered)}")
+        raise UserError(f"split.{name}: gives {few}; raise it, or give more text")
+    words, types = filtered["after"]["types"], filtered["before"]["types"]
+    # A text of a few characters, such as DNA, is no fault of the filter.
+    if not words or words < MIN_WORDS <= types:
+        row = find_lower(filtered)
+        more = f"min_count: {row['min_count']} would leave {row['types']:,}" if row else "give more text"
+        unit = account["sentences"]["unit"]
+        raise UserError(
+            f"min_count: {filtered['min_count']} leaves {words} of {types:,} {unit}s in the vocabulary,"
+            f" too few to train on (at least {MIN_WORDS}); {more}"
+        )
+
+
+def list_warnings(account: Account) -> list[str]:
+    """List what a user should know before believing the results, by an account with ``splits``."""
+    warnings = []
+    if (kept := share_kept(account["filter"])) < 0.5:
+        warnings.append(
+            f"only {percent(kept)} of the text's tokens are left, and all results are about these;"
+            " lower min_count (natural-sparsity inspect shows what each value would keep)"
+        )
+    after = account["filter"]["after"]
+    if (unknown := after["unknown_tokens"] / after["tokens"]) > 0.5:
+        warnings.append(f"{percent(unknown)} of the tokens are <unk>; lower min_count")
+    return warnings
+
+
+def tell(account: Account) -> list[str]:
+    """Tell in a few lines what was kept and dropped, by an account with ``splits`` and ``warnings``."""
+    read, sentences, filtered = account["documents"], account["sentences"], account["filter"]
+    unit, after = sentences["unit"], filtered["after"]
+    formats = "; ".join(
+        form if len(read["formats"]) == 1 else f"{count:,} × {form}" for form, count in read["formats"].items()
+    )
+    skipped = list_skipped(read["skipped"])
+    lines = [f"documents: {read['documents']:,} read ({formats}){skipped}"]
+    lines += [f"note: {note}" for note in read["notes"][:SHOWN]]
+    empty = sentences["documents"] - sentences["documents_with_text"]
+    lines.append(
+        f"sentences: {sentences['sentences']:,}, with {sentences['tokens']:,} tokens"
+        + (f"; documents without text: {empty:,}" if empty else "")
+        + (f"; dropped: {enumerate_counts(sentences['dropped'])}" if sentences["dropped"] else "")
+    )
+    lossless = share_kept(filtered) == 1 and not share_made_unknown(filtered, after)
+    more = "" if lossless or find_lower(filtered) is None else f"; {suggest(filtered)}"
+    lines.append(f"filter: {explain_loss(filtered, unit)}{more}")
+    lines.append(f"vocabulary: {after['types']:,} of {filtered['before']['types']:,} {unit}s")
+    splits = []
+    for name, split in account["splits"].items():
+        documents = f"{split['documents']:,} document{'s' * (split['documents'] != 1)}"
+        splits.append(f"{name} {split['tokens']:,} tokens in {documents} ({percent(split['unknown_share'])} <unk>)")
+    lines.append(f"splits: {', '.join(splits)}")
+    return lines + [f"warning: {warning}" for warning in account["warnings"]]

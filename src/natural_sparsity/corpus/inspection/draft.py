@@ -1,0 +1,80 @@
+"""The draft of an experiment: a YAML file that is valid as it stands, on top of ``config.yaml``."""
+
+import argparse
+import math
+from typing import Any
+
+import yaml
+
+from natural_sparsity.config.data.local import check_text
+from natural_sparsity.config.data.text import OF_FORMATS
+from natural_sparsity.corpus.account import percent, share_kept
+from natural_sparsity.corpus.inspection.hints import is_in_capitals
+from natural_sparsity.corpus.inspection.look import Look
+from natural_sparsity.corpus.inspection.suggestion import SPLIT, Suggestion
+from natural_sparsity.errors import UserError
+
+EPOCHS = 10
+# What is read as the text by options of the command, with the options' defaults.
+OPTIONS: dict[str, Any] = {
+    "text_column": "text",
+    "line_breaks": "auto",
+    "lines_per_document": 100,
+    "tokenised": False,
+    "unicode": "nfc",
+    "unit": "word",
+}
+
+
+def draft(args: argparse.Namespace, text: Look, suggestion: Suggestion) -> list[str]:
+    """Return the lines of the experiment; ``args`` are the command's."""
+    notes = explain(text, suggestion)
+    settings = list_settings(args, text, suggestion)
+    try:
+        for path in args.paths:
+            check_text(str(path))
+    except UserError as error:
+        settings["source"], notes["source"] = {"path": f"{args.name}.txt"}, str(error)
+    lines = ["data:", f"  {args.name}:"]
+    for key, value in settings.items():
+        line = f"    {key}: {write(value)}"
+        lines.append(f"{line:<40}  # {notes[key]}" if key in notes else line)
+    run = {"data": args.name, "model": "lstm", "seeds": [1], "epochs": EPOCHS}
+    return [*lines, "runs:", f"  - {write(run)}"]
+
+
+def list_settings(args: argparse.Namespace, text: Look, suggestion: Suggestion) -> dict[str, Any]:
+    """Return the settings of the data by key."""
+    paths = list(map(str, args.paths))
+    formats = {name.split(",")[0] for name in text.account.formats}
+    found = formats.pop() if len(formats) == 1 else "auto"
+    format = found if args.format == "auto" else args.format
+    options = {key: getattr(args, key) for key, default in OPTIONS.items() if getattr(args, key) != default}
+    settings = {"source": {"path": paths if len(paths) > 1 else paths[0]}, "format": format}
+    settings |= {key: value for key, value in options.items() if format in OF_FORMATS.get(key, [format])}
+    settings |= {} if text.whole else {"max_documents": text.documents}
+    settings |= {"shards": suggestion.shards, "min_count": suggestion.min_count}
+    settings |= {} if suggestion.seed == SPLIT.seed else {"split": {"seed": suggestion.seed}}
+    if args.unit == "character":
+        return settings | {"thresholds": {"fig2": suggestion.thresholds["fig2"]}}
+    case = {"case": "lower"} if is_in_capitals(text) else {}
+    return settings | {"tagging": {**case, **suggestion.tagging}, "thresholds": suggestion.thresholds}
+
+
+def explain(text: Look, suggestion: Suggestion) -> dict[str, str]:
+    """Say what follows from some values, by key."""
+    filtered, unit = suggestion.account["filter"], suggestion.account["sentences"]["unit"]
+    drawn = [f"{n_words:,}" for n_words in suggestion.drawn.values()]
+    of_all = " and ".join(drawn if unit == "word" else drawn[:1])
+    return {
+        "max_documents": "what was looked at; --max-tokens looks at more",
+        "min_count": f"keeps {percent(share_kept(filtered))} of the tokens and {filtered['after']['types']:,} {unit}s",
+        "split": "the usual seed would leave a split less than half of its share",
+        "thresholds": f"{of_all} {unit}s occur more often in training",
+    }
+
+
+def write(value: Any) -> str:
+    """Write a value as YAML in a line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
+    return text.removesuffix("\n").removesuffix("\n...")

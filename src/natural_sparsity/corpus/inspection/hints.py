@@ -1,0 +1,149 @@
+"""What looks wrong with a text, and what to do about it."""
+
+import re
+from pathlib import Path
+
+from natural_sparsity.config.data.local import list_files
+from natural_sparsity.corpus.account import percent, refuse_small
+from natural_sparsity.corpus.inspection.look import Look
+from natural_sparsity.corpus.inspection.suggestion import Suggestion
+from natural_sparsity.corpus.readers.base import Options
+from natural_sparsity.corpus.split import explain_empty
+from natural_sparsity.errors import UserError
+
+# The fifty most frequent words of the Brown corpus: two in five tokens of English prose.
+ENGLISH = re.findall(
+    r"\w+",
+    "the of and to a in that is was he for it with as his on be at by i this had not are but from or have an they which"
+    " one you were all her she there would their we him been has when who will no more if",
+)
+LEAST_ENGLISH = 0.15  # of the words
+MOST_UNKNOWN = 0.1  # of the tokens
+MOST_IN_ONE = 0.5  # of the tokens
+LEAST_TO_JUDGE = 100  # marks, lines, sentences or words
+SMALL = 50_000  # tokens in training; the default run has a few times as many
+NAMES = {"train": r"\btrain", "dev": r"\b(dev|val)", "test": r"\btest"}
+
+
+def list_hints(paths: list[Path], text: Look, options: Options, unit: str, suggestion: Suggestion) -> list[str]:
+    """List what looks wrong, and what to do about it."""
+    hints = [
+        judge_tokenised(text, options) if unit == "word" else "",
+        judge_lines(text) or judge_documents(text, suggestion),
+        judge_language(text) if unit == "word" else "",
+        judge_capitals(text) if unit == "word" else "",
+        judge_unknown(text),
+        judge_size(suggestion),
+        judge_names(paths),
+    ]
+    return list(filter(None, hints))
+
+
+def judge_tokenised(text: Look, options: Options) -> str:
+    """Spaces before punctuation."""
+    marks = text.apart + text.attached
+    if options.tokenised or set(text.account.formats) == {"wikitext"}:
+        return ""
+    if marks < LEAST_TO_JUDGE or text.apart < 0.8 * marks:
+        return ""
+    return (
+        f"The text seems to be tokenised: {percent(text.apart / marks)} of its commas, full stops and n't follow a"
+        " space. Look again with --tokenised (tokenised: true): its tokens stay as they are, and each line is a"
+        " sentence."
+    )
+
+
+def judge_lines(text: Look) -> str:
+    """A sentence per line, and few documents."""
+    few = len(text.ids) <= max(1, text.lines / LEAST_TO_JUDGE)
+    if not few or text.lines < LEAST_TO_JUDGE or sum(text.sentences) > 1.2 * text.lines:
+        return ""
+    documents = "one document has" if len(text.ids) == 1 else f"{len(text.ids):,} documents have"
+    return (
+        f"Most lines are one sentence, and {documents} all {text.lines:,} of them, but a split takes whole documents."
+        " Look again with --format lines (format: lines): each line is a sentence, and a hundred make a document."
+    )
+
+
+def judge_documents(text: Look, suggestion: Suggestion) -> str:
+    """Too few documents for splits, or nearly all text in one."""
+    account = suggestion.account
+    for name, split in account["splits"].items():
+        if not split["sentences"]:
+            formats = {"formats": text.account.formats}
+            reason = explain_empty(name, len(text.ids), split["all_sentences"], formats, account["filter"])
+            return f"A run would stop. {reason}."
+    sizes = text.sum_by_document(text.lengths)
+    share = sizes.max() / sizes.sum()
+    if share < MOST_IN_ONE:
+        return ""
+    return (
+        f"{percent(share)} of the tokens are in one document, and a split takes whole documents. Divide it by blank"
+        " lines, or into files of a folder."
+    )
+
+
+def judge_language(text: Look) -> str:
+    """Few of the commonest English words."""
+    counts = text.counts()
+    n_words = sum(int(n) for word, n in zip(text.rows, counts, strict=True) if word[:1].isalpha())
+    share = sum(int(counts[text.rows[word]]) for word in ENGLISH if word in text.rows) / max(n_words, 1)
+    if n_words < LEAST_TO_JUDGE or share >= LEAST_ENGLISH:
+        return ""
+    return (
+        f"It does not look like English: {percent(share)} of the words are among the fifty commonest English ones, of"
+        " prose some 40 %. Tokens and parts of speech follow English rules."
+    )
+
+
+def judge_capitals(text: Look) -> str:
+    """Capital letters alone."""
+    if not is_in_capitals(text):
+        return ""
+    return (
+        "The text is in capital letters, which a tagger takes for names: the block below lets it read lowercase"
+        " (tagging.case)."
+    )
+
+
+def is_in_capitals(text: Look) -> bool:
+    """Whether most sentences have capital letters alone."""
+    return text.capitals >= 0.8 * len(text.lengths)
+
+
+def judge_unknown(text: Look) -> str:
+    """Much ``<unk>``."""
+    share = 0.0 if text.unknown is None else int(text.counts()[text.unknown]) / len(text.tokens)
+    if share < MOST_UNKNOWN:
+        return ""
+    return f"{percent(share)} of the tokens are <unk> in the text itself. If it exists with all its words, take that."
+
+
+def judge_size(suggestion: Suggestion) -> str:
+    """Too few tokens or words for a run, or for one that learns much."""
+    splits = suggestion.account["splits"]
+    if not all(split["sentences"] for split in splits.values()):
+        return ""  # of which there is a hint already
+    try:
+        refuse_small(suggestion.account)
+    except UserError as error:
+        return f"A run would stop. {error}."
+    if splits["train"]["tokens"] >= SMALL:
+        return ""
+    return (
+        f"The text is small: a model would learn from {splits['train']['tokens']:,} tokens. Expect noise, and little"
+        " beyond the commonest words."
+    )
+
+
+def judge_names(paths: list[Path]) -> str:
+    """Files named after splits."""
+    files = [file for path in paths for file in list_files(str(path))]
+    found = {
+        split: [file for file in files if re.search(pattern, Path(file).name.replace("_", " "), re.IGNORECASE)]
+        for split, pattern in NAMES.items()
+    }
+    if any(len(names) != 1 for names in found.values()):
+        return ""
+    parts = ", ".join(f"{split}: {{path: {names[0]}}}" for split, names in found.items())
+    return f"The files seem to be given splits. To keep them, with every sentence, write source: {{{parts}}}."

@@ -1,0 +1,1 @@
+"""Readers of corpora, a module per format; ``read`` chooses among them."""

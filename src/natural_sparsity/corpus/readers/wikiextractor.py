@@ -1,0 +1,70 @@
+"""WikiExtractor's output: ``<doc id= url= title=>`` … ``</doc>``, or its JSON lines."""
+
+import html
+import re
+from collections.abc import Iterator
+
+from natural_sparsity.corpus.readers.base import BOM, Account, Document, Options, check_size, name_wiki, read_lines
+from natural_sparsity.corpus.readers.json_lines import parse_object
+from natural_sparsity.corpus.readers.rows import make_row
+from natural_sparsity.corpus.streams import Stream
+from natural_sparsity.errors import UserError
+
+HEADER = re.compile(r'<doc id="([^"]*)"(?:.*? url="([^"]*)")?.*? title="(.*)">\s*')
+
+
+def recognise(head: bytes) -> bool:
+    """Tell whether a file begins as WikiExtractor's do; its JSON has the address of a page by number."""
+    start = head.removeprefix(BOM).lstrip()
+    if re.match(rb'(?:<root>\s*)?<doc id="', start):
+        return True
+    line = start.partition(b"\n")[0]
+    return line.startswith(b"{") and re.search(rb'"revid"\s*:|"url"\s*:\s*"[^"]*\?curid=', line) is not None
+
+
+def read(stream: Stream, options: Options, account: Account) -> Iterator[Document]:
+    """Yield the documents that are not empty."""
+    path = stream.path
+    header: re.Match[str] | None = None
+    wiki: str | None = None
+    started = 0
+    body: list[str] = []
+    for offset, line in read_lines(stream):
+        if header is None and line.startswith("{"):
+            fields = parse_object(line, path, offset)
+            row = make_row(fields, "text", path, f"byte {offset}")
+            if row.id is None:
+                raise UserError(f"{path}: byte {offset}: the JSON object has no 'id'; set format to json")
+            wiki = wiki or name_wiki(str(fields.get("url", "")))
+            document = clean(row.id, row.title, row.text.split("\n"))
+        elif header is None:
+            if "root>" in line:
+                line = re.sub(r"</?root>", "", line)  # around documents that a tool wrapped into well-formed XML
+            header, started = HEADER.fullmatch(line), offset
+            if header is None and line.strip():
+                raise UserError(f'{path}: byte {offset}: expected <doc id="…" url="…" title="…"> or a JSON object')
+            continue
+        elif line.strip() != "</doc>":
+            if line.startswith('<doc id="'):
+                raise UserError(f"{path}: byte {offset}: the document before has no </doc>; the file is damaged")
+            check_size(offset - started, path, started, "a document")
+            body.append(line)
+            continue
+        else:
+            wiki = wiki or name_wiki(header[2] or "")
+            document = clean(header[1], header[3], body)
+            header, body = None, []
+        if document.text:
+            yield Document(account.make_id(document.id, wiki), document.title, document.text)
+        else:
+            account.skipped["empty"] += 1
+    if header is not None:
+        raise UserError(f"{path}: byte {started}: this document has no </doc>; the file is truncated")
+
+
+def clean(id_: str, title: str, lines: list[str]) -> Document:
+    """Undo what WikiExtractor does: it escapes ``<``, ``>`` and ``&``, and repeats the title on the first line."""
+    title, lines = html.unescape(title), [html.unescape(line) for line in lines]
+    if lines and lines[0].strip() == title:
+        lines = lines[1:]
+    return Document(id_, title, "\n".join(lines).strip())
