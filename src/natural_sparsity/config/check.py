@@ -12,8 +12,10 @@ from natural_sparsity.errors import UserError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", type=Path, nargs="*", help="as after snakemake --configfile, each on top of the last")
-    parser.add_argument("--base", type=Path, default="config.yaml", help="the file below them; default: config.yaml")
+    help_text = "the files that follow snakemake --configfile, in the same order: each overrides those before it"
+    parser.add_argument("file", type=Path, nargs="*", help=help_text)
+    help_text = "the file that all of them override (default %(default)s)"
+    parser.add_argument("--base", type=Path, default="config.yaml", help=help_text)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -27,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     for path in files:
         values = read_file(str(path), path)[1]
         if not isinstance(values, dict):
-            raise UserError(f"{path}: has no keys at its top; write data:, models: or runs:")
+            raise UserError(f"{path}: has no top-level keys; write data:, models: or runs:")
         config = merge(config, values)
     config["name"] = config.get("name") or files[-1].stem
     try:

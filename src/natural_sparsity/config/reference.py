@@ -44,10 +44,10 @@ Blocks are merged key by key, lists are replaced. Several files may follow `--co
 it. `--config device=cpu` changes a key from the command line. Inside braces, numbers would arrive as text: put them
 into a file instead.
 
-The configuration is checked before any job starts. An unknown key, a key that stands twice, a value out of bounds, a
-contradiction or a text that cannot be read is refused in one line: the file and its line, the key, and what to write
-instead. Only a mistake in the YAML itself stops Snakemake before it reads the workflow, with `Config file is not valid
-JSON or YAML` and no line. This names it, and every other mistake, and starts nothing:
+The configuration is checked before any job starts. Unknown or duplicate keys, values out of bounds, contradictions and
+texts that cannot be read are refused with one line: the file and its line, the key, and what to write instead. If the
+YAML itself is malformed, Snakemake stops earlier, with `Config file is not valid JSON or YAML` and no line number. This
+command finds that mistake and all others, and starts nothing:
 
     natural-sparsity check experiments/mine.yaml
 

@@ -113,7 +113,7 @@ def read_file(name: str, path: Path) -> tuple[yaml.Node | None, Any]:
         line = text.count("\n", 0, error.position) + 1
         raise UserError(f"{name}, line {line}: a control character, U+{int(error.character):04X}; delete it") from error
     except ValueError as error:
-        raise UserError(f"{name}: {error}, as YAML reads a date; put it in quotes") from error
+        raise UserError(f"{name}: YAML takes a value for a date, but {error}; put the value in quotes") from error
 
 
 def read_json(text: str) -> tuple[bool, Any]:
@@ -156,9 +156,9 @@ def check_keys(name: str, block: yaml.MappingNode) -> None:
         line = key.start_mark.line + 1
         if (key.tag, key.value) in lines:
             first = lines[key.tag, key.value]
-            where = f"twice, first in line {first}" if first != line else "twice in this line"
-            mend = "merge the two" if isinstance(value, yaml.CollectionNode) else "leave one out"
-            raise UserError(f"{name}, line {line}: {key.value!r} is there {where}; {mend}")
+            where = f"twice, first on line {first}" if first != line else "twice on this line"
+            fix = "merge the two" if isinstance(value, yaml.CollectionNode) else "remove one"
+            raise UserError(f"{name}, line {line}: {key.value!r} is set {where}; {fix}")
         lines[key.tag, key.value] = line
 
 
@@ -168,11 +168,11 @@ def explain_syntax(name: str, error: yaml.MarkedYAMLError) -> str:
     place = f"{name}, line {mark.line + 1}" if mark else name
     problem = error.problem or ""
     if "'\\t'" in problem:
-        return f"{place}: a tab, where YAML has spaces; indent with spaces"
+        return f"{place}: a tab where YAML needs spaces; indent with spaces"
     if "tag" in problem:
         return f"{place}: {problem}; write plain values, without !"
     if "not allowed here" in problem:
-        return f"{place}: a colon where no key can stand; check the indentation, or put the value in quotes"
+        return f"{place}: a colon where no key is allowed; check the indentation, or put the value in quotes"
     start = error.context_mark.line + 1 if error.context_mark else 0
     context = f"{error.context} (from line {start}), " if error.context else ""
     reason = " ".join(f"{context}{problem}".split())

@@ -100,7 +100,7 @@ def explain_loss(filtered: Account, unit: str = "word") -> str:
         return f"all {before:,} tokens kept"
     kept = share_kept(filtered)
     return (
-        f"{after['tokens']:,} of {before:,} tokens kept, {percent(kept)}: {percent(1 - kept)} were in sentences with a"
+        f"{after['tokens']:,} of {before:,} tokens kept ({percent(kept)}); the rest are in sentences with a"
         f" {unit} rarer than min_count {min_count}"
     )
 
@@ -118,7 +118,7 @@ def suggest(filtered: Account) -> str:
     if row is None:
         return "give more text"
     if filtered["given_splits"]:
-        return f"min_count: {row['min_count']} would make {percent(share_made_unknown(filtered, row))} <unk>"
+        return f"min_count: {row['min_count']} would turn {percent(share_made_unknown(filtered, row))} into <unk>"
     return f"min_count: {row['min_count']} would keep {percent(row['tokens'] / filtered['before']['tokens'])}"
 
 
@@ -134,13 +134,13 @@ def refuse_small(account: Account) -> None:
         n_tokens = split["tokens"] + split["sentences"]
         if n_tokens >= MIN_TOKENS:
             continue
-        few = f"{n_tokens} tokens, too few to train on (at least {MIN_TOKENS})"
+        few = f"{n_tokens} tokens, too few for a run (at least {MIN_TOKENS})"
         if filtered["given_splits"]:
-            raise UserError(f"source.{name}: holds {few}; name a longer text")
+            raise UserError(f"source.{name}: has {few}; name a longer text")
         if share_kept(filtered) < 0.5:
             loss = explain_loss(filtered, account["sentences"]["unit"])
             raise UserError(f"min_count: leaves {name} {few}: {loss}; {suggest(filtered)}")
-        raise UserError(f"split.{name}: gives {few}; raise it, or give more text")
+        raise UserError(f"split.{name}: leaves {few}; raise split.{name}, or add text")
     words, types = filtered["after"]["types"], filtered["before"]["types"]
     # A text of a few characters, such as DNA, is no fault of the filter.
     if not words or words < MIN_WORDS <= types:
@@ -158,8 +158,8 @@ def list_warnings(account: Account) -> list[str]:
     warnings = []
     if (kept := share_kept(account["filter"])) < 0.5:
         warnings.append(
-            f"only {percent(kept)} of the text's tokens are left, and all results are about these;"
-            " lower min_count (natural-sparsity inspect shows what each value would keep)"
+            f"the filter kept only {percent(kept)} of the tokens, and all results describe only these; lower min_count"
+            " (natural-sparsity inspect shows what each value would keep)"
         )
     after = account["filter"]["after"]
     if (unknown := after["unknown_tokens"] / after["tokens"]) > 0.5:

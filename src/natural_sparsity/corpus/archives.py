@@ -52,7 +52,7 @@ def read_members(stream: Stream, wanted: re.Pattern[str]) -> list[tuple[str, byt
         _read_rest(stream)  # Where the compression is damaged, too, that is the cause, and is named.
         raise UserError(f"{stream.path}: not a readable tar archive ({error}); delete it and run again") from error
     if _read_rest(stream):
-        raise UserError(f"{stream.path}: goes on after the archive's end; delete it and run again")
+        raise UserError(f"{stream.path}: has data after the end of the archive; delete it and run again")
     return members
 
 
@@ -81,7 +81,7 @@ def _check_member(stream: Stream, member: tarfile.TarInfo, names: set[str]) -> N
         raise UserError(f"{stream.path}: has two members {member.name}; delete one")
     names.add(member.name)
     if not member.isreg():
-        raise UserError(f"{stream.path}: its member {member.name} is no file; pack the texts themselves")
+        raise UserError(f"{stream.path}: its member {member.name} is not a regular file; pack the texts themselves")
     if member.size > MAX_MEMBER:
         raise UserError(f"{stream.path}: its member {member.name} has more than {MAX_MEMBER >> 20} MiB; split it")
 
@@ -91,6 +91,6 @@ def read_member(stream: Stream, name: str) -> bytes:
     members = read_members(stream, re.compile(f".*{re.escape(name)}"))
     if len(members) != 1:
         raise UserError(
-            f"{stream.path}: has {len(members)} members {name}, not one; check that format names this data set"
+            f"{stream.path}: has {len(members)} members named {name}, not one; check that format is right for this file"
         )
     return members[0][1]

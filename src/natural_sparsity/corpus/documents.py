@@ -42,11 +42,11 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how to read files, for every command that reads a corpus."""
     help_text = "format of the input; auto looks at the first bytes of each file"
     parser.add_argument("--format", choices=FORMATS, default="auto", help=help_text)
-    help_text = "json and parquet: the key or column with the text"
+    help_text = "JSON Lines and Parquet (also as lines or wikitext): the key or column that holds the text"
     parser.add_argument("--text-column", default=Options.text_column, metavar="NAME", help=help_text)
-    help_text = "text: what to do with the lines of a paragraph; auto joins them where the text is hard-wrapped"
+    help_text = "text, json, parquet: join the lines of a paragraph, keep them, or join them if hard-wrapped (auto)"
     parser.add_argument("--line-breaks", choices=LINE_BREAKS, default=Options.line_breaks, help=help_text)
-    help_text = "lines: how many lines make a document, unless a blank line ends it"
+    help_text = "lines: maximum lines per document; a blank line also ends one"
     parser.add_argument("--lines-per-document", type=int, default=Options.lines_per_document, help=help_text)
     parser.add_argument("--tokenised", action="store_true", help="keep the tokens and lines of a tokenised text")
 
@@ -131,15 +131,15 @@ def read_splits(
                     continue
                 if earlier:
                     raise UserError(
-                        f"{path}: two documents have the id {document.id!r} and different texts; give each its own id, "
-                        "or give only one version of the corpus"
+                        f"{path}: two documents share the id {document.id!r} but not the text; give each its own id, "
+                        "or name only one version of the corpus"
                     )
                 n_documents += 1
                 yield split, replace(document, id=f"{split}:{document.id}") if split else document
         if not n_documents:
             names = " ".join(map(str, paths))
             raise UserError(
-                f"{names}: holds no documents{list_skipped(account.skipped)}; name the right file, or its format"
+                f"{names}: no documents found{list_skipped(account.skipped)}; check the file name and the format"
             )
 
 

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--documents", type=Path, nargs="+", required=True, help="documents of each shard")
     parser.add_argument("--tokens", type=Path, nargs="+", required=True, help="tokens of each shard")
     parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="sentence lengths of each shard")
-    parser.add_argument("--min-count", type=int, required=True, help="occurrences in the corpus that a type needs")
+    help_text = "how often a type must occur in the corpus for its sentences to be kept"
+    parser.add_argument("--min-count", type=int, required=True, help=help_text)
     help_text = "out: one .npy per shard, bool, one value per sentence"
     parser.add_argument("--kept", type=Path, nargs="+", required=True, help=help_text)
     help_text = "out: one .npy per shard, the output row of each of its types; past the last row for rare types"
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace) -> None:
 def refuse_words(folder: Path, words: pa.Array, counts: np.ndarray, is_word: np.ndarray) -> None:
     """Raise :class:`UserError` if the corpus holds no word, or ``<eos>``."""
     if not counts[is_word].any():
-        raise UserError(f"{folder}: the corpus holds no tokens; check that its format is the configured one")
+        raise UserError(f"{folder}: the corpus has no tokens; check that format is right for the text")
     row = find_row(words, SPECIALS[EOS])
     if row is not None:
         raise UserError(
@@ -151,7 +152,7 @@ def describe(table: pd.DataFrame, min_count: int, counts: np.ndarray) -> dict[st
 
 def explain_empty(account: dict[str, Any], most: int) -> str:
     """Say that the filter left nothing, and why."""
-    what = "leaves no word of the training file" if account["given_splits"] else "filters every sentence away"
+    what = "leaves no word of the training file" if account["given_splits"] else "drops every sentence"
     return (
         f"min_count: {account['min_count']} {what} (the most frequent word occurs {most:,} times); {suggest(account)}"
     )

@@ -37,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--source", type=Path, nargs="+", required=True, help="files of the data set")
     parser.add_argument("--format", choices=list(FORMATS), required=True, help="format of the data set")
-    parser.add_argument("--words", type=int, required=True, help="size of the vocabulary at most, without the specials")
-    parser.add_argument("--min-occurrences", type=int, required=True, help="occurrences in training that a word needs")
+    parser.add_argument("--words", type=int, required=True, help="maximum size of the vocabulary, without the specials")
+    help_text = "how often a word must occur in training to be in the vocabulary"
+    parser.add_argument("--min-occurrences", type=int, required=True, help=help_text)
     parser.add_argument("--length", type=int, required=True, help="words of a text that are read, from its start")
     help_text = "shares of the texts; TEST is not used where the data have a test split"
     parser.add_argument("--fractions", type=float, nargs=2, required=True, metavar=("DEV", "TEST"), help=help_text)
@@ -126,7 +127,7 @@ def read_ag_news(paths: Sequence[Path], skipped: Counter[str]) -> Iterator[Text]
                 raise UserError(f"{path}: line {number} is not topic, title, description, but has {len(row)} fields")
             if row[0] not in map(str, range(1, TOPICS + 1)):
                 raise UserError(
-                    f"{path}: line {number}: the topic {row[0]!r} is not from 1 to {TOPICS}; mend or delete the line"
+                    f"{path}: line {number}: the topic {row[0]!r} is not 1 to {TOPICS}; correct or delete the line"
                 )
             yield split, int(row[0]) - 1, f"{row[1]} {row[2]}".replace("\\", " ")
 
@@ -147,7 +148,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             except StopIteration:
                 return
             except csv.Error as error:
-                raise UserError(f"{path}: line {number} begins no row of CSV ({error}); check its quotes") from error
+                raise UserError(f"{path}: line {number} does not begin a CSV row ({error}); check quotes") from error
             yield number, row
 
 
@@ -221,8 +222,8 @@ def report(summary: dict[str, Any], length: int) -> Iterator[str]:
         kept = summary[split]
         unknown, cut = 100 * kept["unknown"], 100 * kept["cut"]
         yield (
-            f"labelled: {split}: {kept['read']:,} of {kept['words']:,} words read, of which {unknown:.1f} % are "
-            f"unknown; {cut:.1f} % of the texts cut after {length} words"
+            f"labelled: {split}: {kept['read']:,} of {kept['words']:,} words read, {unknown:.1f} % of them unknown; "
+            f"{cut:.1f} % of the texts cut after {length} words"
         )
         if unknown > 50:
             yield f"warning: {split}: {unknown:.0f} % of the words are unknown; lower min_occurrences, or raise words"
@@ -250,8 +251,8 @@ def run(args: argparse.Namespace) -> None:
         lacking = set(classes) - {label for label, _ in part}
         if lacking or len(classes) < 2:
             raise UserError(
-                f"{args.source[0]}: no text of some class in {split}; "
-                "check that the file is complete and the fractions are large enough"
+                f"{args.source[0]}: the {split} split lacks a class; "
+                "check that the file is complete and the split large enough"
             )
     counts = Counter(word for _, words in texts["train"] for word in words)
     frequent = sorted(

@@ -44,9 +44,9 @@ Row = dict[str, Any]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--input", type=Path, required=True, help="a shard that the command 'documents' wrote")
-    help_text = "what a token is; as a character, a space between words is ␣"
+    help_text = "what a token is; if it is a character, a space between words becomes the token ␣"
     parser.add_argument("--unit", choices=UNITS, default="word", help=help_text)
-    help_text = "nfc: write each accented letter in one way, as Unicode's NFC does; none: as the text has it"
+    help_text = "nfc: convert the text to Unicode form NFC, so that é is always one character; none: leave it"
     parser.add_argument("--unicode", choices=UNICODE, default="nfc", help=help_text)
     help_text = "keep the tokens of a text in which spaces separate tokens and each line is a sentence"
     parser.add_argument("--tokenised", action="store_true", help=help_text)

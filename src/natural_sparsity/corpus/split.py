@@ -61,12 +61,12 @@ def read_given_splits(paths: list[Path]) -> list[np.ndarray] | None:
         names = files.read_table(path, ["split"])["split"].combine_chunks()
         found = pc.index_in(names, pa.array(["", *SPLITS], names.type))
         if found.null_count:
-            raise UserError(f"{path}: a document is in none of the splits {', '.join(SPLITS)}; delete it and run again")
+            raise UserError(f"{path}: a document's split is none of {', '.join(SPLITS)}; delete the file and run again")
         shards.append(found.to_numpy().astype(np.uint8))
     given = {bool(split) for shard in shards for split in np.unique(shard)}
     if len(given) > 1:
         raise UserError(
-            f"{paths[0].parent}: the splits of some documents are given, of others not; delete the folder and run again"
+            f"{paths[0].parent}: only some of the documents have a given split; delete the folder and run again"
         )
     return shards if given == {True} else None
 
@@ -118,12 +118,12 @@ def explain_empty(name: str, documents: int, sentences: int, read: dict[str, Any
         return f"min_count: {few}: {explain_loss(filtered)}; {suggest(filtered)}"
     if sentences:
         rare = f"a word rarer than min_count {filtered['min_count']}"
-        return f"split.{name}: all {sentences:,} sentences in it have {rare}; raise it, or give more text"
+        return f"split.{name}: each of its {sentences:,} sentences has {rare}; raise split.{name}, or add text"
     if documents == 1:
-        cause, mend = f"the corpus is one document, so {name} gets none", "give more documents"
+        cause, fix = f"the corpus is one document, so {name} gets none", "add documents"
     else:
         cause = f"none of the {documents:,} documents fell into {name}"
-        mend = f"give more documents, raise split.{name}, or change split.seed"
+        fix = f"add documents, raise split.{name}, or change split.seed"
     is_plain = any(form.split(",")[0] == "text" for form in read["formats"])
-    hint = "; documents are divided by blank lines: if each line is a sentence, set format: lines" if is_plain else ""
-    return f"split: {cause}; {mend}{hint}"
+    hint = "; a document ends at a blank line: if each line is a sentence, set format: lines" if is_plain else ""
+    return f"split: {cause}; {fix}{hint}"

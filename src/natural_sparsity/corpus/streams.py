@@ -149,7 +149,7 @@ class _Content(io.RawIOBase):
         try:
             block = self.file.read(limit)
         except OSError as error:
-            raise UserError(f"{self.path}: cannot be read ({error.strerror})") from error
+            raise UserError(f"{self.path}: cannot be read ({error.strerror}); check the file") from error
         self.n_read += len(block)
         return block
 
@@ -185,7 +185,7 @@ class _Content(io.RawIOBase):
             if self.decompressor.needs_input:
                 block, self.waiting = self.waiting or self._read_file(BYTES_PER_READ), b""
                 if not block:
-                    self._refuse(f"it ends within a stream of {compression.name}")
+                    self._refuse(f"it ends in the middle of a {compression.name} stream")
             content = self.decompressor.decompress(block, limit)
             if self.decompressor.eof:
                 self.waiting, self.decompressor = self.decompressor.unused_data + self.waiting, None
@@ -202,9 +202,9 @@ class _Content(io.RawIOBase):
             self._fill(BYTES_OF_MAGIC)
         byte = self.n_read - len(self.waiting)
         if n_padding and n_padding % compression.padding:
-            self._refuse(f"the padding before byte {byte} has {n_padding} bytes, no multiple of {compression.padding}")
+            self._refuse(f"{n_padding} bytes of padding before byte {byte}, not a multiple of {compression.padding}")
         if self.waiting and not compression.magic.match(self.waiting):
-            self._refuse(f"from byte {byte} on, after a stream, it is not {compression.name}")
+            self._refuse(f"the data from byte {byte} on, after the end of a stream, are not {compression.name}")
         return bool(self.waiting)
 
 
@@ -233,7 +233,7 @@ def open_compressed(path: Path) -> Stream:
     try:
         file = path.open("rb", buffering=0)
     except OSError as error:
-        raise UserError(f"{path}: cannot be opened ({error.strerror})") from error
+        raise UserError(f"{path}: cannot be opened ({error.strerror}); check the name and the permissions") from error
     try:
         return Stream(path, file)
     except BaseException:
@@ -244,22 +244,22 @@ def open_compressed(path: Path) -> Stream:
 # ------------------------------------------------------------------------------------------------- what is no text
 
 DOCUMENT = "save it as plain text, in UTF-8"
-UNPACK = "unpack it and give its folder"
+UNPACK = "unpack it and name the folder"
 TO_UTF8 = "convert it to UTF-8"
 # How files begin that people take for text: the beginning, what it is, the mend.
 BINARIES: list[tuple[bytes, str, str]] = [
     (b"PK\x03\x04", "a zip archive, as .docx, .odt and .epub files are too", f"{UNPACK}, or {DOCUMENT}"),
-    (b"PK\x05\x06", "an empty zip archive", "give another file"),
+    (b"PK\x05\x06", "an empty zip archive", "name another file"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
     (b"Rar!\x1a\x07", "a rar archive", UNPACK),
     (b"%PDF-", "a PDF", f"{DOCUMENT} (pdftotext does)"),
     (b"{\\rtf1", "an RTF document", DOCUMENT),
     (b"%!PS-Adobe-", "a PostScript document", DOCUMENT),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office document", DOCUMENT),
-    (b"\x04\x22\x4d\x18", "compressed with lz4, which is not read", "decompress it"),
-    (b"LZIP\x01", "compressed with lzip, which is not read", "decompress it"),
-    (b"\x1f\x9d", "compressed with compress, which is not read", "decompress it"),
-    (b"PAR1\x15", "a Parquet table", "set its format and the column of the text"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4, which is not supported", "decompress it"),
+    (b"LZIP\x01", "compressed with lzip, which is not supported", "decompress it"),
+    (b"\x1f\x9d", "compressed with Unix compress, which is not supported", "decompress it"),
+    (b"PAR1\x15", "a Parquet table", "set format: parquet, and text_column to the column that holds the text"),
     (b"SQLite format 3\0", "an SQLite database", "export its text"),
     (b"\xff\xfe\0\0", "UTF-32", TO_UTF8),
     (b"\0\0\xfe\xff", "UTF-32", TO_UTF8),
@@ -297,7 +297,7 @@ def _name_binary(head: bytes) -> tuple[str, str] | None:
     if b"\0" in head:
         return _name_nuls(head)
     if len(head.translate(None, CONTROLS)) < (1 - MOST_CONTROLS) * len(head):
-        return "no text, by its control characters", "leave it out"
+        return "not text (too many control characters)", "leave it out"
     return None
 
 
@@ -318,7 +318,7 @@ def _name_nuls(head: bytes) -> tuple[str, str]:
         shares = sorted(place.count(0) / max(len(place), 1) for place in places)
         if shares[-1] > 0.5 and shares[0] < 0.1 and (width == 2 or shares[1] > 0.5):
             return f"{name} without a byte-order mark", TO_UTF8
-    return f"no text, or not in UTF-8 (byte {head.find(0)} is NUL)", f"{TO_UTF8}, or leave it out"
+    return f"not text, or not UTF-8 (byte {head.find(0)} is NUL)", f"{TO_UTF8}, or leave it out"
 
 
 def decode(data: bytes, path: Path | str, offset: int = 0) -> str:
@@ -333,5 +333,5 @@ def decode(data: bytes, path: Path | str, offset: int = 0) -> str:
         raise UserError(f"{path}: byte {offset + error.start} is not UTF-8; convert the file to UTF-8") from error
     if "\0" in text:
         byte = offset + data.index(0)
-        raise UserError(f"{path}: byte {byte} is NUL, which no text has; remove it, or leave the file out")
+        raise UserError(f"{path}: byte {byte} is NUL, which text never has; remove it, or leave the file out")
     return text if offset else text.removeprefix(BOM)

@@ -23,10 +23,10 @@ class Tokenizer:
 
     ``<unk>``, in any letter case, is always a token of its own. Chunks longer than ``MAX_LENGTH`` are cut.
 
-    Why chunks can be tokenised one by one: after it has split the chunks, spaCy looks for its special cases among the
-    tokens of the whole text, and so corrects some chunks, such as ``km/h.``. No special case has a space within, but
-    the tokens of one may match across a space, to no effect but that shorter matches which overlap it are dropped.
-    This matters only to chunks that would have been corrected. They are rare; their paragraphs go through spaCy.
+    Chunks can be tokenised one by one, with rare exceptions. After splitting the chunks, spaCy searches the tokens of
+    the whole text for its special cases and corrects some chunks, such as ``km/h.``. No special case contains a space,
+    but its tokens may match across one. Such a match changes nothing itself; it only suppresses shorter matches that
+    overlap it. So the context matters only for chunks with a correction, and paragraphs with one go through spaCy.
     """
 
     def __init__(self) -> None:

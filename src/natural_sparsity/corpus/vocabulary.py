@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=Path, nargs="+", required=True, help="tokens of each shard")
     parser.add_argument("--lengths", type=Path, nargs="+", required=True, help="sentence lengths of each shard")
     parser.add_argument("--assignment", type=Path, nargs="+", required=True, help="sentence splits of each shard")
-    help_text = "occurrences in the kept sentences that a word needs"
+    help_text = "how often a word must occur in the kept sentences to be in the vocabulary"
     parser.add_argument("--min-count", type=int, required=True, help=help_text)
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet id, word, count (in training)")
 

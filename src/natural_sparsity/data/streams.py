@@ -22,8 +22,8 @@ class Streams:
         self.length = len(tokens) // batch
         if self.length < 2:
             raise UserError(
-                f"{path}: {len(tokens)} tokens are too few for a batch of {batch}, which needs {2 * batch}; lower the"
-                " batch, or make the split larger by the data's min_count, split or max_documents"
+                f"{path}: {len(tokens)} tokens are too few for a batch of {batch}, which needs {2 * batch}; lower batch"
+                ", or enlarge the split: lower the data's min_count, or raise its max_documents or its share in split"
             )
         self.columns = tokens[: self.length * batch].reshape(batch, self.length)
         self.path, self.batch, self.window, self.vocabulary = path, batch, window, vocabulary
@@ -58,5 +58,6 @@ class Streams:
     def check_ids(self, ids: np.ndarray) -> np.ndarray:
         """Return ``ids`` if all are in the vocabulary."""
         if ids.max() >= self.vocabulary:
-            raise UserError(f"{self.path}: word id {ids.max()} is not below the vocabulary's {self.vocabulary}")
+            size = f"the vocabulary of {self.vocabulary} words"
+            raise UserError(f"{self.path}: word id {ids.max()} is outside {size}; delete the file and run again")
         return ids

@@ -31,7 +31,7 @@ def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
     table = find_shares(files.read_parquet(args.thresholds, columns), min_count)
     if not table["configured"].any():
         raise UserError(
-            f"{args.thresholds}: no row of min_count {min_count}, which {args.account} has; were they mixed?"
+            f"{args.thresholds}: no row for the min_count {min_count} of {args.account}; make both again with filter"
         )
     return table, plot(table, style)
 

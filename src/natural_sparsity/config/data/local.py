@@ -25,11 +25,11 @@ def check_file(path: str) -> None:
     """
     mode = read_mode(path)
     if stat.S_ISDIR(mode):
-        raise UserError(f"{path} is no file")
+        raise UserError(f"{path} is a folder, not a file; name a file")
     if not stat.S_ISREG(mode) or path.startswith(STREAMS):
-        raise UserError(f"{path} is a pipe or a device, and a run reads its source more than once; write it to a file")
+        raise UserError(f"{path} is a pipe or a device, but a run reads its source more than once; save it to a file")
     if not os.access(path, os.R_OK):
-        raise UserError(f"{path} cannot be read; give yourself the permission: chmod u+r")
+        raise UserError(f"{path} cannot be read; make it readable: chmod u+r")
 
 
 def check_text(path: str) -> None:
@@ -42,12 +42,12 @@ def check_text(path: str) -> None:
         check_file(path)
         return
     if RESULTS.resolve().is_relative_to(Path(path).resolve()):
-        raise UserError(f"{path} has the results of the workflow in it; give the text a folder of its own")
+        raise UserError(f"{path} contains the results of the workflow; move the text into a folder of its own")
     files = list_files(path)
     for file in files:
         check_file(file)
     if not files:
-        raise UserError(f"{path} is a folder without files; name the one that has the text")
+        raise UserError(f"{path} is a folder without files; name the folder that holds the text")
 
 
 def read_mode(path: str) -> int:
@@ -71,9 +71,9 @@ def read_mode(path: str) -> int:
 def explain_missing(path: str) -> str:
     """Say why there is nothing at a path."""
     if Path(path).is_symlink():
-        return f"{path} is a link to nothing; mend or remove it"
+        return f"{path} is a broken link; fix or remove it"
     if path.startswith(("http:/", "https:/")):
-        return f"{path} is no path; give an address as url, with its checksum"
+        return f"{path} is an address, not a path; write it as url, with its checksum"
     if path.startswith(("~", "$")):
         return f"{path} does not exist, since {path[0]} is not expanded here; write the path in full"
     return f"{path} does not exist"
@@ -104,5 +104,5 @@ def walk(folder: str, above: set[str]) -> Iterator[str]:
             continue
         target = os.path.realpath(entry.path)
         if target in above:
-            raise UserError(f"{entry.path} is a link to a folder that it is in; remove it")
+            raise UserError(f"{entry.path} is a link to a folder that contains it; remove it")
         yield from walk(entry.path, above | {target})

@@ -34,7 +34,7 @@ def check_url(url: str) -> str:
     except ValueError:
         host = None
     if not host or not url.isprintable():
-        raise Refusal("", f"{show(url)} is no address of a file; write http:// or https://, a host and a path")
+        raise Refusal("", f"{show(url)} is not the address of a file; write http:// or https://, a host and a path")
     return url
 
 
@@ -69,7 +69,7 @@ class Source(Block):
                 except UserError as error:
                     raise UserError(f"{part}: {error}") from error
                 if other := seen.get(Path(path).resolve()):
-                    where = "there twice" if other == part else f"also in {other}"
+                    where = "listed twice" if other == part else f"also in {other}"
                     raise UserError(f"{part}: {path} is {where}; name each file once")
                 seen[Path(path).resolve()] = part
 

@@ -62,8 +62,8 @@ class Tagging(Block):
 class Thresholds(Block):
     """How often a word must occur in the training split to be drawn; it must exceed the threshold."""
 
-    fig2: int = Field(100_000, ge=0, description="For the heat map of figure 2, in occurrences.")
-    fig5: int = Field(1000, ge=0, description="For the scatter plot of figure 5, in occurrences.")
+    fig2: int = Field(100_000, ge=0, description="Occurrences that a word of the heat map in figure 2 must exceed.")
+    fig5: int = Field(1000, ge=0, description="Occurrences that a word of the scatter plot in figure 5 must exceed.")
 
 
 class Settings(Kind):
@@ -80,8 +80,8 @@ class Settings(Kind):
     source: TextSource = Field(
         description=(
             "Where the text comes from, in one of four forms. With `train`, `dev` and `test`, each in one of the other"
-            " forms, the text keeps the splits that it is published with: words are counted in the training split"
-            " alone, no sentence is dropped, and rare words become `<unk>`."
+            " forms, the splits are given: words are counted only in the training split, no sentence is dropped, and"
+            " rare words become `<unk>`."
         )
     )
     format: Format = Field(
@@ -90,36 +90,36 @@ class Settings(Kind):
             "Format of the text, compressed (gzip, bzip2, xz, zstd) or not; `auto` looks at the first bytes."
             " `mediawiki`: a dump. `wikiextractor`: what WikiExtractor makes of one. `text`: plain text; a file is"
             " split into documents at blank lines, and in a folder each file is a document. `lines`: a sentence per"
-            " line, as in the Penn Treebank or One Billion Word. `wikitext`: WikiText-2 and 103, with a document per"
-            " article. `json` (JSON Lines) and `parquet`: a document per row, of which `text_column` is the text."
+            " line, as in the Penn Treebank or One Billion Word. `wikitext`: WikiText-2 or WikiText-103; a document per"
+            " article. `json` (JSON Lines) and `parquet`: a document per row, with its text in `text_column`."
         ),
     )
     text_column: str = Field(
         "text",
         min_length=1,
-        description="Column of the text, in JSON Lines and Parquet; `lines` and `wikitext` may come in these too.",
+        description="Key or column with the text, in JSON Lines and Parquet, also if read as `lines` or `wikitext`.",
     )
     line_breaks: Literal["auto", "join", "keep"] = Field(
         "auto",
         description=(
-            "What a line break means in plain text and in the texts of JSON Lines and Parquet. `join`: nothing, since"
-            " the lines are wrapped; `keep`: the end of a paragraph; `auto`: as the lengths of the lines tell."
+            "What to do with the lines of a paragraph in plain text, JSON Lines and Parquet. `join`: join them; `keep`:"
+            " make each a paragraph; `auto`: join them if their lengths show that the text is hard-wrapped."
         ),
     )
     lines_per_document: int = Field(
         100,
         ge=1,
-        description="Lines of a document, for `format: lines`, where no blank lines divide the text.",
+        description="Maximum lines per document, for `format: lines`. A blank line also ends a document.",
     )
     tokenised: bool = Field(
         False,
         description=(
-            "Whether the text is tokenised: then each line is a sentence, and its tokens are what spaces divide."
+            "Whether the text is already tokenised. If so, each line is a sentence, and spaces separate its tokens."
         ),
     )
     unicode: Literal["nfc", "none"] = Field(
         "nfc",
-        description="The Unicode form that the text is brought to; `none` leaves it, so that é can be two tokens.",
+        description="Unicode form to convert the text to. With `none`, it stays as it is, so é can be two characters.",
     )
     unit: Literal["word", "character"] = Field(
         "word",

@@ -67,10 +67,10 @@ def explain(text: Look, suggestion: Suggestion) -> dict[str, str]:
     drawn = [f"{n_words:,}" for n_words in suggestion.drawn.values()]
     of_all = " and ".join(drawn if unit == "word" else drawn[:1])
     return {
-        "max_documents": "what was looked at; --max-tokens looks at more",
-        "min_count": f"keeps {percent(share_kept(filtered))} of the tokens and {filtered['after']['types']:,} {unit}s",
-        "split": "the usual seed would leave a split less than half of its share",
-        "thresholds": f"{of_all} {unit}s occur more often in training",
+        "max_documents": "as many as inspect read; --max-tokens 0 reads all",
+        "min_count": f"keeps {percent(share_kept(filtered))} of the tokens; {filtered['after']['types']:,} {unit}s",
+        "split": "the default seed would give a split less than half of its share",
+        "thresholds": f"exceeded by {of_all} {unit}s in training",
     }
 
 

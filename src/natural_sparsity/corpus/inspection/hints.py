@@ -47,9 +47,9 @@ def judge_tokenised(text: Look, options: Options) -> str:
     if marks < LEAST_TO_JUDGE or text.apart < 0.8 * marks:
         return ""
     return (
-        f"The text seems to be tokenised: {percent(text.apart / marks)} of its commas, full stops and n't follow a"
-        " space. Look again with --tokenised (tokenised: true): its tokens stay as they are, and each line is a"
-        " sentence."
+        f"The text seems to be tokenised already: {percent(text.apart / marks)} of its commas, full stops and n't come"
+        " after a space. Inspect it again with --tokenised (tokenised: true), which keeps its tokens as they are and"
+        " reads each line as a sentence."
     )
 
 
@@ -58,10 +58,11 @@ def judge_lines(text: Look) -> str:
     few = len(text.ids) <= max(1, text.lines / LEAST_TO_JUDGE)
     if not few or text.lines < LEAST_TO_JUDGE or sum(text.sentences) > 1.2 * text.lines:
         return ""
-    documents = "one document has" if len(text.ids) == 1 else f"{len(text.ids):,} documents have"
+    documents = "one document" if len(text.ids) == 1 else f"{len(text.ids):,} documents"
     return (
-        f"Most lines are one sentence, and {documents} all {text.lines:,} of them, but a split takes whole documents."
-        " Look again with --format lines (format: lines): each line is a sentence, and a hundred make a document."
+        f"Most lines are one sentence, and all {text.lines:,} lines are in {documents}. Documents are never divided"
+        " between train, dev and test. Inspect the text again with --format lines (format: lines), which reads each"
+        " line as a sentence and makes a document of every hundred lines."
     )
 
 
@@ -72,14 +73,14 @@ def judge_documents(text: Look, suggestion: Suggestion) -> str:
         if not split["sentences"]:
             formats = {"formats": text.account.formats}
             reason = explain_empty(name, len(text.ids), split["all_sentences"], formats, account["filter"])
-            return f"A run would stop. {reason}."
+            return f"A run would stop with this error: {reason}."
     sizes = text.sum_by_document(text.lengths)
     share = sizes.max() / sizes.sum()
     if share < MOST_IN_ONE:
         return ""
     return (
-        f"{percent(share)} of the tokens are in one document, and a split takes whole documents. Divide it by blank"
-        " lines, or into files of a folder."
+        f"{percent(share)} of the tokens are in one document, and documents are never divided between train, dev and"
+        " test. Divide it with blank lines, or into several files in one folder."
     )
 
 
@@ -91,8 +92,8 @@ def judge_language(text: Look) -> str:
     if n_words < LEAST_TO_JUDGE or share >= LEAST_ENGLISH:
         return ""
     return (
-        f"It does not look like English: {percent(share)} of the words are among the fifty commonest English ones, of"
-        " prose some 40 %. Tokens and parts of speech follow English rules."
+        f"The text does not look like English: {percent(share)} of its words are among the fifty most common English"
+        " words; in English prose, about 40 % are. Tokenising and tagging follow English rules."
     )
 
 
@@ -101,8 +102,8 @@ def judge_capitals(text: Look) -> str:
     if not is_in_capitals(text):
         return ""
     return (
-        "The text is in capital letters, which a tagger takes for names: the block below lets it read lowercase"
-        " (tagging.case)."
+        "The text is in capital letters, so the tagger would take most words for names. The block below gives it"
+        " lowercase words instead (tagging.case: lower)."
     )
 
 
@@ -116,7 +117,7 @@ def judge_unknown(text: Look) -> str:
     share = 0.0 if text.unknown is None else int(text.counts()[text.unknown]) / len(text.tokens)
     if share < MOST_UNKNOWN:
         return ""
-    return f"{percent(share)} of the tokens are <unk> in the text itself. If it exists with all its words, take that."
+    return f"{percent(share)} of the tokens in the text are <unk>. If you can get a version with all words, use that."
 
 
 def judge_size(suggestion: Suggestion) -> str:
@@ -127,12 +128,12 @@ def judge_size(suggestion: Suggestion) -> str:
     try:
         refuse_small(suggestion.account)
     except UserError as error:
-        return f"A run would stop. {error}."
+        return f"A run would stop with this error: {error}."
     if splits["train"]["tokens"] >= SMALL:
         return ""
     return (
-        f"The text is small: a model would learn from {splits['train']['tokens']:,} tokens. Expect noise, and little"
-        " beyond the commonest words."
+        f"The text is small: a model would train on only {splits['train']['tokens']:,} tokens. Expect noisy results,"
+        " and little learnt beyond the most common words."
     )
 
 
@@ -146,4 +147,5 @@ def judge_names(paths: list[Path]) -> str:
     if any(len(names) != 1 for names in found.values()):
         return ""
     parts = ", ".join(f"{split}: {{path: {names[0]}}}" for split, names in found.items())
-    return f"The files seem to be given splits. To keep them, with every sentence, write source: {{{parts}}}."
+    hint = "The files look like train, dev and test splits. To use them so, with no sentence dropped, write source:"
+    return f"{hint} {{{parts}}}."

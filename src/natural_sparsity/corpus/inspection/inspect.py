@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unit", choices=UNITS, default="word", help=help_text)
     help_text = "Unicode form that the text is brought to (default %(default)s)"
     parser.add_argument("--unicode", choices=UNICODE, default="nfc", help=help_text)
-    help_text = "look at about the first N tokens; 0: at all, 4 bytes of memory each (default %(default)s)"
+    help_text = "read about the first N tokens; 0 reads all, at 4 bytes of memory per token (default %(default)s)"
     parser.add_argument("--max-tokens", type=int, metavar="N", default=MAX_TOKENS, help=help_text)
     help_text = "show the experiment with this min_count instead of the one that suits the text"
     parser.add_argument("--min-count", type=int, metavar="N", help=help_text)
@@ -57,9 +57,9 @@ def run(args: argparse.Namespace) -> None:
         UserError: the text cannot be read or has no sentence, or an argument is wrong.
     """
     if args.max_tokens < 0:
-        raise UserError(f"max-tokens: {args.max_tokens} is negative; give 0 to look at all")
+        raise UserError(f"max-tokens: {args.max_tokens} is negative; give 0 to read the whole text")
     if not re.fullmatch(NAME, args.name) or re.fullmatch(RESERVED, args.name):
-        raise UserError(f"name: {args.name!r} is taken, or has more than letters, digits, - and _; give another")
+        raise UserError(f"name: {args.name!r} is reserved, or not made of letters, digits, - and _; choose another")
     if args.min_count is not None and args.min_count < 1:
         raise UserError(f"min-count: {args.min_count} is not positive; give at least 1")
     options = make_options(args)
@@ -69,14 +69,14 @@ def run(args: argparse.Namespace) -> None:
     hints = list_hints(args.paths, text, options, args.unit, suggestion)
     sections = {
         "What was read": list_reading(args, text, width),
-        "Look out": [line for hint in hints for line in wrap(hint, width, "! ")],
+        "Warnings": [line for hint in hints for line in wrap(hint, width, "! ")],
         "Sentences, as the model will see them": list_sentences(text, suggestion, width),
         "What each min_count would leave": [
             *list_rows(suggestion),
             *wrap(explain(suggestion, args.unit, args.min_count is not None), width, ""),
         ],
-        f"To paste into experiments/{args.name}.yaml": ["", *draft(args, text, suggestion)],
-        "To run it": [f"  snakemake --cores 4 --configfile experiments/{args.name}.yaml"],
+        f"Paste into experiments/{args.name}.yaml": ["", *draft(args, text, suggestion)],
+        "Then run": [f"  snakemake --cores 4 --configfile experiments/{args.name}.yaml"],
     }
     try:
         print("\n\n".join("\n".join([title, *lines]) for title, lines in sections.items() if lines), flush=True)
@@ -96,8 +96,8 @@ def list_reading(args: argparse.Namespace, text: Look, width: int) -> list[str]:
             f"{empty:,} without a sentence" if empty else "",
         ],
         "sentences": [f"{n_tokens / n_sentences:.0f} tokens each, on average"],
-        "tokens": [] if text.whole else [f"the text goes on, but --max-tokens is {args.max_tokens:,}"],
-        "types": [f"{once} of them occur once"],
+        "tokens": [] if text.whole else [f"not the whole text: stopped at --max-tokens {args.max_tokens:,}"],
+        "types": [f"distinct {args.unit}s; {once} of them occur only once"],
     }
     numbers = {"documents": text.documents, "sentences": n_sentences, "tokens": n_tokens, "types": len(counts)}
     lines = list_files(text.account, width) + [""]
@@ -157,15 +157,15 @@ def explain(suggestion: Suggestion, unit: str, asked: bool) -> str:
     """Say what the table means, and its mark; ``asked``: whether the user chose the ``min_count``."""
     enough = percent(TO_KEEP[unit])
     if asked:
-        mark = "what was asked for"
+        mark = "the min_count that you asked for"
     elif share_kept(suggestion.account["filter"]) >= TO_KEEP[unit]:
-        mark = f"the largest up to {MOST_COUNT} that keeps {enough} of the tokens"
+        mark = f"the largest min_count up to {MOST_COUNT} that keeps at least {enough} of the tokens"
     else:
-        mark = f"the suggestion, since none above 1 keeps {enough} of the tokens"
+        mark = f"the suggested min_count; no value above 1 keeps {enough} of the tokens"
     train, dev, test = (f"{split['tokens']:,}" for split in suggestion.account["splits"].values())
     return (
-        "A sentence with a word that occurs fewer than min_count times is dropped; words that are then rarer in what"
-        f" is left become <unk>. → marks {mark}: {train} to train on, {dev} for dev and {test} for test."
+        "Sentences with a word that occurs fewer than min_count times are dropped; words that are then too rare in the"
+        f" rest become <unk>. → marks {mark}. It leaves {train} tokens for train, {dev} for dev and {test} for test."
     )
 
 

@@ -2,16 +2,16 @@
 
 How its values follow:
 
-- ``min_count``: the largest that keeps at least half of the tokens (of characters, 95 %), from 2 up to 100, the
-  paper's. A text too small for that gets 2, or 1 if 2 would not keep two fifths.
-- ``thresholds``: some 700 words occur more often in training than ``fig5``, and some 100 than ``fig2``; with a small
-  vocabulary, a tenth and a fiftieth of the words, but 100 and 20. Both are rounded down to 1, 2 or 5 and zeros.
-- ``tagging.min_tagged``: ``min_count``, but at least 5; below, chance decides a word's part of speech.
-- ``tagging.matched_size``: one for every 80 words that occur ``min_tagged`` times in training, in whole tens, from 3 up
-  to 120, the paper's.
-- ``split.seed``: the default's, unless it leaves a split less than half of its share, as happens with few documents:
-  then, of a hundred, the one that comes nearest.
-- ``shards``: one, and one more for each half million words, up to 64. Results do not depend on it.
+- ``min_count``: the largest value from 2 to the paper's 100 that keeps at least half of the tokens (95 % if they are
+  characters). If none does, 2 if that keeps two fifths, else 1.
+- ``thresholds``: about 700 words exceed ``fig5`` in training, and about 100 exceed ``fig2``. In a small vocabulary a
+  tenth and a fiftieth of the words do, but at least 100 and 20. Both are rounded down to 1, 2 or 5 times a power of 10.
+- ``tagging.min_tagged``: ``min_count``, but at least 5, since chance decides the part of speech of rarer words.
+- ``tagging.matched_size``: the number of words that occur ``min_tagged`` times in training, divided by 80 and rounded
+  down to tens; at least 3, and at most the paper's 120.
+- ``split.seed``: the default, unless it gives a split less than half of its share, as can happen with few documents.
+  Then, of the first hundred seeds, the one that does best.
+- ``shards``: one, plus one per half million words, up to 64. Results do not depend on it.
 
 For the text of the default run with its
 ``min_count`` of 3 they give that run's own values: 100 and 20, 5, 40, and 2.

@@ -22,7 +22,7 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
         if line:
             block.append(line)
             size += len(line)
-            check_size(size, stream.path, f"line {number}", "a document", "set fewer lines_per_document")
+            check_size(size, stream.path, f"line {number}", "a document", "lower lines_per_document")
         if block and (not line or len(block) == options.lines_per_document):
             yield make_document("\n".join(block), "sentences")
             block, size = [], 0

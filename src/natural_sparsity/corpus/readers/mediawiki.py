@@ -141,7 +141,7 @@ class _Handlers:
         title, id_, namespace = self.take("title"), self.take("id"), self.take("ns")
         if not title or not id_:
             missing = "id" if title else "title"
-            raise UserError(f"{self.path}: a page has no {missing} (title {title!r}); the dump is damaged")
+            raise UserError(f"{self.path}: a page has no {missing} (title {title!r}); get an undamaged dump")
         revision = self.newest or Revision("", "", "", "")
         reason = self.find_reason(title, namespace, revision)
         if reason:
@@ -170,7 +170,7 @@ class _Handlers:
         prefix, colon, _ = title.partition(":")
         if colon and not self.namespaces and not self.told:
             self.told = True
-            remark = "neither its pages nor its head tell namespaces, so that titles with a colon count as articles"
+            remark = "it names no namespaces, so every page whose title has a colon counts as an article"
             self.account.remark(self.path.name, remark)
         return "other" if colon and normalise(prefix) in self.namespaces else "0"
 

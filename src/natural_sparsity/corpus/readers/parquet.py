@@ -42,7 +42,7 @@ def read_rows(stream: Stream, column: str) -> Iterator[Row]:
         kind = schema.field(column).type
         if not is_text(kind):
             texts = [field.name for field in schema if is_text(field.type)]
-            raise UserError(f"{path}: the column {column!r} is {kind}, no text; {name_texts(texts)}")
+            raise UserError(f"{path}: the column {column!r} holds {kind}, not text; {name_texts(texts)}")
         names = [name for name in dict.fromkeys([column, *ID_COLUMNS, TITLE_COLUMN]) if name in schema.names]
         number = 0
         for batch in file.iter_batches(ROWS_PER_BATCH, columns=names):
@@ -59,7 +59,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 def name_texts(names: list[str]) -> str:
     """Say which columns could be meant."""
-    return f"set text_column to one of {', '.join(map(repr, names))}" if names else "it has no column of text"
+    return f"set text_column to one of {', '.join(map(repr, names))}" if names else "no column of the file holds text"
 
 
 @contextmanager

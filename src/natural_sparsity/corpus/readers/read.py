@@ -94,7 +94,7 @@ def read_file(
             refuse_binary(stream)
         account.count_file(relative or str(path), ", ".join(filter(None, (format, stream.compression))))
         if format == "text" and TABLE.search(path.name):
-            remark = "a table by its name, but read as plain text; write JSON Lines or Parquet, and set text_column"
+            remark = "a table by its name, but read as plain text; convert it to JSON Lines or Parquet (text_column)"
             account.remark(relative or path.name, remark)
         reader = registry.load(registry.FORMATS[format])
         # In a folder, a plain-text file is one document.
@@ -123,6 +123,6 @@ def find_format(stream: Stream) -> str:
     start = find_first_line(stream.head).lstrip()
     if re.match(r"<(?!unk>)[a-z!?/]", start, re.IGNORECASE):
         raise UserError(
-            f"{stream.path}: begins with {start[:30]!r}, which is no known format; name its format instead of auto"
+            f"{stream.path}: begins with {start[:30]!r}, as no known format does; set format instead of auto"
         )
     return "text"

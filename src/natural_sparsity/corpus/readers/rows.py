@@ -35,7 +35,7 @@ def make_row(fields: dict[str, Any], column: str, path: Path, place: str) -> Row
     text = "" if fields[column] is None else fields[column]
     if not isinstance(text, str):
         raise UserError(
-            f"{path}: {place}: {column!r} is no text, but {str(text)[:20]!r}; set text_column to the name of the text"
+            f"{path}: {place}: {column!r} is {str(text)[:20]!r}, not text; set text_column to the one with the text"
         )
     check_size(len(text), path, place, "a text")
     ids = [str(fields[key]) for key in ID_COLUMNS if isinstance(fields.get(key), str | int) and fields[key] != ""]
@@ -45,8 +45,8 @@ def make_row(fields: dict[str, Any], column: str, path: Path, place: str) -> Row
 
 def name_columns(column: str, present: list[str]) -> str:
     """Say that there is no such column or key, and which there are."""
-    names = ", ".join(map(repr, present)) or "none"
-    return f"there is no {column!r}, but {names}; set text_column to the name of the text"
+    others = f", only {', '.join(map(repr, present))}" if present else ""
+    return f"there is no {column!r}{others}; set text_column to the key or column that holds the text"
 
 
 def make_documents(rows: Iterator[Row], path: Path, options: Options, account: Account) -> Iterator[Document]:
@@ -63,7 +63,7 @@ def make_documents(rows: Iterator[Row], path: Path, options: Options, account: A
         if size > CHARACTERS_TO_JUDGE:
             break
     if WIKITEXT_TITLE.fullmatch(next((row.text for row in first if row.text.strip()), "")):
-        raise UserError(f"{path}: the rows are lines of articles, with their titles between; set format to wikitext")
+        raise UserError(f"{path}: its rows are the lines of WikiText articles; set format: wikitext")
     join = options.line_breaks == "join" or (
         options.line_breaks == "auto" and is_wrapped("\n\n".join(row.text for row in first))
     )

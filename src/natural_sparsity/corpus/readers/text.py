@@ -8,8 +8,8 @@ from natural_sparsity.corpus.readers import base
 from natural_sparsity.corpus.readers.base import Account, Document, Options, check_size, make_document, read_lines
 from natural_sparsity.corpus.streams import Stream, decode
 
-JOINED = "hard-wrapped, so the lines of a paragraph are joined; line_breaks: keep makes each line a paragraph"
-KEPT = "each line is a paragraph; line_breaks: join joins the lines between two blank lines"
+JOINED = "lines are joined into paragraphs, as in hard-wrapped text; set line_breaks: keep to make each a paragraph"
+KEPT = "each line is a paragraph; set line_breaks: join to join the lines between blank lines"
 # Widths at which people wrap text, in characters.
 NARROWEST, WIDEST = 40, 132
 LEAST_BREAKS = 3
@@ -26,7 +26,7 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
         n_documents, n_lines = n_documents + 1, n_lines + len(lines)
         yield make_document(join_lines(lines) if join else "\n".join(lines))
     if n_documents == 1 and n_lines > options.lines_per_document and not join:
-        remark = f"one document of {n_lines:,} lines, since none is blank; format: lines makes documents of lines"
+        remark = f"one document of {n_lines:,} lines, none blank; if each line is a sentence, set format: lines"
         account.remark(stream.path.name, remark)
 
 
@@ -49,7 +49,7 @@ def read_blocks(stream: Stream) -> Iterator[list[str]]:
     size = 0
     for offset, line in read_lines(stream):
         size = size + len(line) if block else 0
-        mend = "split it, or set format to lines if it has a sentence per line"
+        mend = "split it or, if each line is a sentence, set format: lines"
         check_size(size, stream.path, offset, "a document without a blank line,", mend)
         if line.strip():
             block.append(line)
