@@ -54,7 +54,7 @@ MEASURES = {
 FIGURES = {
     "architecture": "figures.architecture",
     "chi": "figures.chi",
-    "kept": "figures.kept",
+    "retention": "figures.retention",
     "training": "figures.training",
     "fig2": "figures.fig2",
     "fig3a": "figures.fig3",

@@ -36,7 +36,11 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.001, "clip": 1}
         (Probe, {3: 3}, "block: unknown key 3; the keys here are weights, measures, epsilon, split, batch, window…"),
         (Probe, {"matmul_precision": ["high"]}, "block.matmul_precision: ['high'] is not one of highest, high, medium"),
         (Probe, {"measures": "chi"}, "block.measures: 'chi' is not a list with at least one of chi, hoyer, …"),
-        (Architecture, {"hidden": 3}, "block.hidden: 3 is not a list of at least one integer of 1 or more"),
+        (
+            Architecture,
+            {"hidden": 3},
+            "block.hidden: 3 is not a list of at least one integer of 1 or more; write hidden: [3]",
+        ),
         (Architecture, {"hidden": [3, 0]}, "block.hidden.1: 0 is not an integer of 1 or more"),
         (Architecture, {"dropout": 1.0}, "block.dropout: 1.0 is not a number from 0 to below 1"),
         (Architecture, {"dropout": -0.1}, "block.dropout: -0.1 is not a number from 0 to below 1"),
@@ -73,8 +77,9 @@ def test_a_number_that_arrives_as_text_gets_a_hint(text, hint):
     assert hint in str(refusal.value)
 
 
-def test_no_hint_makes_an_integer_a_number():
-    with pytest.raises(UserError, match=r"^training\.batch: '1e3' is not an integer of 1 or more$"):
+def test_the_hint_for_an_integer_is_an_integer():
+    line = r"^training\.batch: '1e3' is not an integer of 1 or more \(YAML reads it as text: write 1000\)$"
+    with pytest.raises(UserError, match=line):
         read_block(Training, {"batch": "1e3"}, "training")
 
 

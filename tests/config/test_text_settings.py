@@ -54,6 +54,10 @@ def refuse(line, source="text.txt", **settings):
         ({"line_breaks": "wrap"}, ".line_breaks: 'wrap' is not one of auto, join, keep"),
         ({"unicode": "nfkc"}, ".unicode: 'nfkc' is not one of nfc, none"),
         ({"tokenised": "yes"}, ".tokenised: 'yes' is not true or false"),
+        (
+            {"tokenised": True, "line_breaks": "join"},
+            ".line_breaks: join would merge the lines of tokenised text, each a sentence; leave it out",
+        ),
         ({"text_column": ""}, ".text_column: '' is not a text"),
     ],
 )
@@ -125,7 +129,7 @@ def test_mistakes_in_given_splits_are_named(given):
 @pytest.fixture
 def odd(folder):
     """Paths that no job could read."""
-    for name in ("empty", "hidden", "pipe", "latin", "loop", "dangling/deep", "brace"):
+    for name in ("empty", "hidden", "pipe", "latin", "loop", "dangling/deep", "brace", "angle", "self"):
         (folder / name).mkdir(parents=True)
     (folder / "hidden/.text").touch()
     os.mkfifo(folder / "fifo")
@@ -136,34 +140,38 @@ def odd(folder):
     (folder / "round").symlink_to("round")
     (folder / os.fsdecode(b"latin/caf\xe9.txt")).touch()
     (folder / "brace/{data}.txt").touch()
+    (folder / "angle/x<b>.txt").touch()
+    (folder / "self/me").symlink_to("me")
     return folder
 
 
-IS_STREAM = "is a pipe or a device, and a run reads its source more than once; write it to a file"
+IS_STREAM = "is a pipe or a device, but a run reads its source more than once; save it to a file"
 ODD = {
     "no.txt": "no.txt does not exist",
     "text.txt/x": "text.txt/x cannot be reached (Not a directory); name another",
     "x" * 300: f"{'x' * 300} cannot be reached (File name too long); name another",
-    "round": "round cannot be reached (Too many levels of symbolic links); name another",
-    "empty": "empty is a folder without files; name the one that has the text",
-    "hidden": "hidden is a folder without files; name the one that has the text",
+    "round": "round is a link that leads back to itself; remove it",
+    "empty": "empty is a folder without files; name the folder that holds the text",
+    "hidden": "hidden is a folder without files; name the folder that holds the text",
     "fifo": f"fifo {IS_STREAM}",
     "pipe": f"pipe/deep.txt {IS_STREAM}",
     "/dev/stdin": f"/dev/stdin {IS_STREAM}",
     "/dev/fd/0": f"/dev/fd/0 {IS_STREAM}",
     "/dev/null": f"/dev/null {IS_STREAM}",
-    "link": "link is a link to nothing; mend or remove it",
-    "dangling": "dangling/deep/link is a link to nothing; mend or remove it",
-    "loop": "loop/up is a link to a folder that it is in; remove it",
+    "link": "link is a broken link; fix or remove it",
+    "dangling": "dangling/deep/link is a broken link; fix or remove it",
+    "loop": "loop/up is a link to a folder that contains it; remove it",
     "latin": r"'latin/caf\udce9.txt': the name is not UTF-8 or has characters that cannot be printed; rename it",
     "two\nlines": r"'two\nlines': the name is not UTF-8 or has characters that cannot be printed; rename it",
     "nul\0": r"'nul\x00': the name is not UTF-8 or has characters that cannot be printed; rename it",
-    "brace": "brace/{data}.txt has {data} in its name, which Snakemake takes for a wildcard; rename it",
+    "brace": "brace/{data}.txt has {data} in its name, which Snakemake takes for a placeholder; rename it",
+    "angle": "angle/x<b>.txt has <b> in its name, which Snakemake takes for a placeholder; rename it",
+    "self": "self/me is a link that leads back to itself; remove it",
     "~/text.txt": "~/text.txt does not exist, since ~ is not expanded here; write the path in full",
     "$HOME/text.txt": "$HOME/text.txt does not exist, since $ is not expanded here; write the path in full",
-    "https://x.org/a.txt": "https:/x.org/a.txt is no path; give an address as url, with its checksum",
-    ".": ". has the results of the workflow in it; give the text a folder of its own",
-    "..": ".. has the results of the workflow in it; give the text a folder of its own",
+    "https://x.org/a.txt": "https:/x.org/a.txt is an address, not a path; write it as url, with its checksum",
+    ".": ". contains the results of the workflow; move the text into a folder of its own",
+    "..": ".. contains the results of the workflow; move the text into a folder of its own",
 }
 
 
@@ -174,23 +182,69 @@ def test_what_no_job_could_read_is_refused(odd, path):
 
 
 def test_each_file_is_named_once(given, folder):
-    refuse(".source: text.txt is there twice; name each file once", ["text.txt", "./text.txt"])
+    refuse(".source: text.txt is listed twice; name each file once", ["text.txt", "./text.txt"])
     (folder / "same").symlink_to("text.txt")
     refuse(
-        ".source.test: same is also in data.mine.source.train; name each file once",
+        ".source.test: same is the same file as text.txt (data.mine.source.train); name each file once",
         {**SPLITS, "test": {"path": "same"}},
+    )
+    refuse(
+        ".source.test: text.txt is listed twice, also in data.mine.source.train; name each file once",
+        {**SPLITS, "test": {"path": "text.txt"}},
+    )
+
+
+def test_a_file_in_a_folder_is_named_once(given, folder):
+    (folder / "texts").mkdir()
+    (folder / "texts/a.txt").touch()
+    twice = "texts/a.txt is listed twice, as texts/a.txt and in texts"
+    refuse(f".source: {twice}; name each file once", ["texts", "texts/a.txt"])
+    refuse(
+        f".source.test: {twice} (data.mine.source.train); name each file once",
+        {**SPLITS, "train": {"path": "texts"}, "test": {"path": "texts/a.txt"}},
+    )
+    refuse(
+        ".source.test: texts/a.txt is listed twice, as texts and in texts/a.txt (data.mine.source.train);"
+        " name each file once",
+        {**SPLITS, "train": {"path": "texts/a.txt"}, "test": {"path": "texts"}},
+    )
+    (folder / "more").mkdir()
+    (folder / "more/b.txt").symlink_to("../text.txt")
+    refuse(
+        ".source.test: more/b.txt is the same file as text.txt (data.mine.source.train); name each file once",
+        {**SPLITS, "test": {"path": "more"}},
+    )
+    (folder / "texts/b.txt").symlink_to("a.txt")
+    refuse(".source: texts/b.txt is the same file as texts/a.txt; name each file once", "texts")
+
+
+def test_a_source_without_a_block_is_shown_with_one(given):
+    text = {"data": {"mine": {"source": "data/x"}}, "models": {"lstm": {}}, "runs": [{"data": "mine", "model": "lstm"}]}
+    for value, hint in {
+        "data/x": "path: data/x",
+        "a b": 'path: "a b"',
+        "https://x.org/a.txt": 'url: "https://x.org/a.txt", checksum: …',
+    }.items():
+        text["data"]["mine"]["source"] = value
+        with pytest.raises(UserError) as refusal:
+            validate(text)
+        line = f"data.mine.source: {value!r} is not a block of keys; write source: {{{hint}}}"
+        assert str(refusal.value) == line
+    refuse(
+        ".source.dev: 'dev.txt' is not a block of keys; write dev: {path: dev.txt}",
+        {**SPLITS, "dev": "dev.txt"},
     )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read_is_refused(folder):
     (folder / "text.txt").chmod(0)
-    refuse(".source: text.txt cannot be read; give yourself the permission: chmod u+r")
+    refuse(".source: text.txt cannot be read; make it readable: chmod u+r")
 
 
 def test_a_file_without_permission_is_refused(monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    refuse(".source: text.txt cannot be read; give yourself the permission: chmod u+r")
+    refuse(".source: text.txt cannot be read; make it readable: chmod u+r")
 
 
 def test_standard_input_is_refused_though_it_is_a_file(monkeypatch):
@@ -210,6 +264,8 @@ def test_odd_names_that_every_step_can_read_are_taken(folder):
         "~x",
         "{}",
         "{a-b}",
+        "<B>",
+        "a<b",
         "#",
         "*",
         ";",
@@ -257,5 +313,5 @@ def test_what_is_downloaded_has_a_plain_name(url, name):
 
 @pytest.mark.parametrize("url", ["https://", "http:///a", "https://[::1/a", "https://x.org/a\nb"])
 def test_an_address_that_is_none_is_refused(url):
-    line = f".source.url: {url!r} is no address of a file; write http:// or https://, a host and a path"
+    line = f".source.url: {url!r} is not the address of a file; write http:// or https://, a host and a path"
     refuse(line, {"url": url, "checksum": CHECKSUM})

@@ -106,11 +106,24 @@ REFUSALS = {
     "data.sample.min_cuont=5": "data.sample: unknown key 'min_cuont'; did you mean 'min_count'?",
     "data.sample.min_count=-3": "data.sample.min_count: -3 is not an integer of 1 or more",
     "data.sample.min_count=many": "data.sample.min_count: 'many' is not an integer of 1 or more",
+    "data.sample.min_count=1e2": (
+        "data.sample.min_count: '1e2' is not an integer of 1 or more (YAML reads it as text: write 100)"
+    ),
+    "data.sample.min_count=1.0e+2": "data.sample.min_count: 100.0 is not an integer of 1 or more (write 100)",
+    "data.sample.min_count=1e-2": "data.sample.min_count: '1e-2' is not an integer of 1 or more",
+    "data.sample.min_count=1e999": "data.sample.min_count: '1e999' is not an integer of 1 or more",
+    "models.lstm.architecture.hidden=64": (
+        "models.lstm.architecture.hidden: 64 is not a list of at least one integer of 1 or more; write hidden: [64]"
+    ),
+    "probes.frozen.measures=chi": (
+        "probes.frozen.measures: 'chi' is not a list with at least one of chi, hoyer, gini, kurtosis, l0, each once;"
+        " write measures: [chi]"
+    ),
     "data.sample.min_count='5'": (
         "data.sample.min_count: '5' is not an integer of 1 or more"
         " (it is text: write it without quotes; inside braces --config gives only text, so put it in a file)"
     ),
-    "data.sample.shards=2.0": "data.sample.shards: 2.0 is not an integer from 1 to 10000",
+    "data.sample.shards=2.0": "data.sample.shards: 2.0 is not an integer from 1 to 10000 (write 2)",
     "data.sample.format=xml": (
         "data.sample.format: 'xml' is not one of auto, mediawiki, wikiextractor, text, lines, wikitext, json, parquet"
     ),
@@ -184,7 +197,9 @@ REFUSALS = {
         "data.sample.source: give url and checksum, or path, or package and file, or train, dev and test; here are none"
         " (files on top are merged in)"
     ),
-    "data.sample.source=text.txt": "data.sample.source: 'text.txt' is not a block of keys",
+    "data.sample.source=text.txt": (
+        "data.sample.source: 'text.txt' is not a block of keys; write source: {path: text.txt}"
+    ),
     "data.sample.source={url: 'http://x/y', checksum: 'md5:12'}": (
         "data.sample.source.checksum: 'md5:12' is not sha256:, sha1: or md5: and the hexadecimal digest"
     ),
@@ -344,7 +359,7 @@ REVIEWS = {
         ({"format": "ag_news", "classes": 4}, "data.reviews.test_source: give it for format ag_news, which has two…"),
         ({"split": {"dev": 0.9}}, "data.reviews.split: dev and test are 1.1 of the texts, which leaves none to…"),
         ({"source": {"path": "nosuch"}}, "data.reviews.source: nosuch does not exist"),
-        ({"source": {"path": "."}}, "data.reviews.source: . is no file"),
+        ({"source": {"path": "."}}, "data.reviews.source: . is a folder, not a file; name a file"),
         (
             {"source": {"path": "a", "sdist": "b"}},
             "data.reviews.source: give url and checksum, or path, or sdist, version and checksum; here are path, sdist"

@@ -13,21 +13,21 @@ UP_TO_HERE = "; check indentation, quotes and brackets up to here"
 # What a file has, and the line of refusal after its name.
 REFUSALS = {
     # Two equal keys.
-    "runs:\n  - 1\nmodels: {}\nruns:\n  - 2\n": ", line 4: 'runs' is there twice, first in line 1; merge the two",
+    "runs:\n  - 1\nmodels: {}\nruns:\n  - 2\n": ", line 4: 'runs' is set twice, first on line 1; merge the two",
     "data:\n  mine:\n    shards: 1\n    min_count: 5\n    shards: 2\n": (
-        ", line 5: 'shards' is there twice, first in line 3; leave one out"
+        ", line 5: 'shards' is set twice, first on line 3; remove one"
     ),
     "runs:\n  - {data: a, model: b}\n  - {data: a, seeds: [1], model: b, seeds: [2]}\n": (
-        ", line 3: 'seeds' is there twice in this line; merge the two"
+        ", line 3: 'seeds' is set twice on this line; merge the two"
     ),
-    "a: &all\n  b: 1\n  'b': 2\nc: {<<: *all}\n": ", line 3: 'b' is there twice, first in line 2; leave one out",
-    '{"name": "a",\n\t"data": {},\n\t"name": "b"}': ", line 3: 'name' is there twice, first in line 1; leave one out",
+    "a: &all\n  b: 1\n  'b': 2\nc: {<<: *all}\n": ", line 3: 'b' is set twice, first on line 2; remove one",
+    '{"name": "a",\n\t"data": {},\n\t"name": "b"}': ", line 3: 'name' is set twice, first on line 1; remove one",
     # No YAML.
-    "data:\n\tmine: {}\n": ", line 2: a tab, where YAML has spaces; indent with spaces",
+    "data:\n\tmine: {}\n": ", line 2: a tab where YAML needs spaces; indent with spaces",
     "name: mine\n  device: cpu\n": (
-        ", line 2: a colon where no key can stand; check the indentation, or put the value in quotes"
+        ", line 2: a colon where no key is allowed; check the indentation, or put the value in quotes"
     ),
-    "name: a: b\n": ", line 1: a colon where no key can stand; check the indentation, or put the value in quotes",
+    "name: a: b\n": ", line 1: a colon where no key is allowed; check the indentation, or put the value in quotes",
     "a:\n  b: [1, 2\nc: 3\n": (
         ", line 3: while parsing a flow sequence (from line 2), expected ',' or ']', but got ':'" + UP_TO_HERE
     ),
@@ -198,7 +198,7 @@ def test_check_says_what_is_trained(tmp_path, base, capsys):
             "line 3: runs.1: mine/lstm is already…",
         ),
         ("models:\n  m: {sparsify: {method: qat, of: x}}\n", "line 2: models.m.sparsify.of: 'x' is no dense model; …"),
-        ("runs:\nruns:\n", "line 2: 'runs' is there twice, first in line 1; leave one out"),
+        ("runs:\nruns:\n", "line 2: 'runs' is set twice, first on line 1; remove one"),
         ("a: [\n", "line 2: while parsing a flow node…"),
     ],
 )
@@ -214,5 +214,24 @@ def test_check_names_the_line(tmp_path, base, written, line):
 def test_check_wants_keys(tmp_path, base, written):
     path = tmp_path / "mine.yaml"
     path.write_text(written)
-    with pytest.raises(SystemExit, match="mine.yaml: has no keys at its top; write data:, models: or runs:$"):
+    with pytest.raises(SystemExit, match="mine.yaml: has no top-level keys; write data:, models: or runs:$"):
         check(path, "--base", base)
+
+
+def test_check_finds_the_configuration_of_the_project(tmp_path, base, monkeypatch, capsys):
+    experiments = tmp_path / "project/experiments"
+    experiments.mkdir(parents=True)
+    (tmp_path / "project/Snakefile").touch()
+    base.rename(tmp_path / "project/config.yaml")
+    path = experiments / "mine.yaml"
+    path.write_text("models: {small: {architecture: {hidden: [4]}}}\nruns: [{data: mine, model: small}]\n")
+    monkeypatch.chdir(experiments)
+    check("mine.yaml")
+    assert capsys.readouterr().out == "mine: no mistake found; it trains small on mine\n"
+
+
+def test_check_asks_for_a_configuration_that_it_does_not_find(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("natural_sparsity.config.check.__file__", str(tmp_path / "check.py"))
+    with pytest.raises(SystemExit, match=r"config\.yaml: not found here or above the files; name it with --base$"):
+        check("mine.yaml")

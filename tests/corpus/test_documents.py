@@ -73,10 +73,10 @@ def test_a_paragraph_of_a_text_file_may_occur_again(tmp_path: Path, capsys: pyte
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([(1, "x"), (2, "y"), (1, "z")], r"a\.json: two documents have the id '1' and different texts"),
-        ([], r"a\.json: holds no documents"),
-        ([(1, ""), (2, " ")], r"a\.json: holds no documents; skipped: 2 empty; name the right file"),
-        ([(1, "x"), (2, 3.5)], r"a\.json: byte \d+: 'text' is no text, but '3.5'"),
+        ([(1, "x"), (2, "y"), (1, "z")], r"a\.json: two documents share the id '1' but not the text"),
+        ([], r"a\.json: no documents found"),
+        ([(1, ""), (2, " ")], r"a\.json: no documents found; skipped: 2 empty; check the file name"),
+        ([(1, "x"), (2, 3.5)], r"a\.json: line 2, byte \d+: 'text' is '3.5', not text"),
     ],
 )
 def test_an_error_leaves_no_shard(tmp_path: Path, rows: list, message: str) -> None:
@@ -135,7 +135,8 @@ def test_the_account_says_what_was_read_and_skipped(tmp_path: Path, capsys: pyte
     notes = [
         ".hidden: hidden, so skipped",
         "README: read like the other files; move it elsewhere if it is not part of the corpus",
-        "b.txt: each line is a paragraph; line_breaks: join joins the lines between two blank lines",
+        "b.txt: judged not hard-wrapped, so each line is a paragraph;"
+        " set line_breaks: join to join the lines between blank lines",
     ]
     assert {key: account[key] for key in ("documents", "skipped", "formats", "given_splits")} == {
         "documents": 3,
@@ -222,7 +223,7 @@ def test_given_splits(tmp_path: Path) -> None:
 def test_each_given_split_needs_documents(tmp_path: Path) -> None:
     options = three_files(tmp_path, (1, "a"))
     json_lines(tmp_path / "dev.json")
-    with pytest.raises(SystemExit, match=r"dev\.json: holds no documents"):
+    with pytest.raises(SystemExit, match=r"dev\.json: no documents found"):
         documents(*options, output=shards(tmp_path, 1))
 
 
@@ -238,5 +239,55 @@ def test_given_splits_stand_alone(tmp_path: Path) -> None:
         documents(*options, "--input", tmp_path / "train.json", output=shards(tmp_path, 1))
     with pytest.raises(SystemExit, match="given splits are read whole"):
         documents(*options, "--max-documents", 1, output=shards(tmp_path, 1))
-    with pytest.raises(SystemExit, match=r"dev\.json: is given 2 times"):
+    with pytest.raises(SystemExit, match=r"dev\.json of dev and .*dev\.json of test are the same file"):
         documents(*options[:4], "--test", tmp_path / "dev.json", output=shards(tmp_path, 1))
+
+
+# -------------------------------------------------------------------------------- the same file, or name, twice
+
+
+def test_no_file_is_read_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one")
+    (folder / "b.txt").write_text("two")
+    file, output = folder / "a.txt", shards(tmp_path, 1)
+    with pytest.raises(SystemExit, match=r"a\.txt \(in .*corpus\) and .*a\.txt are the same file; give each file once"):
+        documents("--input", folder, file, output=output)
+    with pytest.raises(SystemExit, match=r"a\.txt \(in .*corpus\) of train and .*a\.txt of test are the same file"):
+        documents("--train", folder, "--dev", __file__, "--test", file, output=output)
+    with pytest.raises(SystemExit, match=r"a\.txt: is given twice"):
+        documents("--input", file, file, output=output)
+    (folder / "c.txt").symlink_to(file)
+    with pytest.raises(SystemExit, match=r"a\.txt \(in .*corpus\) and .*c\.txt \(in .*corpus\) are the same file"):
+        documents("--input", folder, output=output)
+
+
+def test_names_that_two_folders_share(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("the same text")
+    (tmp_path / "x" / "b.txt").write_text("more")
+    [rows] = documents("--input", tmp_path / "x", tmp_path / "y", output=shards(tmp_path, 1))
+    assert len(rows) == 2
+    assert "skipped: 1 of the name and text of another file" in capsys.readouterr().err
+    (tmp_path / "y" / "a.txt").write_text("another text")
+    with pytest.raises(SystemExit, match=r"y/a\.txt: another folder has .*; give the folder above them"):
+        documents("--input", tmp_path / "x", tmp_path / "y", output=shards(tmp_path, 1))
+
+
+@pytest.mark.parametrize("of_folder", [False, True])
+def test_no_input_is_overwritten(tmp_path: Path, of_folder: bool) -> None:
+    (tmp_path / "in").mkdir()
+    source = json_lines(tmp_path / "in" / "a.json", (1, "x"))
+    given, before = tmp_path / "in" if of_folder else source, source.read_bytes()
+    with pytest.raises(SystemExit, match=r"output: .*a\.json is one of the inputs"):
+        documents("--input", given, output=[source])
+    with pytest.raises(SystemExit, match=r"account: .*a\.json is one of the inputs"):
+        documents("--input", given, "--account", source, output=shards(tmp_path, 1))
+    with pytest.raises(SystemExit, match=r"output: .* is given twice"):
+        documents("--input", given, "--account", tmp_path / "o", output=[tmp_path / "o"])
+    with pytest.raises(SystemExit, match=r"output: .* is given twice"):
+        documents("--input", given, output=[tmp_path / "o", tmp_path / "in" / ".." / "o"])
+    assert source.read_bytes() == before
+    assert not (tmp_path / "o").exists()

@@ -46,7 +46,7 @@ def test_a_dump_that_tells_no_namespace_is_named(tmp_path: Path) -> None:
     account = Account()
     assert len(read(tmp_path, titles("Cat", "Talk:Cat", "Talk:Dog", siteinfo=""), account)) == 3
     assert account.notes == [
-        "dump.xml: neither its pages nor its head tell namespaces, so that titles with a colon count as articles"
+        "dump.xml: it names no namespaces, so every page whose title has a colon counts as an article"
     ]
 
 

@@ -1,5 +1,6 @@
 """The formats that people have: hard-wrapped prose, a sentence per line, WikiText, JSON Lines, Parquet."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -72,22 +73,27 @@ def test_hard_wrapped_text_is_joined_and_the_account_says_so(tmp_path: Path) -> 
     account = Account()
     assert texts(tmp_path / "a.txt", WRAPPED, account=account) == JOINED
     assert account.notes == [
-        "a.txt: hard-wrapped, so the lines of a paragraph are joined; line_breaks: keep makes each line a paragraph"
+        "a.txt: judged hard-wrapped, so lines are joined into paragraphs;"
+        " set line_breaks: keep to make each a paragraph"
     ]
 
 
 def test_line_breaks_may_be_declared(tmp_path: Path) -> None:
     account = Account()
     assert texts(tmp_path / "a.txt", WRAPPED, line_breaks="keep", account=account) == KEPT
-    assert account.notes[0].startswith("a.txt: each line is a paragraph; line_breaks: join")
-    assert texts(tmp_path / "b.txt", VERSE, line_breaks="join") == [VERSE.strip().replace("\n", " ")]
+    assert account.notes == ["a.txt: each line is a paragraph, as line_breaks: keep says"]
+    account = Account()
+    assert texts(tmp_path / "b.txt", VERSE, line_breaks="join", account=account) == [VERSE.strip().replace("\n", " ")]
+    assert account.notes == ["b.txt: lines are joined into paragraphs, as line_breaks: join says"]
 
 
 @pytest.mark.parametrize("content", [VERSE, SENTENCES, SHORT_SENTENCES, WORDS])
 def test_verse_and_a_sentence_per_line_are_kept(tmp_path: Path, content: str) -> None:
     account = Account()
     assert texts(tmp_path / "a.txt", content, account=account) == [content.strip("\n")]
-    assert account.notes[0].startswith("a.txt: each line is a paragraph")
+    assert account.notes[0].startswith(
+        "a.txt: judged not hard-wrapped, so each line is a paragraph; set line_breaks: join"
+    )
 
 
 def test_two_breaks_tell_nothing(tmp_path: Path) -> None:
@@ -128,7 +134,10 @@ def test_a_hyphen_at_the_end_of_a_line_stays(tmp_path: Path) -> None:
 def test_a_file_that_is_one_long_document_is_hinted_at(tmp_path: Path) -> None:
     account = Account()
     assert len(read(tmp_path / "ptb.txt", SENTENCES * 100, account=account)) == 1
-    assert "ptb.txt: one document of 500 lines, since none is blank; format: lines" in account.notes[-1]
+    assert (
+        "ptb.txt: one document of 500 lines, none blank; if each line is a sentence, set format: lines"
+        in account.notes[-1]
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ lines
@@ -221,7 +230,7 @@ def test_a_file_that_begins_within_an_article(tmp_path: Path) -> None:
     account = Account()
     documents = read(tmp_path / "b", "the end . \n \n = A = \n \n text \n", "wikitext", account)
     assert [(document.title, document.text) for document in documents] == [("", "the end ."), ("A", "text")]
-    assert account.notes == ["b: begins within an article, which becomes a document without a title"]
+    assert account.notes == ["b: starts in the middle of an article, which gets no title"]
 
 
 def test_an_article_without_text_is_empty(tmp_path: Path) -> None:
@@ -272,14 +281,14 @@ def test_rows_are_documents_by_the_column_of_their_text(tmp_path: Path, kind: st
 @pytest.mark.parametrize("kind", ["parquet", "json"])
 def test_the_columns_that_are_there_are_named(tmp_path: Path, kind: str) -> None:
     line = refusal(write_rows(tmp_path / "a", ROWS, kind))
-    assert "there is no 'text', but '_id', 'title', 'content'; set text_column" in line
+    assert "there is no 'text', only '_id', 'title', 'content'; set text_column" in line
 
 
 @pytest.mark.parametrize("kind", ["parquet", "json"])
 def test_a_column_that_is_no_text_is_refused(tmp_path: Path, kind: str) -> None:
     for value in (5, ["a", "b"], {"a": "b"}, 1.5):
         line = refusal(write_rows(tmp_path / "a", [{"text": value, "body": "x"}], kind))
-        assert "'text' is " in line and "no text" in line and "set text_column" in line
+        assert "'text'" in line and "not text" in line and "set text_column" in line
 
 
 @pytest.mark.parametrize("kind", ["parquet", "json"])
@@ -300,7 +309,7 @@ def test_hard_wrapped_rows_are_joined(tmp_path: Path, kind: str) -> None:
     """As books are published, one to a row."""
     account = Account()
     assert texts(write_rows(tmp_path / "a", [{"text": WRAPPED}], kind), account=account) == ["\n\n".join(JOINED)]
-    assert account.notes[0].startswith("a: hard-wrapped")
+    assert account.notes[0].startswith("a: judged hard-wrapped")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "json"])
@@ -312,7 +321,7 @@ def test_rows_may_be_the_lines_of_a_text(tmp_path: Path, kind: str) -> None:
     (tmp_path / "b").write_text(ARTICLES)
     assert read(path, format="wikitext") == read(tmp_path / "b")
     assert read(path, format="wikitext", tokenised=True) == read(tmp_path / "b", tokenised=True)
-    assert "set format to wikitext" in refusal(path)
+    assert "set format: wikitext" in refusal(path)
     path = write_rows(tmp_path / "c", [{"sentence": "no it was n't"}, {"sentence": "but <unk>"}], kind)
     assert texts(path, format="lines", text_column="sentence") == ["no it was n't\nbut <unk>"]
 
@@ -359,7 +368,7 @@ def test_parquet_is_no_text(tmp_path: Path) -> None:
     write_rows(tmp_path / "a", ROWS, "parquet")
     for format in ("text", "json", "mediawiki", "wikiextractor"):
         assert "is a Parquet table" in refusal(tmp_path / "a", format=format)
-    assert "not a readable Parquet file" in refusal(tmp_path / "b", "text", "parquet")
+    assert "is text, not parquet; set format: text" in refusal(tmp_path / "b", "text", "parquet")
 
 
 def test_json_of_one_s_own_is_not_taken_for_wikiextractor_s(tmp_path: Path) -> None:
@@ -368,3 +377,148 @@ def test_json_of_one_s_own_is_not_taken_for_wikiextractor_s(tmp_path: Path) -> N
     assert texts(tmp_path / "a", own) == ["A\n1 &lt; 2"]
     theirs = own.replace("wiki/A", "wiki?curid=1")
     assert texts(tmp_path / "b", theirs) == ["1 < 2"]
+
+
+def test_tables_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+    first = write_rows(tmp_path / "a", [{"text": "one"}, {"text": "two"}], "parquet").read_bytes()
+    second = write_rows(tmp_path / "b", [{"text": "another text " * 99}], "parquet").read_bytes()
+    for both in (first + second, second + first, first + first):
+        (tmp_path / "c").write_bytes(both)
+        assert "is several Parquet files one after another; give them as separate files" in refusal(tmp_path / "c")
+
+
+def test_a_changed_bit_in_the_contents_of_a_table_loses_no_row(tmp_path: Path) -> None:
+    rows = [{"text": f"row {i}"} for i in range(6)]
+    whole = write_rows(tmp_path / "a", rows, "parquet").read_bytes()
+    for place in range(len(whole) - 8 - int.from_bytes(whole[-8:-4], "little"), len(whole) - 8):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            (tmp_path / "a").write_bytes(damaged)
+            with contextlib.suppress(UserError):
+                assert len(read(tmp_path / "a", format="parquet")) >= 6
+
+
+@pytest.mark.parametrize("name", ["text", "id"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    names = ["text", "id", name]
+    pq.write_table(pa.Table.from_arrays([pa.array(["x"])] * 3, names=names), tmp_path / "a")
+    assert f"has two columns '{name}'; rename or drop one" in refusal(tmp_path / "a")
+
+
+def test_a_column_of_string_views_is_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": pa.array(["one", "two"], pa.string_view())}), tmp_path / "a")
+    assert texts(tmp_path / "a") == ["one", "two"]
+
+
+def test_a_key_twice_is_refused(tmp_path: Path) -> None:
+    line = refusal(tmp_path / "a", '{"text": "x"}\n\n{"text": "y", "text": "z"}\n')
+    assert "line 3, byte 15: not a JSON object (it has the key 'text' twice); correct or delete the line" in line
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json"])
+def test_a_nul_in_a_row_is_refused(tmp_path: Path, kind: str) -> None:
+    line = refusal(write_rows(tmp_path / "a", [{"text": "x"}, {"text": "a\0b"}], kind))
+    assert "2" in line and "'text' has a NUL, which text never has; remove it" in line
+
+
+def test_half_a_surrogate_pair_becomes_a_replacement_character(tmp_path: Path) -> None:
+    content = '{"text": "a \\ud800 b \\ud83d\\ude42", "title": "\\uDFFF", "id": "\\\\ud800"}'
+    document = Document("\\ud800", "\ufffd", "a \ufffd b \U0001f642", "none")
+    assert read(tmp_path / "a", content) == [document]
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "json", "parquet"])
+@pytest.mark.parametrize("line_breaks", ["auto", "keep"])
+def test_the_lines_of_a_tokenised_text_are_its_sentences(tmp_path: Path, kind: str, line_breaks: str) -> None:
+    path = tmp_path / "a"
+    if kind in ("text", "folder"):
+        path.write_text(WRAPPED)
+    else:
+        write_rows(path, [{"text": WRAPPED}], kind)
+    account = Account()
+    path = tmp_path if kind == "folder" else path
+    documents = read(path, tokenised=True, line_breaks=line_breaks, account=account)
+    lines = [line for document in documents for line in document.text.split("\n") if line]
+    assert lines == [line for line in WRAPPED.split("\n") if line]
+    assert {document.layout for document in documents} == {"sentences"}
+    assert account.notes == []
+    line = refusal(path, tokenised=True, line_breaks="join")
+    assert "line_breaks: join contradicts tokenised" in line
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json"])
+def test_rows_of_several_lines_that_are_kept_are_noted(tmp_path: Path, kind: str) -> None:
+    account = Account()
+    assert texts(write_rows(tmp_path / "a", [{"text": VERSE}], kind), account=account) == [VERSE.strip()]
+    assert account.notes[0].startswith("a: judged not hard-wrapped, so each line is a paragraph")
+
+
+# ------------------------------------------------------------------------------------------------- folders, line ends
+
+
+def test_in_a_folder_the_most_decide_and_what_is_clear_differs(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).write_text(WRAPPED)
+    (tmp_path / "short").write_text("Two lines of a note that is far too short to judge\nare joined too.\n")
+    (tmp_path / "verse").write_text(VERSE)
+    assert texts(tmp_path)[3:] == [
+        "Two lines of a note that is far too short to judge are joined too.",
+        VERSE,
+    ]
+    assert len(texts(tmp_path / "short")[0].split("\n")) == 2
+
+
+def test_most_files_of_verse_are_kept(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).write_text(VERSE)
+    (tmp_path / "prose").write_text(WRAPPED * 4)
+    assert [text.count("\n") for text in texts(tmp_path)] == [4, 4, 4, 8]
+
+
+def test_prose_with_many_names_is_recognised() -> None:
+    line = "Anna met Boris and then Clara went to see the old Doctor\n"
+    assert is_wrapped((line * 2 + "and so on they went along the river and the quiet hills\n") * 5)
+
+
+@pytest.mark.parametrize("content", ["one\rtwo\r", "one\r\rtwo", '{"text": "x"}\r{"text": "y"}'])
+@pytest.mark.parametrize("format", ["auto", "text", "lines"])
+def test_line_ends_of_old_macs_are_refused(tmp_path: Path, content: str, format: str) -> None:
+    (tmp_path / "a").write_bytes(content.encode())
+    assert "its lines end in CR alone; convert them with tr" in refusal(tmp_path / "a", format=format)
+
+
+# -------------------------------------------------------------------------------- a format that contradicts the file
+
+CONTENTS = {
+    "mediawiki": "<mediawiki><page><title>T</title><id>1</id><revision><text>x</text></revision></page></mediawiki>\n",
+    "wikiextractor": '<doc id="1" url="u" title="T">\nT\n\nText.\n</doc>\n',
+    "json": '{"text": "x"}\n',
+}
+
+
+@pytest.mark.parametrize(
+    ("found", "format"),
+    [(found, "text") for found in CONTENTS] + [("mediawiki", "lines"), ("wikiextractor", "lines")],
+)
+def test_markup_that_is_read_as_text_is_noted(tmp_path: Path, found: str, format: str) -> None:
+    account = Account()
+    assert read(tmp_path / "a", CONTENTS[found], format, account)
+    assert account.notes[0] == (
+        f"a: looks like {found}, but is read as {format}: its markup becomes words; set format: {found}"
+    )
+
+
+@pytest.mark.parametrize("found", CONTENTS)
+@pytest.mark.parametrize("format", ["mediawiki", "wikiextractor", "json", "parquet"])
+def test_the_right_format_is_named(tmp_path: Path, found: str, format: str) -> None:
+    if found == format or (found, format) == ("json", "wikiextractor"):
+        return
+    assert f"is {found}, not {format}; set format: {found}" in refusal(tmp_path / "a", CONTENTS[found], format)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.parquet", "a.xml"])
+def test_text_with_the_name_of_another_format_is_noted(tmp_path: Path, name: str) -> None:
+    account = Account()
+    read(tmp_path / name, "Some text.\n", account=account)
+    assert account.notes[0].startswith(f"{name}: named {name[1:]}, but read as plain text")

@@ -44,7 +44,7 @@ OLD_XML = (
     "<revision><timestamp>2020</timestamp><text>new</text></revision><revision><timestamp>2019</timestamp>"
     "<text deleted='deleted' /></revision></page></mediawiki>"
 )
-ROWS = '{"_id": 3, "text": " = A = \\n"}\n{"text": "\\u0000 x"}\n{"title": null, "text": null}\n'
+ROWS = '{"_id": 3, "text": " = A = \\n"}\n{"text": "\\udc00 x"}\n{"title": null, "text": null}\n'
 WIKITEXT = " = A = \n \n one @-@ two . \n \n = = B = = \n \n three \n \n = C = \n \n four é \n"
 WRAPPED = "These lines are all about as long as each other is,\nso that they look as if they were wrapped by some\n" * 3
 SEEDS = [text.encode() for text in (XML, DOC, JSON, TEXT, OLD_XML, ROWS, WIKITEXT, WRAPPED)]

@@ -71,9 +71,7 @@ def test_given_splits_keep_every_sentence_and_training_decides_the_words(tmp_pat
         assert tuple(row)[1:] == (sum(map(len, documents.values())), every.total(), len(words), unknown)
     made = sum(count for word, count in every.items() if word not in known) - every["<unk>"]
     story = capsys.readouterr().err
-    assert (
-        f"filter: all {every.total():,} tokens kept; {percent(made / every.total())} became <unk>: words rarer" in story
-    )
+    assert f"filter: all {every.total():,} tokens kept; {percent(made / every.total())} more became <unk>, " in story
     before = files.read_json(tmp_path / "summary.json")["account"]["filter"]["before"]
     assert before["unknown_tokens"] == every["<unk>"] and before["types"] == len(every) - 1
 
@@ -111,20 +109,20 @@ def test_a_rare_unk_is_never_rare(tmp_path, n_shards):
 def test_eos_in_the_text_is_refused(tmp_path, given, given_splits):
     documents = make_documents()
     documents["d4"].append(["w0", "<eos>"])
-    with pytest.raises(UserError, match=r"the text holds 1 × <eos>, which marks .*; remove it from the source$"):
+    with pytest.raises(UserError, match=r"the text holds 1 × <eos>, which marks .*; remove it from the text$"):
         run_passes(tmp_path, documents, 2, MIN_COUNT, given if given_splits else None)
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_splits_given_for_some_documents_only_are_refused(tmp_path, given, n):
     del given["d11"]
-    with pytest.raises(UserError, match="the splits of some documents are given, of others not"):
+    with pytest.raises(UserError, match="only some of the documents have a given split"):
         run_passes(tmp_path, make_documents(), n, MIN_COUNT, given)
 
 
 def test_an_unknown_split_is_refused(tmp_path, given):
     write_shards(tmp_path, make_documents(), 1, given | {"d5": "valid"})
-    with pytest.raises(UserError, match=r"0\.documents\.parquet: a document is in none of the splits train, dev, test"):
+    with pytest.raises(UserError, match=r"0\.documents\.parquet: a document's split is none of train, dev, test"):
         split.read_given_splits([tmp_path / "0.documents.parquet"])
 
 
@@ -140,7 +138,7 @@ def test_an_empty_shard_agrees_with_any_splits(tmp_path, given):
 def test_a_training_file_without_frequent_words_names_min_count(tmp_path, given):
     with pytest.raises(
         UserError,
-        match=r"min_count: 5000 leaves no word of the training file .*; min_count: 20 would make \d+ % <unk>$",
+        match=r"min_count: 5000 leaves no word of the training file .*; min_count: 1 would turn [\d.]+ % into <unk>",
     ):
         run_passes(tmp_path, make_documents(), 1, 5000, given)
 
@@ -155,9 +153,15 @@ def test_a_given_split_that_is_too_small_is_named(tmp_path, given):
     documents, short = make_documents(), [key for key, name in given.items() if name == "test"]
     documents = {key: text for key, text in documents.items() if key not in short[1:]}
     documents[short[0]] = [["w0"] * 20] * 3
-    with pytest.raises(
-        UserError, match=r"source\.test: holds 63 tokens, too few to train on \(at least 80\); name a lon"
-    ):
+    with pytest.raises(UserError, match=r"source\.test: has 63 tokens, too few for a run \(at least 80\); name a lon"):
         run_passes(tmp_path, documents, 1, MIN_COUNT, given)
     documents[short[0]] = [["w0"] * 19] * 4
     run_passes(tmp_path, documents, 1, MIN_COUNT, given)
+
+
+def test_a_split_that_is_nearly_all_unk_is_a_warning(tmp_path, given, capsys):
+    documents = make_documents(0)
+    documents |= {key: [["other", "tongue", "words"]] * 10 for key in documents if given[key] == "dev"}
+    run_passes(tmp_path, documents, 1, MIN_COUNT, given)
+    [warning] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert warning.startswith("warning: dev: 100 % of the tokens are <unk>; lower min_count, or check that all splits")

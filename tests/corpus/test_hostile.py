@@ -86,7 +86,7 @@ def test_entries_too_large_for_a_document_are_refused(
         (
             "lines",
             ("word " * 10_000 + "\n") * 99,
-            "line 21: a document of more than 1 MiB; set fewer lines_per_document",
+            "line 21: a document of more than 1 MiB; lower lines_per_document",
         ),
         ("wikitext", " = Title = \n \n" + "word word\n" * 200_000, "'Title': an article of more than 1 MiB"),
         ("json", '{"text": "' + "word " * 300_000 + '"}', "byte 0: a line of more than 1 MiB"),
@@ -139,17 +139,19 @@ def test_elements_nested_without_end(tmp_path: Path) -> None:
 
 def test_json_nested_without_end(tmp_path: Path) -> None:
     deep = '{"id": 1, "text": ' + "[" * 200_000
-    assert "byte 0: not a JSON object" in refusal(write(tmp_path / "a", deep), "wikiextractor")
-    assert "byte 0: not a JSON object" in refusal(write(tmp_path / "a", deep))
+    assert "line 1, byte 0: not a JSON object" in refusal(write(tmp_path / "a", deep), "wikiextractor")
+    assert "line 1, byte 0: not a JSON object" in refusal(write(tmp_path / "a", deep))
 
 
 def test_numbers_longer_than_python_reads(tmp_path: Path) -> None:
-    assert "byte 0: not a JSON object" in refusal(write(tmp_path / "a", '{"id": 1' + "0" * 10_000 + ', "text": "x"}'))
+    assert "line 1, byte 0: not a JSON object" in refusal(
+        write(tmp_path / "a", '{"id": 1' + "0" * 10_000 + ', "text": "x"}')
+    )
 
 
 def test_files_that_are_not_in_the_format_of_their_name(tmp_path: Path) -> None:
     assert "no known format" in refusal(write(tmp_path / "a", "<html><body>text</body></html>"))
-    assert "truncated or damaged" in refusal(write(tmp_path / "a.gz", "no gzip at all"))
+    assert "is not compressed" in refusal(write(tmp_path / "a.gz", "no gzip at all"))
 
 
 @pytest.mark.parametrize("name", ["new\nline.txt", "esc\x1b[31m.txt", os.fsdecode(b"latin\xe9.txt"), "tab\t.txt"])
@@ -181,7 +183,13 @@ def test_links(tmp_path: Path) -> None:
         read(folder)
     (other / "up").unlink()
     (folder / "gone").symlink_to(tmp_path / "nothing")
-    assert "gone': a link to nothing; remove it" in refusal(folder)
+    assert "gone': a broken link; remove it" in refusal(folder)
     (folder / "gone").unlink()
     os.mkfifo(folder / "pipe")
     assert "pipe': neither a file nor a folder; remove it" in refusal(folder)
+
+
+def test_a_link_to_itself_is_a_broken_link(tmp_path: Path) -> None:
+    (tmp_path / "self").symlink_to("self")
+    assert "self': a broken link; remove it" in refusal(tmp_path)
+    assert "cannot be opened" in refusal(tmp_path / "self")

@@ -114,7 +114,7 @@ def test_a_min_count_that_loses_most_of_the_text_is_seen_before_any_run(inspect,
     assert "drops" not in table
     block = read_block(output)["data"]["mine"]
     assert block["min_count"] == 5
-    assert "keeps 100 % of the tokens and 125 words" in output
+    assert "keeps 100 % of the tokens; 125 words" in output
 
 
 def test_the_thresholds_count_in_training_alone(inspect, tmp_path):
@@ -132,9 +132,9 @@ def test_the_thresholds_count_in_training_alone(inspect, tmp_path):
         if split_of(id_, SHARES, 1) == 1 and word in known
     )
     fig2, fig5 = (sum(n > block["thresholds"][name] for n in training.values()) for name in ("fig2", "fig5"))
-    assert f"{fig2:,} and {fig5:,} words occur more often in training" in output
+    assert f"{fig2:,} and {fig5:,} words in training" in output
     assert len(known) / 50 <= fig2 <= 100 <= fig5
-    assert f"{sum(training.values()) + count_rest(kept, known, text.ids):,} to train on" in output
+    assert f"{sum(training.values()) + count_rest(kept, known, text.ids):,} tokens for train" in " ".join(output.split())
 
 
 def count_rest(kept, known, ids):
@@ -222,14 +222,14 @@ def test_a_pipe_is_read_and_the_block_says_what_to_do(inspect, tmp_path):
     output = inspect(f"/dev/fd/{read}")
     os.wait()
     assert read_number(output, "documents") == 100
-    assert re.search(r"source: \{path: mine\.txt\} +# /dev/fd/\d+ is a pipe .*; write it to a file", output)
+    assert re.search(r"source: \{path: mine\.txt\} +# /dev/fd/\d+ is a pipe .*; save it to a file", output)
 
 
 def test_a_bounded_look_says_so_and_the_block_asks_for_no_more(inspect, tmp_path):
     path = write_documents(tmp_path / "a.txt", draw_documents(1200))
     output = inspect(path, "--max-tokens", "20000")
     block = read_block(output)["data"]["mine"]
-    assert "the text goes on, but --max-tokens is 20,000" in output
+    assert "not the whole text: stopped at about --max-tokens 20,000" in " ".join(output.split())
     assert 20_000 <= read_number(output, "tokens") < 20_100
     assert block["max_documents"] == read_number(output, "documents") < 1200
     whole = inspect(path, "--max-tokens", "0")
@@ -258,7 +258,7 @@ def test_nothing_is_wider_than_the_terminal(inspect, tmp_path, monkeypatch, colu
     monkeypatch.setenv("COLUMNS", str(columns))
     words = [["The", "people", "of", "東京都庁舎", "were", "not", "in", "the", "house"] * 6 + ["."]]
     output = inspect(write_documents(tmp_path / "a.txt", [words] * 60))
-    report = output.partition("To paste")[0].replace(str(tmp_path), "")
+    report = output.partition("Paste into")[0].replace(str(tmp_path), "")
     wide = {len(line) + sum(character > "⺀" and character != "…" for character in line) for line in report.split("\n")}
     assert columns - 2 <= max(wide) <= columns
 
@@ -271,8 +271,8 @@ def test_a_cut_counts_columns():
 
 
 def hints(output):
-    """The text under ``Look out``."""
-    return " ".join(output.partition("Look out\n")[2].partition("\n\n")[0].split())
+    """The text under ``Warnings``."""
+    return " ".join(output.partition("Warnings\n")[2].partition("\n\n")[0].split())
 
 
 TOKENISED = [[["it", "is", "n't", ",", "he", "said", ",", "the", "end", "."]] * 5 for _ in range(60)]
@@ -285,14 +285,14 @@ GERMAN = "Der Hund und die Katze saßen vor dem großen Haus, weil es regnete.".
 @pytest.mark.parametrize(
     ("documents", "options", "hint"),
     [
-        (TOKENISED, [], "seems to be tokenised: 100 % of its commas, full stops and n't follow a space"),
-        ([[words for s in PROSE for words in s]], [], "one document has all 1,200 of them"),
+        (TOKENISED, [], "seems to be tokenised already: 100 % of its commas, full stops and n't come after a space"),
+        ([[words for s in PROSE for words in s]], [], "all 1,200 lines are in one document"),
         (SHORT_AND_LONG, ["--line-breaks", "join"], "of the tokens are in one document"),
-        ([[GERMAN] * 3] * 50, [], "does not look like English: 0 % of the words"),
-        ([[["the", "<unk>", "of", "it"]] * 3] * 50, [], "25 % of the tokens are <unk> in the text itself"),
+        ([[GERMAN] * 3] * 50, [], "does not look like English: 0 % of its words"),
+        ([[["the", "<unk>", "of", "it"]] * 3] * 50, [], "25 % of the tokens in the text are <unk>"),
         ([[["THE", "CAT", "OF", "THE", "HOUSE", "."]] * 3] * 50, [], "in capital letters"),
-        (PROSE[:3], [], "A run would stop. "),
-        (PROSE[:50], [], "The text is small: a model would learn from"),
+        (PROSE[:3], [], "A run would stop with this error: "),
+        (PROSE[:50], [], "The text is small: a model would train on only"),
     ],
 )  # fmt: skip
 def test_what_looks_wrong_is_said(inspect, tmp_path, documents, options, hint):
@@ -311,7 +311,7 @@ def test_ordinary_prose_gets_no_hint(inspect, tmp_path):
     documents = [[["The", *draw.choices(words, k=30), "."] for _ in range(9)] for _ in range(300)]
     path = tmp_path / "a.txt"
     path.write_text("\n\n".join(" ".join(" ".join(w) for w in s).replace(" .", ".") for s in documents))
-    assert "Look out" not in inspect(path)
+    assert "Warnings" not in inspect(path)
 
 
 def test_given_splits_are_recognised_by_the_names_of_files(inspect, tmp_path):
@@ -340,8 +340,12 @@ def test_few_documents_get_a_seed_that_gives_every_split_its_share(inspect, tmp_
     ("arguments", "message"),
     [
         (["nosuch.txt"], "nosuch.txt"),
-        (["--name", "figures"], "name: 'figures' is taken"),
-        (["--max-tokens", "-1"], "give 0 to look at all"),
+        (["--name", "null"], "YAML does not read null as a text"),
+        (["--name", "0x1F"], "YAML does not read 0x1F as a text"),
+        (["--name", "1"], "YAML does not read 1 as a text"),
+        (["-"], "give /dev/stdin"),
+        (["--name", "figures"], "name: 'figures' is reserved"),
+        (["--max-tokens", "-1"], "give 0 to read the whole text"),
         (["--min-count", "0"], "give at least 1"),
         ([], "no sentence with a letter or digit"),
     ],
@@ -376,7 +380,7 @@ def test_the_block_runs_and_keeps_what_was_said(inspect, tmp_path):
     command = [str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
     command += ["--directory", str(tmp_path), "--configfile", str(tmp_path / "news.yaml")]
     targets = ["results/data/news/words.parquet", "results/data/news/summary.json"]
-    targets.append("results/experiments/news/news/figures/kept.png")
+    targets.append("results/experiments/news/news/figures/retention.png")
     process = subprocess.run([*command, "--", *targets], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr[-3000:]
     account = files.read_json(tmp_path / "results/data/news/accounts/filter.json", ["before", "after"])
@@ -385,5 +389,5 @@ def test_the_block_runs_and_keeps_what_was_said(inspect, tmp_path):
     words = files.read_parquet(tmp_path / "results/data/news/words.parquet", ["word", "count", "matched"])[2:]
     block = read_block(output)["data"]["news"]
     drawn = [f"{(words['count'] > block['thresholds'][name]).sum():,}" for name in ("fig2", "fig5")]
-    assert f"{drawn[0]} and {drawn[1]} words occur more often in training" in output
+    assert f"{drawn[0]} and {drawn[1]} words in training" in output
     assert words["matched"].sum() == 2 * block["tagging"]["matched_size"], "each class has enough words"

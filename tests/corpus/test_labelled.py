@@ -152,10 +152,10 @@ def test_topics_come_from_two_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no archive", "v.tar.gz: truncated or damaged .the name ends in .gz, but the content is not compressed"),
+        (b"no archive", "v.tar.gz: is not compressed, though its name ends in .gz; rename it"),
         (gzip.compress(b"no archive"), "v.tar.gz: not a readable tar archive .truncated header.; delete it"),
         (gzip.compress(b""), "v.tar.gz: not a readable tar archive .it has no end."),
-        (archive({"other": b"x"}), "has 0 members /additional_resources/hutto_ICWSM_2014.tar.gz, not one"),
+        (archive({"other": b"x"}), "has 0 members named /additional_resources/hutto_ICWSM_2014.tar.gz, not one"),
         (vader(["1\tgood\ttext"]), "line 1 of movieReviewSnippets has no rating and text"),
         (
             vader(["1\t1\ttext", "2\tnan\ttext"]),
@@ -165,7 +165,7 @@ def test_topics_come_from_two_files(tmp_path: Path) -> None:
             vader(["1\t1\ttext", "2\t1\tna\0ve"]),
             "hutto_ICWSM_2014.tar.gz/movieReviewSnippets_GroundTruth.txt: byte 15 is NUL",
         ),
-        (vader([f"{i}\t1\ttext {i}" for i in range(50)]), "no text of some class in train"),
+        (vader([f"{i}\t1\ttext {i}" for i in range(50)]), r"v\.tar\.gz: all 50 texts are of class 1; check"),
     ],
     # Not by content, in which gzip puts the time.
     ids=["no gzip", "no archive", "no end", "no member", "no rating", "rating", "NUL", "one class"],
@@ -205,10 +205,13 @@ def with_member(**attributes: Any) -> bytes:
     ("content", "message"),
     [
         (with_member(), "r.tar: has two members aclImdb/train/pos/0_7.txt; delete one"),
-        (with_member(name="aclImdb/train/pos/99_7.txt", type=tarfile.DIRTYPE), "member aclImdb/.*/99_7.txt is no file"),
+        (
+            with_member(name="aclImdb/train/pos/99_7.txt", type=tarfile.DIRTYPE),
+            "aclImdb/.*/99_7.txt is not a regular file",
+        ),
         (
             with_member(name="aclImdb/train/pos/99_7.txt", type=tarfile.SYMTYPE, linkname="0_7.txt"),
-            "r.tar: its member aclImdb/train/pos/99_7.txt is no file; pack the texts themselves",
+            "r.tar: its member aclImdb/train/pos/99_7.txt is not a regular file; pack the texts themselves",
         ),
         (with_member(name="aclImdb/train/pos/99_7.txt", size=3), "r.tar/aclImdb/train/pos/99_7.txt: byte 0 is NUL"),
         (
@@ -216,7 +219,7 @@ def with_member(**attributes: Any) -> bytes:
             "r.tar/aclImdb/test/neg/20_1.txt: byte 2 is not UTF-8; convert the file to UTF-8",
         ),
         (with_member(name="a")[:90_000].rstrip(b"\0"), "r.tar: not a readable tar archive"),
-        (with_member(name="a") + b"x", "r.tar: goes on after the archive's end; delete it and run again"),
+        (with_member(name="a") + b"x", "r.tar: has data after the end of the archive; delete it and run again"),
         (archive({"reviews/0_7.txt": b"x"}), "r.tar: has no member like aclImdb/train/neg/0_3.txt; check that format"),
     ],
     ids=["twice", "folder", "link", "NUL", "Latin-1", "cut", "more", "no member"],
@@ -247,17 +250,16 @@ ROWS = "".join(f'"{1 + i % 4}","Title {i}","some text"\n' for i in range(200))
         ('\n\n"\u00b2",a,b\n'.encode(), "line 201 is not topic, title, description, but has 0 fields"),
         (
             '"\u00b2","Title","Text"\n'.encode(),
-            "line 201: the topic '\u00b2' is not from 1 to 4; mend or delete the line",
+            "line 201: the topic '\u00b2' is not 1 to 4; correct or delete the line",
         ),
-        (b"0,Title,Text\n", "line 201: the topic '0' is not from 1 to 4"),
-        (b"5,Title,Text\n", "line 201: the topic '5' is not from 1 to 4"),
+        (b"0,Title,Text\n", "line 201: the topic '0' is not 1 to 4"),
+        (b"5,Title,Text\n", "line 201: the topic '5' is not 1 to 4"),
         (b"1,Title,a text, cut by a comma\n", "line 201 is not topic, title, description, but has 4 fields"),
-        (b"1,Title," + b"x" * 140_000, r"line 201 begins no row of CSV \(field larger than field limit .*; check its"),
-        (b'1,Title,"not closed\n2,Title,Text\n', r"line 201 begins no row of CSV \(unexpected end of data\)"),
-        (b'1,Title,"not closed\n2,"Title",Text\n', r"line 201 begins no row of CSV \(',' expected after '\"'\)"),
-        (b"1,Title,Te\0xt\n", "is no text, or not in UTF-8 .byte 5500 is NUL"),
+        (b'1,Title,"not closed\n2,Title,Text\n', r"line 201 does not begin a CSV row \(unexpected end of data\)"),
+        (b'1,Title,"not closed\n2,"Title",Text\n', r"line 201 does not begin a CSV row \(',' expected after '\"'\)"),
+        (b"1,Title,Te\0xt\n", "is not text, or not UTF-8 .byte 5500 is NUL"),
     ],
-    ids=["Latin-1", "blank", "superscript", "0", "5", "comma", "long", "not closed", "not closed, then quotes", "NUL"],
+    ids=["Latin-1", "blank", "superscript", "0", "5", "comma", "not closed", "not closed, then quotes", "NUL"],
 )
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
 def test_topics_that_are_no_rows_are_refused_by_line(tmp_path: Path, rows: bytes, message: str, suffix: str) -> None:
@@ -276,6 +278,39 @@ def test_lines_and_quotes_of_a_table(tmp_path: Path) -> None:
     assert texts == [(split, *row) for split in ("", "test") for row in expected]
 
 
+def test_a_long_field_of_a_table_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f'1,Title,"{"word " * 40_000}"\n', encoding="utf-8")
+    [(_, _, text), _] = labelled.read_ag_news([tmp_path / "a.csv"] * 2, Counter())
+    assert text.count("word") == 40_000
+
+
+def test_an_empty_table_or_test_split_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(ROWS, encoding="utf-8")
+    (tmp_path / "test.csv").write_bytes(b"")
+    with pytest.raises(SystemExit, match=r"test\.csv: has no rows; download it again"):
+        run(tmp_path, tmp_path / "train.csv", tmp_path / "test.csv", format="ag_news")
+    (tmp_path / "test.csv").write_text("1,Title,Text\n2,Title,Text\n", encoding="utf-8")
+    lack = r"test\.csv: the test split has 2 of 202 texts and none of classes 2, 3; check that the file is complete"
+    with pytest.raises(SystemExit, match=lack):
+        run(tmp_path, tmp_path / "train.csv", tmp_path / "test.csv", format="ag_news")
+
+
+@pytest.mark.parametrize("folder", ["train/neg", "train/pos", "test/neg", "test/pos"])
+def test_reviews_without_a_folder_are_refused(tmp_path: Path, folder: str) -> None:
+    members = {name: text for name, text in REVIEWS.items() if folder not in name}
+    (tmp_path / "r.tar").write_bytes(gzip.decompress(archive(members)))
+    with pytest.raises(SystemExit, match=f"r.tar: has no member like aclImdb/{folder}/0_3.txt; .*archive is complete"):
+        run(tmp_path, tmp_path / "r.tar", format="imdb")
+
+
+def test_damage_of_the_compression_is_named_before_an_odd_member(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(with_member()))
+    packed[-5] ^= 1  # of the checksum and the length
+    (tmp_path / "r.tar.gz").write_bytes(packed)
+    with pytest.raises(SystemExit, match=r"r\.tar\.gz: truncated or damaged"):
+        run(tmp_path, tmp_path / "r.tar.gz", format="imdb")
+
+
 def test_the_format_has_as_many_topics_as_the_configuration_says() -> None:
     assert CLASSES["ag_news"] == labelled.TOPICS
 
@@ -291,9 +326,7 @@ def test_what_is_kept_is_told_and_stored(tmp_path: Path, capsys: pytest.CaptureF
     assert {key: summary["train"][key] for key in expected} == expected
     said = capsys.readouterr().err.splitlines()
     assert "labelled: 2 texts skipped: empty" in said
-    whole = (
-        f"labelled: train: {3 * n} of {4 * n} words read, of which 33.3 % are unknown; 100.0 % of the texts cut after 3"
-    )
+    whole = f"labelled: train: {3 * n} of {4 * n} words read, 33.3 % of them unknown; 100.0 % of the texts cut after 3"
     assert f"{whole} words" in said
     assert "warning: train: 100 % of the texts are cut after 3 words; raise length" in said
     assert not any("unknown; lower" in line for line in said)

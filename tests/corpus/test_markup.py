@@ -164,6 +164,15 @@ def test_entities(wikitext: str, expected: str) -> None:
         ("{{val|1.00794|(7)}}", "1.00794(7)"),
         ("{{formatnum:1234.5}} {{formatnum: 300}} {{nts|12345}}", "1,234.5 300 12,345"),
         ("{{gaps|1|234|567}}", "1234567"),
+        (
+            "{{convert|87|e6acre}} {{convert|2.1|Moilbbl}} {{convert|5|koilbbl/d}}",
+            "87 million acre 2.1 million barrels 5 thousand barrels per day",
+        ),
+        (
+            "{{convert|2|Tcuft}} {{convert|5|C-change}} {{convert|1.2|PD/sqmi}}",
+            "2 trillion cu ft 5 °C 1.2 people per square mile",
+        ),
+        ("one{{mdashb}}two order{{unknown}}readily", "one—two order readily"),
         ("{{ordinal|1}} {{ordinal|12}} {{ordinal|23}}", "1st 12th 23rd"),
         ("{{circa|1900}}, {{c.|1900|1910}}, {{circa}}", "c. 1900, c. 1900 – c. 1910, c."),
         ("{{floruit|1900|1910}}", "fl. 1900–1910"),

@@ -84,7 +84,7 @@ def test_a_split_without_tokens_is_refused_and_leaves_no_stream(tmp_path, docume
         (tmp_path / f"{name}.npy").unlink()
     assignment = tmp_path / "0.assignment.npy"
     files.write_array(assignment, (files.read_array(assignment) > 0).astype(np.uint8))
-    with pytest.raises(UserError, match=r"dev 0 tokens, too few to train on"):
+    with pytest.raises(UserError, match=r"leaves dev 0 tokens, too few for a run"):
         encode.run(list_arguments(tmp_path, 1, MIN_COUNT)[encode])
     assert not list(tmp_path.glob("*train*")) + list(tmp_path.glob("*dev*")) + list(tmp_path.glob("*test*"))
 
@@ -118,16 +118,45 @@ def test_min_count_that_drops_everything_is_refused(tmp_path, documents):
     counts = Counter(word for sentences in documents.values() for words in sentences for word in words)
     most = max(counts.values())
     with pytest.raises(
-        UserError, match=rf"999999 filters every sentence away \(.* {most:,} times\); min_count: 1 would keep 100 %$"
+        UserError, match=rf"999999 drops every sentence \(.* {most:,} times\); min_count: 1 would keep 100 %$"
     ):
         run_passes(tmp_path, documents, 2, 999_999)
     assert not (tmp_path / "types.parquet").exists()
 
 
-@pytest.mark.parametrize("text", [{}, {"unknown": [["<unk>", "<unk>"]]}], ids=["empty", "all <unk>"])
-def test_a_corpus_without_words_is_refused(tmp_path, text):
-    with pytest.raises(UserError, match="holds no tokens"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ({}, "the text has no sentence with a letter or digit"),
+        ({"unknown": [["<unk>", "<unk>"]]}, "the text holds 2 × <unk> and no other word; use a version"),
+    ],
+    ids=["empty", "all <unk>"],
+)
+def test_a_corpus_without_words_is_refused(tmp_path, text, message):
+    with pytest.raises(UserError, match=f"^source: {message}"):
         run_passes(tmp_path, text, 1, MIN_COUNT)
+
+
+def test_sentences_are_kept_but_every_word_has_become_rare(tmp_path):
+    """Each word occurs thrice, once beside a rare one; so all kept sentences have words that are rare by now."""
+    words = [f"w{i}" for i in range(12)]
+    text = [words, words, [*words, "rare"]]
+    with pytest.raises(UserError, match="^min_count: 3 leaves 0 of 13 words in the vocabulary, too few .*; "):
+        run_passes(tmp_path, {"d": text}, 1, 3)
+    assert not (tmp_path / "thresholds.parquet").exists()
+
+
+def test_a_refusal_of_split_leaves_no_file_and_names_the_cause(tmp_path):
+    same = {"d": [["a", "b"]] * 50}
+    with pytest.raises(UserError, match=r"^split: the corpus is one document, so dev gets none"):
+        run_passes(tmp_path, same, 1, 1)
+    assert not (tmp_path / "0.assignment.npy").exists()
+    with pytest.raises(UserError, match=r"the 3 documents that were read .*\(raise max_documents if"):
+        run_passes(tmp_path, {f"d{i}": [["a", "b"]] for i in (1, 3, 4)}, 1, 1)
+    frame = files.read_parquet(tmp_path / "0.documents.parquet", ["index", "id", "split", "sentences"])
+    files.write_parquet(tmp_path / "0.documents.parquet", frame.assign(id="same"))
+    with pytest.raises(UserError, match=r"^split: the 3 documents are all equal, so \w+ gets none; add"):
+        split.run(list_arguments(tmp_path, 1, 1)[split])
 
 
 def test_files_that_do_not_fit_together_are_refused(passes):
@@ -143,7 +172,7 @@ def test_a_truncated_shard_is_named_and_leaves_nothing(tmp_path, documents, part
     whole = text.read_bytes()
     text.write_bytes(whole[: int(len(whole) * part)])
     outputs = {name: tmp_path / "out" / name for name in ("types", "tokens", "lengths")}
-    with pytest.raises(UserError, match=r"0\.txt\.zst: truncated or damaged"):
+    with pytest.raises(UserError, match=r"0\.txt\.zst: (truncated or damaged|is empty)"):
         index.run(argparse.Namespace(text=text, **outputs))
     assert list((tmp_path / "out").iterdir()) == []
 

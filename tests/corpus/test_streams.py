@@ -94,7 +94,7 @@ def test_zstd_may_begin_with_a_skippable_frame(tmp_path: Path) -> None:
     (tmp_path / "file.zst").write_bytes(SKIPPABLE + COMPRESS["zstd"](b"one"))
     assert read(tmp_path / "file.zst") == b"one"
     (tmp_path / "file.zst").write_bytes(COMPRESS["zstd"](b"one") + SKIPPABLE[:-1])
-    assert "it ends within a stream of zstd" in refusal(tmp_path / "file.zst")
+    assert "it ends in the middle of a zstd stream" in refusal(tmp_path / "file.zst")
 
 
 @every_compression
@@ -104,14 +104,20 @@ def test_nothing_after_a_stream_is_passed_over(tmp_path: Path, name: str, first:
     compress, path = COMPRESS[name], tmp_path / f"file{SUFFIXES[name]}"
     one, two = compress(first), compress(b"two")
     damaged = bytes([two[0] ^ 1]) + two[1:]
-    others = [damaged, b"junk", b"\n", two[:3], two[:-1], one[len(one) // 2 :], b"\0junk", two + b"\0\0\0"]
+    others = [damaged, b"junk", two[:3], two[:-1], one[len(one) // 2 :], b"\0junk", two + b"\0\0\0"]
     for rest in others:
         if (name, rest) != ("gzip", two + b"\0\0\0"):
             path.write_bytes(one + rest)
             assert refusal(path).startswith("truncated or damaged ("), rest
     path.write_bytes(one + damaged)
-    expected = f"from byte {len(one)} on, after a stream, it is not {name}"
+    expected = f"the data from byte {len(one)} on, after the end of a stream, are not {name}"
     assert expected in refusal(path)
+    path.write_bytes(one + b"\n\n")
+    assert refusal(path) == f"has blank lines after the compressed data; cut it off at byte {len(one)}"
+    other = next(key for key in COMPRESS if key != name)
+    path.write_bytes(one + COMPRESS[other](b"two"))
+    where = f"is compressed with {name} up to byte {len(one)}, then with {other}; split it there into two files"
+    assert refusal(path) == where
 
 
 @every_compression
@@ -119,17 +125,19 @@ def test_every_cut_of_a_stream_is_refused(tmp_path: Path, name: str) -> None:
     whole, path = COMPRESS[name](b"some text"), tmp_path / f"file{SUFFIXES[name]}"
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        assert refusal(path).startswith("truncated or damaged ("), length
+        assert refusal(path).startswith("truncated or damaged (" if length > 3 else ("truncated", "is ")), length
     path.write_bytes(whole)
     assert read(path) == b"some text"
 
 
 def test_a_name_that_promises_a_compression(tmp_path: Path) -> None:
     (tmp_path / "a.GZ").write_bytes(b"no gzip at all")
-    expected = "truncated or damaged (the name ends in .GZ, but the content is not compressed); delete it, then "
-    assert refusal(tmp_path / "a.GZ").startswith(expected)
+    assert refusal(tmp_path / "a.GZ") == "is not compressed, though its name ends in .GZ; rename it without .GZ"
+    (tmp_path / "a.gz").write_bytes(b"\x1e\x8b\x08\0\0\xff")
+    expected = "truncated or damaged (the name ends in .gz, but the content is not compressed); delete it, then "
+    assert refusal(tmp_path / "a.gz").startswith(expected)
     (tmp_path / "a.gz").write_bytes(b"")
-    assert "the content is not compressed" in refusal(tmp_path / "a.gz")
+    assert refusal(tmp_path / "a.gz") == "is empty; delete it, then download or create it again"
 
 
 @every_compression
@@ -181,12 +189,13 @@ def test_standard_input_and_process_substitution(tmp_path: Path, redirection: st
 
 
 def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "none.gz") == "cannot be opened (No such file or directory)"
-    assert refusal(tmp_path) == "cannot be opened (Is a directory)"
+    expected = "cannot be opened (No such file or directory); check the name and the permissions"
+    assert refusal(tmp_path / "none.gz") == expected
+    assert refusal(tmp_path) == "cannot be opened (Is a directory); check the name and the permissions"
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "file").chmod(0)
     if os.geteuid():
-        assert refusal(tmp_path / "file") == "cannot be opened (Permission denied)"
+        assert refusal(tmp_path / "file") == "cannot be opened (Permission denied); check the name and the permissions"
 
 
 def test_a_file_is_closed_with_its_stream_and_after_a_refusal(tmp_path: Path) -> None:
@@ -235,28 +244,36 @@ def zipped() -> bytes:
 
 TEXT = "The cat sat on the mat; it was happy.\n" * 3
 BINARIES: dict[str, tuple[bytes, str]] = {
-    "tar": (tar(), "is a tar archive; unpack it and give its folder"),
+    "tar": (tar(), "is a tar archive; unpack it and name the folder"),
     "old tar": (old_tar(), "is a tar archive; unpack"),
-    "zip": (zipped(), "is a zip archive, as .docx, .odt and .epub files are too; unpack it and give its folder, or "),
+    "zip": (zipped(), "is a zip archive, as .docx, .odt and .epub files are too; unpack it and name the folder, or "),
     "7z": (b"7z\xbc\xaf\x27\x1c\0\4", "is a 7z archive; unpack"),
     "rar": (b"Rar!\x1a\x07\1\0", "is a rar archive; unpack"),
     "pdf": (b"%PDF-1.5\n%text", "is a PDF; save it as plain text"),
     "rtf": (rb"{\rtf1\ansi text}", "is an RTF document; save it"),
     "twice": (gzip.compress(gzip.compress(b"text")), "is compressed with gzip, inside gzip; decompress it once"),
-    "lz4": (b"\x04\x22\x4d\x18text", "is compressed with lz4, which is not read; decompress it"),
-    "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is no text, or not in UTF-8 (byte 8 is NUL); convert it"),
-    "controls": (bytes(range(1, 128)) * 3, "is no text, by its control characters; leave it out"),
+    "lz4": (b"\x04\x22\x4d\x18text", "is compressed with lz4, which is not supported; decompress it"),
+    "lzma": (lzma.compress(b"text", lzma.FORMAT_ALONE), "is compressed with the old lzma format, which is not"),
+    "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not text, or not UTF-8 (byte 8 is NUL); convert it"),
+    "controls": (bytes(range(1, 128)) * 3, "is not text (too many control characters); leave it out"),
     "UTF-16": (TEXT.encode("utf-16"), "is UTF-16; convert it to UTF-8"),
     "UTF-16, other order": (b"\xfe\xff" + TEXT.encode("utf-16-be"), "is UTF-16; convert"),
     "UTF-16-LE": (TEXT.encode("utf-16-le"), "is UTF-16 without a byte-order mark; convert it to UTF-8"),
     "UTF-16-BE": (TEXT.encode("utf-16-be"), "is UTF-16 without a byte-order mark; convert"),
-    "UTF-16-LE, Cyrillic": ("Кот и кит.\n".encode("utf-16-le"), "is no text, or not in UTF-8 (byte 7 is NUL)"),
+    "UTF-16-LE, Cyrillic": ("Кот и кит.\n".encode("utf-16-le"), "is UTF-16 without a byte-order mark"),
+    "UTF-16-BE, Cyrillic": ("Кот и кит.\n".encode("utf-16-be"), "is UTF-16 without a byte-order mark"),
+    "UTF-16-LE, Chinese": ("猫在桌子上。狗在门外。\n".encode("utf-16-le"), "is UTF-16 without a byte-order mark"),
+    "UTF-16-BE, Chinese": ("猫在桌子上。狗在门外。\n".encode("utf-16-be"), "is UTF-16 without a byte-order mark"),
+    "Latin-1, longer": (("Le café est à côté de l'été. " * 99).encode("latin-1"), "byte 6 is not UTF-8"),
+    "Shift JIS": ("猫は机の上にいる。犬は外にいる。\n".encode("shift-jis") * 99, "byte 0 is not UTF-8"),
+    "KOI8-R": ("Кот и кит, и пёс, и ёж.\n".encode("koi8-r") * 99, "byte 0 is not UTF-8"),
+    "GB18030": ("猫在桌子上。狗在门外。\n".encode("gb18030") * 99, "byte 2 is not UTF-8"),
     "UTF-32": (TEXT.encode("utf-32"), "is UTF-32; convert it to UTF-8"),
     "UTF-32-LE": (TEXT.encode("utf-32-le"), "is UTF-32 without a byte-order mark; convert"),
     "UTF-32-BE": (TEXT.encode("utf-32-be"), "is UTF-32 without a byte-order mark; convert"),
-    "a NUL in the head": (b"text\0text", "is no text, or not in UTF-8 (byte 4 is NUL); convert it to UTF-8, or leave"),
-    "a NUL at the end": (b"text\0", "is no text, or not in UTF-8 (byte 4 is NUL)"),
-    "a NUL later": (b"a" * BYTES_OF_HEAD + b"bc\0d", f"byte {BYTES_OF_HEAD + 2} is NUL, which no text has; remove it"),
+    "a NUL in the head": (b"text\0text", "is not text, or not UTF-8 (byte 4 is NUL); convert it to UTF-8, or leave"),
+    "a NUL at the end": (b"text\0", "is not text, or not UTF-8 (byte 4 is NUL)"),
+    "a NUL later": (b"a" * BYTES_OF_HEAD + b"bc\0d", f"byte {BYTES_OF_HEAD + 2} is NUL, which text never has"),
     "Latin-1": ("Caf\u00e9".encode("latin-1"), "byte 3 is not UTF-8; convert the file to UTF-8"),
 }
 
@@ -270,7 +287,7 @@ def test_what_is_no_text_is_named(tmp_path: Path, kind: str) -> None:
 
 def test_an_archive_inside_a_compression_is_named(tmp_path: Path) -> None:
     (tmp_path / "corpus.tar.gz").write_bytes(gzip.compress(tar()))
-    assert refusal(tmp_path / "corpus.tar.gz") == "is a tar archive, inside gzip; unpack it and give its folder"
+    assert refusal(tmp_path / "corpus.tar.gz") == "is a tar archive, inside gzip; unpack it and name the folder"
 
 
 @pytest.mark.parametrize(

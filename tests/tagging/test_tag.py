@@ -206,7 +206,7 @@ def test_damaged_shards_are_refused(tmp_path: Path) -> None:
         list(read_training_sentences(cased, assigned))
     for data in (b"not zstd", b"", zstandard.compress(b"A cat .\n")[:-1]):
         cased.write_bytes(data)
-        with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: truncated or damaged"):
+        with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: (truncated or damaged|is empty|is not compressed)"):
             list(read_training_sentences(cased, assigned))
     cased.write_bytes(zstandard.compress(b"caf\xe9\n"))
     with pytest.raises(UserError, match=r"0\.cased\.txt\.zst: not UTF-8"):

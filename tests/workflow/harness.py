@@ -15,7 +15,7 @@ from natural_sparsity import registry
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 # The rules that only name what is to be made.
-TARGETS = {*registry.FIGURES, *registry.TABLES, "all", "figures", "evaluations"}
+TARGETS = {*registry.FIGURES, *registry.TABLES, "all", "figures", "evaluations", "text"}
 
 
 class Workflow:

@@ -49,7 +49,7 @@ def test_a_key_that_stands_twice_is_one_line_and_no_job(fresh):
     run = "runs:\n  - {data: sample, model: lstm}\n"
     path.write_text(run + run)
     line = refused(fresh, fresh.snakemake(configfile=path, environment={"PWD": str(fresh.folder)}))
-    assert line == "twice.yaml, line 3: 'runs' is there twice, first in line 1; merge the two"
+    assert line == "twice.yaml, line 3: 'runs' is set twice, first on line 1; merge the two"
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def project(tmp_path_factory):
 def test_the_default_configuration_is_read_before_snakemake_reads_it(fresh, project):
     (project / "config.yaml").write_text("data:\n\tsample: {}\n")
     line = refused(fresh, fresh.snakemake(root=project, environment={"PWD": str(project)}))
-    assert line == "config.yaml, line 2: a tab, where YAML has spaces; indent with spaces"
+    assert line == "config.yaml, line 2: a tab where YAML needs spaces; indent with spaces"
 
 
 def test_anchors_merges_and_json_go_on_working(fresh):
@@ -92,8 +92,8 @@ def test_a_source_that_no_job_could_read_is_one_line_and_no_job(fresh):
     os.mkfifo(folder / "fifo")
     line = refused(fresh, fresh.snakemake(changes=sourced("texts")))
     assert line.endswith(
-        "changes.yaml, line 4: data.mine.source: texts/fifo is a pipe or a device, and a run reads its source more"
-        " than once; write it to a file"
+        "changes.yaml, line 4: data.mine.source: texts/fifo is a pipe or a device, but a run reads its source more"
+        " than once; save it to a file"
     )
     (folder / "fifo").unlink()
     (folder / os.fsdecode(b"caf\xe9.txt")).touch()
@@ -168,8 +168,7 @@ def test_a_min_count_that_filters_everything_away(fresh):
     few = write_few(fresh, 60)
     line = refusal_of(fresh, "filter", few, "data/mine/tokens/train.npy", format="text", min_count=1000)
     assert line == (
-        "min_count: 1000 filters every sentence away (the most frequent word occurs 60 times); min_count: 1 would keep"
-        " 100 %"
+        "min_count: 1000 drops every sentence (the most frequent word occurs 60 times); min_count: 1 would keep 100 %"
     )
 
 
@@ -177,7 +176,7 @@ def test_a_split_too_small_to_train_on_is_named_by_its_key(fresh):
     few = write_few(fresh, 60)
     line = refusal_of(fresh, "encode", few, "runs/mine/small/seed1/epoch1/state.json", format="text")
     assert re.fullmatch(
-        r"split\.dev: gives \d+ tokens, too few to train on \(at least 80\); raise it, or give more text", line
+        r"split\.dev: leaves \d+ tokens, too few for a run \(at least 80\); raise split\.dev, or add text", line
     )
 
 
@@ -185,4 +184,4 @@ def test_a_corpus_too_short_for_one_batch(fresh):
     few = write_few(fresh, 300)
     line = refusal_of(fresh, "train", few, "runs/mine/small/seed1/epoch1/state.json", format="text", batch=5000)
     assert line.startswith("results/data/mine/tokens/")
-    assert "are too few for a batch of 5000, which needs 10000; lower the batch, or make the split larger" in line
+    assert "are too few for a batch of 5000, which needs 10000; lower batch, or enlarge the split: lower" in line

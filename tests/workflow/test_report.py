@@ -51,6 +51,7 @@ def test_every_figure_and_table_is_in_the_report_as_it_is_on_disk(finished, resu
         f"{experiment}/figures/architecture",
         f"{experiment}/figures/chi",
         f"{experiment}/figures/chi/comparison",
+        f"{experiment}/tiny/figures/retention",
         f"{run}/figures/training",
         f"{run}/frozen/figures/claims",
     ]

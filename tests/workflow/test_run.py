@@ -186,7 +186,7 @@ def test_a_probe_gathers_during_training(copied):
 
 def test_a_corpus_by_url_is_downloaded_and_checked(fresh):
     """A compressed text from a server on the loopback; then one whose digest is another."""
-    text = gzip.compress(b"\n\n".join(b"Document %d is here. It has two sentences." % i for i in range(50)))
+    text = gzip.compress(b"\n\n".join(b"Document %d is here. It has two sentences." % i for i in range(150)))
     (fresh.folder / "served").mkdir()
     (fresh.folder / "served/text.txt.gz").write_bytes(text)
     requests = 0

@@ -283,4 +283,4 @@ rule labelled:
     shell:
         "natural-sparsity labelled {params.source} {params.given} --fractions {params.fractions}"
         " --train {output.train} --dev {output.dev} --test {output.test}"
-        " --vocabulary {output.vocabulary} --summary {output.summary} 2> {log}"
+        " --vocabulary {output.vocabulary} --summary {output.summary} 2>&1 | tee {log} >&2"

@@ -54,12 +54,14 @@ use rule draw as draw_chi with:
         figure(WHOLE, "chi"),
 
 
-use rule draw_of_data as draw_kept with:
+use rule draw_of_data as draw_retention with:
     input:
         thresholds=rules.filter.output.thresholds,
         account=rules.filter.output.account,
     output:
-        figure(OF_DATA, "kept"),
+        figure(OF_DATA, "retention"),
+    params:
+        **given(data=lambda wildcards: wildcards.data, unit=unit),
 
 
 use rule draw_of_model as draw_training with:

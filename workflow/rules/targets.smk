@@ -1,28 +1,24 @@
 # Targets by name: `snakemake --cores 1 fig2`. Each is all tables and figures of that name.
+TARGETS = {name: targets(name) for name in [*registry.FIGURES, *registry.TABLES]}
 
 # Further products that a target makes.
-TOGETHER = {"natural": ["units"], "moduli": ["connectivity", "network"]}
+TARGETS["natural"] += targets("units")
+TARGETS["moduli"] += targets("connectivity", "network")
 
-for name in dict.fromkeys([*registry.FIGURES, *registry.TABLES]):
+# The paper's figures, what goes with them, and how the runs compare.
+TARGETS["figures"] = targets(
+    *("architecture", "chi", "retention", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison")
+)
+TARGETS["evaluations"] = experiment.paths(EVALUATION, experiment.runs)
+# What is kept of each text, before anything trains on it.
+PREPARED = [run for run in experiment.runs if not run.data.settings.generated]
+TARGETS["text"] = targets("retention") + experiment.paths(f"{DATA}/summary.json", PREPARED)
+
+for name, files in TARGETS.items():
 
     rule:
         name:
             name
         input:
-            targets(name, *TOGETHER.get(name, [])) or refuse(name),
+            files or refuse(name),
         localrule: True
-
-
-# The paper's figures, what goes with them, and how the runs compare.
-rule figures:
-    input:
-        targets(
-            "architecture", "chi", "kept", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison"
-        ),
-    localrule: True
-
-
-rule evaluations:
-    input:
-        experiment.paths(EVALUATION, experiment.runs),
-    localrule: True

@@ -166,10 +166,12 @@ def explain(cls: type[Block], error: ValidationError, name: str) -> str:
     elif first["type"] == "missing":
         message = "missing; it has no default"
     elif first["type"].startswith("union_tag"):
-        key, message = explain_choice(first["input"], schema)
+        key, message = explain_choice(first["input"], schema, keys[-1])
         keys = [*keys, key]
     else:
-        message = f"{show(first['input'])} is not {add_article(describe(schema))}{give_hint(first['input'], schema)}"
+        message = (
+            f"{show(first['input'])} is not {add_article(describe(schema))}{give_hint(first['input'], schema, keys)}"
+        )
     return ": ".join(filter(None, [".".join(filter(None, [name, *keys])), message]))
 
 
@@ -220,11 +222,16 @@ def choose(alternatives: Sequence[Schema], tag: str, definitions: Schema) -> Sch
     raise KeyError(tag)
 
 
-def explain_choice(value: Any, schema: Schema) -> tuple[str, str]:
-    """Return the key that decides between the alternatives, if there is one, and say what they are."""
-    if not isinstance(value, dict):
-        return "", f"{show(value)} is not a block of keys"
+def explain_choice(value: Any, schema: Schema, name: str) -> tuple[str, str]:
+    """Return the key that decides between the alternatives, if there is one, and say what they are.
+
+    ``name``: the key of the block.
+    """
     alternatives = [resolve(alternative, schema["$defs"]) for alternative in schema["oneOf"]]
+    if not isinstance(value, dict):
+        has_path = isinstance(value, str) and any("path" in entry["properties"] for entry in alternatives)
+        hint = f"; write {name}: {{{give_place(value)}}}" if has_path else ""
+        return "", f"{show(value)} is not a block of keys{hint}"
     for key in ("kind", "method"):
         deciding = [entry["properties"].get(key, {}) for entry in alternatives]
         names = [entry["const"] for entry in deciding if "const" in entry]
@@ -235,6 +242,14 @@ def explain_choice(value: Any, schema: Schema) -> tuple[str, str]:
             return key, f"{wrong}; {meant}the {key}s are {', '.join(names)}"
     forms = ", or ".join(join_words(list(entry["properties"])) for entry in alternatives)
     return "", f"give {forms}; here are {', '.join(map(str, value)) or 'none'} (files on top are merged in)"
+
+
+def give_place(text: str) -> str:
+    """Write a path or an address, as a user gave it, in the form that a source has."""
+    if text.startswith(("http://", "https://")):
+        return f"url: {json.dumps(text)}, checksum: …"
+    plain = re.fullmatch(r"[\w./][\w./-]*", text)
+    return f"path: {text if plain else json.dumps(text, ensure_ascii=False)}"
 
 
 def join_words(items: Sequence[str], last: str = "and") -> str:
@@ -304,8 +319,12 @@ def add_article(phrase: str) -> str:
     return phrase
 
 
-def give_hint(value: Any, schema: Schema) -> str:
-    """Say how a number, true, false or null is written so that it does not arrive as text."""
+def give_hint(value: Any, schema: Schema, keys: Sequence[str]) -> str:
+    """Say how a list of one entry is written, and a number, true, false or null so that it does not arrive as text."""
+    if schema.get("type") == "array" and isinstance(value, int | float | str) and not isinstance(value, bool):
+        return AS_TEXT if str(value).startswith(("[", "{")) else f"; write {keys[-1]}: [{value}]"
+    if schema.get("type") == "integer" and is_whole(value):
+        return f" ({'YAML reads it as text: ' if isinstance(value, str) else ''}write {float(value):.0f})"
     if not isinstance(value, str) or "string" in str(schema.get("type")) or "enum" in schema:
         return ""
     exponent = EXPONENT.fullmatch(value)
@@ -314,6 +333,12 @@ def give_hint(value: Any, schema: Schema) -> str:
         number = f"{mantissa if '.' in mantissa else mantissa + '.0'}e{power if power[0] in '+-' else '+' + power}"
         return f" (YAML reads it as text: write {number})"
     return AS_TEXT if re.fullmatch(r"[-+]?[\d._]+|true|false|null|~|\[.*|\{.*", value) else ""
+
+
+def is_whole(value: Any) -> bool:
+    """Tell whether a value is an integer that is written as another number, such as 1e2 or 100.0."""
+    is_number = isinstance(value, float) or (isinstance(value, str) and EXPONENT.fullmatch(value))
+    return bool(is_number) and abs(float(value)) < 1e15 and float(value).is_integer()
 
 
 def show(value: Any) -> str:

@@ -238,7 +238,7 @@ class Experiment:
         match product:
             case "architecture" | "chi":
                 return self.runs
-            case "training" | "kept":
+            case "training" | "retention":
                 return [run for run in self.runs if run.data.settings.probed]
             case "fig4" | "fig5":
                 return [run for run in self.probed if run.data.tagged]

@@ -3,6 +3,7 @@
 The commands ``documents``, ``sentences`` and ``filter`` each write an account as JSON. ``encode`` puts them together.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,8 @@ FILTER_KEYS = ["min_count", "given_splits", "before", "after", "thresholds"]
 # The least that a default batch of 40 streams can use: an input and a target in each.
 MIN_TOKENS = 80
 MIN_WORDS = 10
-# Another min_count is worth naming if it keeps about half of the tokens.
-ABOUT_HALF = 0.4
+# The least words of another min_count that is worth naming where the splits are given, so that no sentence is dropped.
+FEW_WORDS = 100
 SHOWN = 4  # kinds of what was dropped, and notes
 # How a summary counts what was skipped for a reason: one, several.
 REASONS = {
@@ -74,10 +75,17 @@ def list_skipped(skipped: Mapping[str, int]) -> str:
 
 
 def enumerate_counts(counts: dict[str, int]) -> str:
-    """Write the largest of some counts: "512 templates, 12 tables"."""
+    """Write the largest of some counts of plural kinds: "512 templates, 1 table"."""
     most = Counter(counts).most_common()
     more = [f"{sum(count for _, count in most[SHOWN:]):,} more"] if len(most) > SHOWN else []
-    return ", ".join([f"{count:,} {kind}" for kind, count in most[:SHOWN]] + more)
+    return ", ".join([f"{count:,} {kind if count > 1 else make_singular(kind)}" for kind, count in most[:SHOWN]] + more)
+
+
+def make_singular(kind: str) -> str:
+    """Turn a plural kind, "files and images" or "sentences without a letter", into the singular: "file or image"."""
+    nouns, *rest = re.split(r"(?= without | with | of | in )", kind, maxsplit=1)
+    nouns = " or ".join(re.sub(r"s$", "", re.sub(r"ies$", "y", noun)) for noun in nouns.split(" and "))
+    return "".join([nouns, *rest])
 
 
 def share_kept(filtered: Account) -> float:
@@ -94,8 +102,14 @@ def explain_loss(filtered: Account, unit: str = "word") -> str:
     """Say how many tokens the filter kept and why it dropped the others, by its account."""
     before, after, min_count = filtered["before"]["tokens"], filtered["after"], filtered["min_count"]
     if filtered["given_splits"]:
-        made = percent(share_made_unknown(filtered, after))
-        return f"all {before:,} tokens kept; {made} became <unk>: {unit}s rarer than min_count {min_count} in training"
+        made, rare = (
+            percent(share_made_unknown(filtered, after)),
+            f"{unit}s rarer than min_count {min_count} in training",
+        )
+        if filtered["before"]["unknown_tokens"]:
+            total = percent(after["unknown_tokens"] / before)
+            return f"all {before:,} tokens kept; {made} more became <unk>, {total} with the text's own: {rare}"
+        return f"all {before:,} tokens kept; {made} became <unk>: {rare}"
     if after["tokens"] == before:
         return f"all {before:,} tokens kept"
     kept = share_kept(filtered)
@@ -105,11 +119,25 @@ def explain_loss(filtered: Account, unit: str = "word") -> str:
     )
 
 
+def count_good(filtered: Account, row: Account) -> int:
+    """Count the tokens of ``row`` of the filter's account that are worth having: all; with given splits, known ones."""
+    return row["tokens"] - (row["unknown_tokens"] if filtered["given_splits"] else 0)
+
+
 def find_lower(filtered: Account) -> Account | None:
-    """Find what the nearest lower ``min_count`` worth naming would leave, by the filter's account; None without one."""
-    enough = ABOUT_HALF * filtered["before"]["tokens"]
-    lower = [row for row in filtered["thresholds"] if row["min_count"] < filtered["min_count"]]
-    return next((row for row in lower[::-1] if row["tokens"] >= enough and row["types"] >= MIN_WORDS), None)
+    """Find what a lower ``min_count`` would leave that leaves more, by the filter's account; None without one.
+
+    It is the nearest that leaves at least half of the tokens; where none does, the one that leaves most.
+    """
+    least = min(FEW_WORDS if filtered["given_splits"] else MIN_WORDS, filtered["thresholds"][0]["types"])
+    now, half = count_good(filtered, filtered["after"]), filtered["before"]["tokens"] / 2
+    lower = [
+        row
+        for row in filtered["thresholds"]
+        if row["min_count"] < filtered["min_count"] and row["types"] >= least and count_good(filtered, row) > now
+    ]
+    enough = [row for row in lower if count_good(filtered, row) >= half]
+    return enough[-1] if enough else lower[0] if lower else None
 
 
 def suggest(filtered: Account) -> str:
@@ -118,7 +146,8 @@ def suggest(filtered: Account) -> str:
     if row is None:
         return "give more text"
     if filtered["given_splits"]:
-        return f"min_count: {row['min_count']} would turn {percent(share_made_unknown(filtered, row))} into <unk>"
+        best = "" if count_good(filtered, row) >= filtered["before"]["tokens"] / 2 else ", the least possible"
+        return f"min_count: {row['min_count']} would turn {percent(share_made_unknown(filtered, row))} into <unk>{best}"
     return f"min_count: {row['min_count']} would keep {percent(row['tokens'] / filtered['before']['tokens'])}"
 
 
@@ -141,12 +170,16 @@ def refuse_small(account: Account) -> None:
             loss = explain_loss(filtered, account["sentences"]["unit"])
             raise UserError(f"min_count: leaves {name} {few}: {loss}; {suggest(filtered)}")
         raise UserError(f"split.{name}: leaves {few}; raise split.{name}, or add text")
+    refuse_few_words(filtered, account["sentences"]["unit"])
+
+
+def refuse_few_words(filtered: Account, unit: str = "word", least: int = MIN_WORDS) -> None:
+    """Raise :class:`UserError` if the vocabulary has too few words to train on, by the filter's account."""
     words, types = filtered["after"]["types"], filtered["before"]["types"]
     # A text of a few characters, such as DNA, is no fault of the filter.
-    if not words or words < MIN_WORDS <= types:
+    if not words or words < least <= types:
         row = find_lower(filtered)
         more = f"min_count: {row['min_count']} would leave {row['types']:,}" if row else "give more text"
-        unit = account["sentences"]["unit"]
         raise UserError(
             f"min_count: {filtered['min_count']} leaves {words} of {types:,} {unit}s in the vocabulary,"
             f" too few to train on (at least {MIN_WORDS}); {more}"
@@ -161,9 +194,16 @@ def list_warnings(account: Account) -> list[str]:
             f"the filter kept only {percent(kept)} of the tokens, and all results describe only these; lower min_count"
             " (natural-sparsity inspect shows what each value would keep)"
         )
-    after = account["filter"]["after"]
-    if (unknown := after["unknown_tokens"] / after["tokens"]) > 0.5:
-        warnings.append(f"{percent(unknown)} of the tokens are <unk>; lower min_count")
+    before, after = account["filter"]["before"], account["filter"]["after"]
+    if 2 * before["unknown_tokens"] > after["unknown_tokens"]:
+        fix = "use a version of the text with all its words"
+    elif account["filter"]["min_count"] > 1:
+        fix = "lower min_count, or check that all splits are of the same language and format"
+    else:
+        fix = "check that all splits are of the same language and format"
+    for name, split in account["splits"].items():
+        if split["tokens"] and (unknown := split["unknown_tokens"] / split["tokens"]) > 0.5:
+            warnings.append(f"{name}: {percent(unknown)} of the tokens are <unk>; {fix}")
     return warnings
 
 
@@ -181,7 +221,7 @@ def tell(account: Account) -> list[str]:
     lines.append(
         f"sentences: {sentences['sentences']:,}, with {sentences['tokens']:,} tokens"
         + (f"; documents without text: {empty:,}" if empty else "")
-        + (f"; dropped: {enumerate_counts(sentences['dropped'])}" if sentences["dropped"] else "")
+        + (f"; removed from the text: {enumerate_counts(sentences['dropped'])}" if sentences["dropped"] else "")
     )
     lossless = share_kept(filtered) == 1 and not share_made_unknown(filtered, after)
     more = "" if lossless or find_lower(filtered) is None else f"; {suggest(filtered)}"
@@ -189,7 +229,10 @@ def tell(account: Account) -> list[str]:
     lines.append(f"vocabulary: {after['types']:,} of {filtered['before']['types']:,} {unit}s")
     splits = []
     for name, split in account["splits"].items():
+        share = split["unknown_tokens"] / split["tokens"] if split["tokens"] else 0.0
         documents = f"{split['documents']:,} document{'s' * (split['documents'] != 1)}"
-        splits.append(f"{name} {split['tokens']:,} tokens in {documents} ({percent(split['unknown_share'])} <unk>)")
-    lines.append(f"splits: {', '.join(splits)}")
+        splits.append(f"{name} {split['tokens']:,} tokens in {documents} ({percent(share)} <unk>)")
+    lost = sentences["documents_with_text"] - sum(split["documents"] for split in account["splits"].values())
+    left = f"; {lost:,} document{'s have' if lost > 1 else ' has'} no sentence left" if lost else ""
+    lines.append(f"splits: {', '.join(splits)}{left}")
     return lines + [f"warning: {warning}" for warning in account["warnings"]]

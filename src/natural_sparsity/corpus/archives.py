@@ -48,8 +48,10 @@ def read_members(stream: Stream, wanted: re.Pattern[str]) -> list[tuple[str, byt
     """
     try:
         members = list(_walk(stream, wanted))
-    except (tarfile.TarError, ValueError, OverflowError) as error:
+    except (tarfile.TarError, ValueError, OverflowError, UserError) as error:
         _read_rest(stream)  # Where the compression is damaged, too, that is the cause, and is named.
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"{stream.path}: not a readable tar archive ({error}); delete it and run again") from error
     if _read_rest(stream):
         raise UserError(f"{stream.path}: has data after the end of the archive; delete it and run again")

@@ -6,9 +6,9 @@ Document i goes to shard i modulo the number of shards.
 import argparse
 import hashlib
 import json
+import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,7 +19,7 @@ import numpy as np
 from natural_sparsity import files
 from natural_sparsity.corpus.account import list_skipped
 from natural_sparsity.corpus.readers.base import LINE_BREAKS, Account, Document, Options, hash_text
-from natural_sparsity.corpus.readers.read import FORMATS, read_documents
+from natural_sparsity.corpus.readers.read import FORMATS, expand, read_documents
 from natural_sparsity.errors import UserError
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -69,8 +69,7 @@ def run(args: argparse.Namespace) -> None:
     options, account = make_options(args), Account()
     if args.max_documents is not None and args.max_documents < 1:
         raise UserError(f"max-documents: {args.max_documents} is not positive; give at least 1")
-    if len(set(args.output)) < len(args.output):
-        raise UserError("output: a file is given twice; give each shard its own")
+    refuse_overwriting(args.output, args.account, inputs)
     n_documents, last = 0, time.monotonic()
     with ExitStack() as stack:
         # Enter the writers last: they must be closed before any file gets its final name.
@@ -96,18 +95,42 @@ def list_inputs(args: argparse.Namespace) -> dict[str, list[Path]]:
     """Return the files by split, under an empty name if no splits are given.
 
     Raises:
-        UserError: there are neither files nor all splits, or both; or one is given twice.
+        UserError: there are neither files nor all splits, or both.
     """
     splits = {split: getattr(args, split) for split in SPLITS if getattr(args, split)}
     if bool(args.input) == bool(splits) or 0 < len(splits) < len(SPLITS):
         raise UserError("give either --input, or all of --train, --dev and --test")
     if splits and args.max_documents is not None:
         raise UserError("max-documents: given splits are read whole; leave it out")
-    inputs = splits or {"": args.input}
-    for path, count in Counter(path.resolve() for paths in inputs.values() for path in paths).items():
-        if count > 1:
-            raise UserError(f"{path}: is given {count} times; give each file once")
-    return inputs
+    return splits or {"": args.input}
+
+
+def refuse_overwriting(outputs: list[Path], account: Path | None, inputs: dict[str, list[Path]]) -> None:
+    """Raise :class:`UserError` if two outputs are one file, or an output is an input."""
+    options = [(path, "output") for path in outputs] + ([(account, "account")] if account else [])
+    taken = {os.path.realpath(file): "input" for paths in inputs.values() for path in paths for file in expand(path)}
+    for path, option in options:
+        earlier = taken.setdefault(os.path.realpath(path), option)
+        if earlier == "input":
+            raise UserError(f"{option}: {path} is one of the inputs; name another file")
+        if sum(os.path.realpath(path) == os.path.realpath(other) for other, _ in options) > 1:
+            raise UserError(f"{option}: {path} is given twice; name another file")
+
+
+def refuse_repeated(inputs: dict[str, list[Path]]) -> None:
+    """Raise :class:`UserError` if a file would be read twice: by itself, through a folder or through a link."""
+    seen: dict[str, str] = {}
+    for split, paths in inputs.items():
+        for path in paths:
+            for file in expand(path):
+                found = str(file) if file == path else f"{file} (in {path})"
+                found = f"{found} of {split}" if split else found
+                earlier = seen.setdefault(os.path.realpath(file), found)
+                if earlier is found:
+                    continue
+                if earlier == found:
+                    raise UserError(f"{file}: is given twice; give each file once")
+                raise UserError(f"{earlier} and {found} are the same file; give each file once")
 
 
 def read_splits(
@@ -116,8 +139,10 @@ def read_splits(
     """Yield (split, document) of all files; each document once per split.
 
     Raises:
-        UserError: a split has no documents, or two documents have the same id and different texts.
+        UserError: a file is given twice, a split has no documents, or two documents have the same id and different
+            texts.
     """
+    refuse_repeated(inputs)
     for split, paths in inputs.items():
         seen, n_documents = Seen(), 0
         for path in paths:
@@ -126,9 +151,14 @@ def read_splits(
                 # both are kept.
                 has_own_id = document.id != hash_text(document.text)
                 earlier = seen.put(document.id, document.text) if has_own_id else None
+                is_file = document.markup == "none" and path.is_dir() and (path / document.id).is_file()
                 if earlier == "same text":
-                    account.skipped["repeated"] += 1
+                    account.skipped["of the name and text of another file" if is_file else "repeated"] += 1
                     continue
+                if earlier and is_file:
+                    raise UserError(
+                        f"{path / document.id}: another folder has a file of this name too; give the folder above them"
+                    )
                 if earlier:
                     raise UserError(
                         f"{path}: two documents share the id {document.id!r} but not the text; give each its own id, "

@@ -135,24 +135,23 @@ def count_ids(stream: np.ndarray, n_words: int) -> np.ndarray:
     return counts
 
 
-def describe_split(counts: np.ndarray, documents: int) -> dict[str, int | float]:
-    """Describe a split for the account, by how often each id (n_words,) occurs in it; ``tokens`` are without ``<eos>``.
-
-    ``unknown_share`` is that of ``<unk>`` in ``tokens``.
-    """
-    tokens, unknown = int(counts.sum() - counts[EOS]), int(counts[UNK])
+def describe_split(counts: np.ndarray, documents: int) -> dict[str, int]:
+    """Describe a split for the account, by how often each id (n_words,) occurs in it; ``tokens`` omit ``<eos>``."""
     return {
         "documents": documents,
         "sentences": int(counts[EOS]),
-        "tokens": tokens,
+        "tokens": int(counts.sum() - counts[EOS]),
         "types": int((counts > 0).sum() - (counts[[UNK, EOS]] > 0).sum()),
-        "unknown_tokens": unknown,
-        "unknown_share": unknown / tokens if tokens else 0.0,
+        "unknown_tokens": int(counts[UNK]),
     }
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the three streams and a summary of the corpus.
+
+    At the top of the summary, ``train_tokens`` and the like are the lengths of the streams, ``<eos>`` included, and
+    ``train_unk_fraction`` is the share of ``<unk>`` in these; ``tokens``, and all counts under ``account``, are without
+    ``<eos>``.
 
     Raises:
         UserError: files do not fit together; a split or the vocabulary is too small to train on.

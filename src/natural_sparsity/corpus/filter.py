@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from natural_sparsity import files
-from natural_sparsity.corpus.account import suggest
+from natural_sparsity.corpus.account import refuse_few_words, suggest
 from natural_sparsity.corpus.shards import Shard, count_types
 from natural_sparsity.corpus.split import TRAIN, read_given_splits
 from natural_sparsity.corpus.thresholds import Survey, mark_words, tabulate_given
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     words, rows, counts = unite_types([files.read_table(path, ["word", "count"]) for path in args.types])
     unknown = find_row(words, SPECIALS[UNK])
     is_word = mark_words(len(words), unknown)
-    refuse_words(args.types[0].parent, words, counts, is_word)
+    refuse_words(words, counts, is_word)
     shards = [Shard.open(*paths) for paths in zip(args.tokens, args.lengths, strict=True)]
     splits = read_given_splits(args.documents)
     if splits is None:
@@ -95,6 +95,7 @@ def run(args: argparse.Namespace) -> None:
     account = {"given_splits": splits is not None, **describe(table, args.min_count, counts[is_word])}
     if not frequent.any() or not account["after"]["tokens"]:
         raise UserError(explain_empty(account, compared[is_word].max()))
+    refuse_few_words(account, least=1)  # of the kept sentences, counted again
     # All rare types and <unk> share one row, past the end of the table.
     to_row = np.full(len(words), frequent.sum(), np.uint32)
     to_row[frequent] = np.arange(frequent.sum())
@@ -107,15 +108,22 @@ def run(args: argparse.Namespace) -> None:
     files.write_json(args.account, account)
 
 
-def refuse_words(folder: Path, words: pa.Array, counts: np.ndarray, is_word: np.ndarray) -> None:
+def refuse_words(words: pa.Array, counts: np.ndarray, is_word: np.ndarray) -> None:
     """Raise :class:`UserError` if the corpus holds no word, or ``<eos>``."""
+    if not counts.any():
+        raise UserError(
+            "source: the text has no sentence with a letter or digit; check that format is right, or name another text"
+        )
     if not counts[is_word].any():
-        raise UserError(f"{folder}: the corpus has no tokens; check that format is right for the text")
+        raise UserError(
+            f"source: the text holds {counts.sum():,} × <unk> and no other word;"
+            " use a version of the text with all its words"
+        )
     row = find_row(words, SPECIALS[EOS])
     if row is not None:
         raise UserError(
-            f"{folder}: the text holds {counts[row]:,} × <eos>, which marks the end of a sentence for the model;"
-            " remove it from the source"
+            f"source: the text holds {counts[row]:,} × <eos>, which marks the end of a sentence for the model;"
+            " remove it from the text"
         )
 
 

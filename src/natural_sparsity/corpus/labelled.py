@@ -103,10 +103,13 @@ def read_imdb(paths: Sequence[Path], skipped: Counter[str]) -> Iterator[Text]:
     for path in paths:
         with open_compressed(path) as stream:
             members = read_members(stream, wanted)
-        if not members:
-            raise UserError(
-                f"{path}: has no member like aclImdb/train/neg/0_3.txt; check that format names this data set"
-            )
+        found = {tuple(name.split("/")[1:3]) for name, _ in members}
+        for folder in (("train", "neg"), ("train", "pos"), ("test", "neg"), ("test", "pos")):
+            if folder not in found:
+                raise UserError(
+                    f"{path}: has no member like aclImdb/{'/'.join(folder)}/0_3.txt; check that format names this data"
+                    " set, and that the archive is complete"
+                )
         for name, content in members:
             _, split, label, _ = name.split("/")
             text = decode(content, path / name).replace("<br />", " ")
@@ -122,6 +125,7 @@ def read_ag_news(paths: Sequence[Path], skipped: Counter[str]) -> Iterator[Text]
     if len(paths) != 2:
         raise UserError(f"ag_news: {len(paths)} files; give train.csv and test.csv")
     for path, split in zip(paths, ("", "test"), strict=True):
+        number = 0
         for number, row in read_rows(path):
             if len(row) != 3:
                 raise UserError(f"{path}: line {number} is not topic, title, description, but has {len(row)} fields")
@@ -130,14 +134,17 @@ def read_ag_news(paths: Sequence[Path], skipped: Counter[str]) -> Iterator[Text]
                     f"{path}: line {number}: the topic {row[0]!r} is not 1 to {TOPICS}; correct or delete the line"
                 )
             yield split, int(row[0]) - 1, f"{row[1]} {row[2]}".replace("\\", " ")
+        if not number:
+            raise UserError(f"{path}: has no rows; download it again")
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of its first line, fields) of each row of a CSV file, compressed or not.
 
     Raises:
-        UserError: quotes are not closed, a field is longer than Python's csv reads, or a line is not UTF-8.
+        UserError: quotes are not closed, a field has more than 64 Mi characters, or a line is not UTF-8.
     """
+    csv.field_size_limit(MAX_LINE)
     with open_compressed(path) as stream:
         refuse_binary(stream)
         rows = csv.reader(read_lines(stream), strict=True)
@@ -231,6 +238,22 @@ def report(summary: dict[str, Any], length: int) -> Iterator[str]:
             yield f"warning: {split}: {cut:.0f} % of the texts are cut after {length} words; raise length"
 
 
+def explain_lack(
+    paths: Sequence[Path], split: str, n_texts: int, n_all: int, classes: list[int], lacking: set[int]
+) -> str:
+    """Say which classes a split of ``n_texts`` texts lacks, or that all ``n_all`` texts are of one class."""
+    place = ", ".join(map(str, paths))
+    if not classes:
+        return f"{place}: has no texts; download it again"
+    if len(classes) < 2:
+        return f"{place}: all {n_all:,} texts are of class {classes[0]}; check that the file is complete"
+    lack = f"class{'es' * (len(lacking) > 1)} {', '.join(map(str, sorted(lacking)))}"
+    return (
+        f"{place}: the {split} split has {n_texts:,} of {n_all:,} texts and none of {lack}; check that the file is"
+        f" complete, or enlarge {split}"
+    )
+
+
 def run(args: argparse.Namespace) -> None:
     """Write the splits, the vocabulary and a summary. A test split that the data have replaces the test fraction.
 
@@ -250,10 +273,7 @@ def run(args: argparse.Namespace) -> None:
     for split, part in texts.items():
         lacking = set(classes) - {label for label, _ in part}
         if lacking or len(classes) < 2:
-            raise UserError(
-                f"{args.source[0]}: the {split} split lacks a class; "
-                "check that the file is complete and the split large enough"
-            )
+            raise UserError(explain_lack(args.source, split, len(part), len(given), classes, lacking))
     counts = Counter(word for _, words in texts["train"] for word in words)
     frequent = sorted(
         (word for word in counts if counts[word] >= args.min_occurrences), key=lambda word: (-counts[word], word)

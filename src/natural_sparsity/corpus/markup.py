@@ -23,6 +23,8 @@ BROKEN_PAGES = "broken pages"
 CONTROLS = "".join(map(chr, (*range(0x01, 0x09), *range(0x0E, 0x1C), 0x7F)))
 MARKS = dict(zip(KINDS, CONTROLS, strict=False))
 GONE = CONTROLS[-1]  # the mark of what is not counted; keeps what stood behind it from the start of its line
+# A template between two letters, such as a dash that is not known, divides them.
+BETWEEN_LETTERS = re.compile(rf"(?<=\w){MARKS['templates']}+(?=\w)")
 ANY_MARK = re.compile(f"[{CONTROLS}\r]")
 BREAK = f"\n\n{GONE}"
 
@@ -88,7 +90,7 @@ def _rewrite(wikitext: str, dropped: Counter[str]) -> str:
     text = WEB_LINK.sub(_show_web_link, text)
     text = URL.sub(MARKS["web addresses"], text) if "://" in text else text
     text = STRAY.sub(GONE, text)
-    text = "\n".join(_join_paragraphs(text))
+    text = BETWEEN_LETTERS.sub(r" \g<0>", "\n".join(_join_paragraphs(text)))
     marks = Counter(ANY_MARK.findall(text))
     dropped.update({kind: marks[mark] for kind, mark in MARKS.items() if mark in marks})
     return _tidy(ENTITY.sub(_show_entity, _drop_marks(text)))

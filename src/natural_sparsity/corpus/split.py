@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--documents", type=Path, nargs="+", required=True, help="documents of each shard")
     parser.add_argument("--kept", type=Path, nargs="+", required=True, help="kept sentences of each shard")
-    help_text = "shares of the documents, which sum to 1; unused where the source gives the splits, as is the seed"
+    help_text = "shares of the documents, which sum to 1; with given splits, these and --seed are ignored"
     parser.add_argument(
         "--fractions", type=float, nargs=3, required=True, metavar=("TRAIN", "DEV", "TEST"), help=help_text
     )
@@ -77,9 +77,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"fractions: {args.fractions} must be positive and sum to 1")
     given = read_given_splits(args.documents)
     documents, before, after = 0, *np.zeros((2, 4), np.int64)
-    for number, (documents_path, kept_path, assignment_path) in enumerate(
-        zip(args.documents, args.kept, args.assignment, strict=True)
-    ):
+    assignments, first, equal = [], None, True
+    for number, (documents_path, kept_path) in enumerate(zip(args.documents, args.kept, strict=True)):
         frame = files.read_parquet(documents_path, ["id", "sentences"])
         ids, sentences = frame["id"].tolist(), frame["sentences"].to_numpy()
         splits = given[number] if given else np.array([split_of(i, args.fractions, args.seed) for i in ids], np.uint8)
@@ -91,17 +90,23 @@ def run(args: argparse.Namespace) -> None:
             )
         assignment = np.repeat(splits, sentences) * kept
         documents += len(ids)
+        first = ids[0] if ids and first is None else first
+        equal = equal and all(id_ == first for id_ in ids)
         before += np.bincount(splits, sentences, 4).astype(np.int64)
         after += np.bincount(assignment, minlength=4)
-        files.write_array(assignment_path, assignment)
+        assignments.append(assignment)
     for name, split in SPLITS.items():
         if not after[split]:
             keys = (DOCUMENTS_KEYS, FILTER_KEYS)
             accounts = [files.read_json(*pair) for pair in zip(args.accounts, keys, strict=True)]
-            raise UserError(explain_empty(name, documents, int(before[split]), *accounts))
+            raise UserError(explain_empty(name, documents, int(before[split]), accounts[0], accounts[1], equal))
+    for path, assignment in zip(args.assignment, assignments, strict=True):
+        files.write_array(path, assignment)
 
 
-def explain_empty(name: str, documents: int, sentences: int, read: dict[str, Any], filtered: dict[str, Any]) -> str:
+def explain_empty(
+    name: str, documents: int, sentences: int, read: dict[str, Any], filtered: dict[str, Any], equal: bool = False
+) -> str:
     """Say why a split has no sentence.
 
     Args:
@@ -110,6 +115,7 @@ def explain_empty(name: str, documents: int, sentences: int, read: dict[str, Any
         sentences: how many sentences the split had before the filter.
         read: the account of the command ``documents``.
         filtered: the account of the command ``filter``.
+        equal: whether all documents have one id, as texts that are equal have.
     """
     if filtered["given_splits"]:
         return f"source.{name}: no sentence was found in it; name a file that holds text"
@@ -121,9 +127,11 @@ def explain_empty(name: str, documents: int, sentences: int, read: dict[str, Any
         return f"split.{name}: each of its {sentences:,} sentences has {rare}; raise split.{name}, or add text"
     if documents == 1:
         cause, fix = f"the corpus is one document, so {name} gets none", "add documents"
+    elif equal:
+        cause, fix = f"the {documents:,} documents are all equal, so {name} gets none", "add other documents"
     else:
-        cause = f"none of the {documents:,} documents fell into {name}"
-        fix = f"add documents, raise split.{name}, or change split.seed"
+        cause = f"none of the {documents:,} documents that were read fell into {name}"
+        fix = f"add documents (raise max_documents if it is set), raise split.{name}, or change split.seed"
     is_plain = any(form.split(",")[0] == "text" for form in read["formats"])
     hint = "; a document ends at a blank line: if each line is a sentence, set format: lines" if is_plain else ""
     return f"split: {cause}; {fix}{hint}"

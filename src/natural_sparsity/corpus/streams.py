@@ -1,17 +1,19 @@
-"""Open a file once and read it decompressed, whatever its name, to the last byte; refuse what is no text.
+"""Open a file once and read its decompressed content to the last byte; refuse files that are not text.
 
-A compression is recognised by the first bytes of the content. Nothing in a compressed file is passed over: after a
-stream, only another one, or the padding that its format allows, may follow. Memory is bounded, whatever a file
-expands to. Checksums are verified; a zstd frame or an xz stream without one (``zstd --no-check``, ``xz --check=none``)
-and an uncompressed file cannot show that a byte has changed.
+Compression is recognised by the first bytes, not by the name. After a compressed stream, only another stream or the
+padding that the format allows may follow; anything else is an error. Memory is bounded, however much a file expands.
+Checksums are verified. Without one, a changed byte goes unnoticed: in uncompressed files, and after ``zstd --no-check``
+or ``xz --check=none``.
 """
 
 import bz2
+import codecs
 import io
 import lzma
 import re
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +33,7 @@ PARQUET = b"PAR1"  # the first bytes of a Parquet file
 
 
 class _Decompressor(Protocol):
-    """What :mod:`bz2` and :mod:`lzma` call a decompressor: of one stream, with at most ``max_length`` bytes a call."""
+    """The interface of the decompressors in :mod:`bz2` and :mod:`lzma`: one stream, ``max_length`` bytes per call."""
 
     @property
     def eof(self) -> bool: ...
@@ -90,7 +92,10 @@ class _Zstd:
 
 @dataclass(frozen=True)
 class Compression:
-    """A compression: how a stream begins, what reads one, and in what units NUL bytes may pad it (0: not at all)."""
+    """A compression format: how a stream begins, and what decompresses it.
+
+    ``padding``: NUL bytes may follow a stream in multiples of this; 0 if none may.
+    """
 
     name: str
     suffix: str
@@ -124,7 +129,7 @@ class _Content(io.RawIOBase):
         self._fill(BYTES_OF_MAGIC)
         self.compression = next((one for one in COMPRESSIONS if one.magic.match(self.waiting)), None)
         if self.compression is None and path.suffix.lower() in [one.suffix for one in COMPRESSIONS]:
-            self._refuse(f"the name ends in {path.suffix}, but the content is not compressed")
+            self._refuse_name(path.suffix)
         self.ready = memoryview(self._read_head())  # content that is not handed on yet
         self.head = bytes(self.ready[:BYTES_OF_HEAD])
 
@@ -144,6 +149,38 @@ class _Content(io.RawIOBase):
 
     def _refuse(self, reason: object) -> NoReturn:
         raise UserError(f"{self.path}: truncated or damaged ({reason}); delete it, then download or create it again")
+
+    def _refuse_name(self, suffix: str) -> NoReturn:
+        """Refuse a file that is not compressed, though its name says so: an empty one, a text, or a damaged one."""
+        self._fill(BYTES_OF_HEAD)
+        if not self.waiting:
+            raise UserError(f"{self.path}: is empty; delete it, then download or create it again")
+        # The beginning of bzip2 is made of letters.
+        if not self.waiting.startswith(b"BZh") and _looks_like_text(self.waiting[:BYTES_OF_HEAD]):
+            raise UserError(
+                f"{self.path}: is not compressed, though its name ends in {suffix}; rename it without {suffix}"
+            )
+        self._refuse(f"the name ends in {suffix}, but the content is not compressed")
+
+    def _refuse_rest(self, compression: Compression) -> NoReturn:
+        """Refuse what follows the end of a stream."""
+        byte = self.n_read - len(self.waiting)
+        other = next((one.name for one in COMPRESSIONS if one.magic.match(self.waiting)), None)
+        if other:
+            raise UserError(
+                f"{self.path}: is compressed with {compression.name} up to byte {byte}, then with {other};"
+                f" split it there into two files"
+            )
+        if not self._has_more_than_blanks():
+            raise UserError(f"{self.path}: has blank lines after the compressed data; cut it off at byte {byte}")
+        self._refuse(f"the data from byte {byte} on, after the end of a stream, are not {compression.name}")
+
+    def _has_more_than_blanks(self) -> bool:
+        """Read to the end; tell whether more than white space is left."""
+        rest = self.waiting
+        while not rest.strip() and rest:
+            rest = self._read_file(BYTES_PER_READ)
+        return bool(rest)
 
     def _read_file(self, limit: int) -> bytes:
         try:
@@ -204,7 +241,7 @@ class _Content(io.RawIOBase):
         if n_padding and n_padding % compression.padding:
             self._refuse(f"{n_padding} bytes of padding before byte {byte}, not a multiple of {compression.padding}")
         if self.waiting and not compression.magic.match(self.waiting):
-            self._refuse(f"the data from byte {byte} on, after the end of a stream, are not {compression.name}")
+            self._refuse_rest(compression)
         return bool(self.waiting)
 
 
@@ -246,7 +283,7 @@ def open_compressed(path: Path) -> Stream:
 DOCUMENT = "save it as plain text, in UTF-8"
 UNPACK = "unpack it and name the folder"
 TO_UTF8 = "convert it to UTF-8"
-# How files begin that people take for text: the beginning, what it is, the mend.
+# Files that people mistake for text: their first bytes, what they are, what to do.
 BINARIES: list[tuple[bytes, str, str]] = [
     (b"PK\x03\x04", "a zip archive, as .docx, .odt and .epub files are too", f"{UNPACK}, or {DOCUMENT}"),
     (b"PK\x05\x06", "an empty zip archive", "name another file"),
@@ -258,6 +295,7 @@ BINARIES: list[tuple[bytes, str, str]] = [
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office document", DOCUMENT),
     (b"\x04\x22\x4d\x18", "compressed with lz4, which is not supported", "decompress it"),
     (b"LZIP\x01", "compressed with lzip, which is not supported", "decompress it"),
+    (b"\x5d\0\0", "compressed with the old lzma format, which is not supported", "decompress it, or convert it to xz"),
     (b"\x1f\x9d", "compressed with Unix compress, which is not supported", "decompress it"),
     (b"PAR1\x15", "a Parquet table", "set format: parquet, and text_column to the column that holds the text"),
     (b"SQLite format 3\0", "an SQLite database", "export its text"),
@@ -266,9 +304,12 @@ BINARIES: list[tuple[bytes, str, str]] = [
     (b"\xff\xfe", "UTF-16", TO_UTF8),
     (b"\xfe\xff", "UTF-16", TO_UTF8),
 ]
-# Bytes of UTF-8 that text has not, but for single ones that slipped in. Form feeds, escapes and Ctrl-Z are usual.
+# Control characters, which text has at most by accident. Form feeds, escapes and Ctrl-Z are common, so not among them.
 CONTROLS = bytes(byte for byte in range(0x20) if byte not in b"\t\n\v\f\r\x1a\x1b") + b"\x7f"
 MOST_CONTROLS = 0.05
+FEWEST_NULS = 0.02  # of the bytes of UTF-16 that is UTF-8 too: in Russian, those of the spaces
+# UTF-16 text is mostly letters, in few blocks of 256 characters: Chinese has the most, about 82.
+MOSTLY_LETTERS, MOST_BLOCKS = 0.6, 100
 
 
 def refuse_binary(stream: Stream) -> None:
@@ -294,11 +335,46 @@ def _name_binary(head: bytes) -> tuple[str, str] | None:
             return f"compressed with {compression.name}", "decompress it once"
     if _is_tar(head[: tarfile.BLOCKSIZE]):
         return "a tar archive", UNPACK
+    wide = _name_wide(head)
+    if wide:
+        return wide
     if b"\0" in head:
         return _name_nuls(head)
     if len(head.translate(None, CONTROLS)) < (1 - MOST_CONTROLS) * len(head):
         return "not text (too many control characters)", "leave it out"
     return None
+
+
+def _looks_like_text(head: bytes) -> bool:
+    """Tell whether a file that begins with ``head`` is UTF-8 text; its last character may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return _name_binary(head) is None
+
+
+def _name_wide(head: bytes) -> tuple[str, str] | None:
+    """Return that a file is UTF-16 without a byte-order mark if it is no UTF-8, but mostly letters in UTF-16."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+        if head.count(0) < FEWEST_NULS * len(head):
+            return None
+    except UnicodeDecodeError:
+        pass
+    best = 0.0
+    for encoding in ("utf-16-le", "utf-16-be"):
+        try:
+            text = head[: len(head) // 2 * 2].decode(encoding)
+        except UnicodeDecodeError as error:
+            if error.start < len(head) - 4:
+                continue
+            text = head[: error.start].decode(encoding)
+        # In Latin-1 or another encoding of single bytes, two letters make a character from anywhere, but no space.
+        scripts = Counter(ord(character) >> 8 for character in text if character.isalpha())
+        if any(space in text for space in (" ", "\n", "\u3002", "\uff0c")) and len(scripts) <= MOST_BLOCKS:
+            best = max(best, sum(map(str.isalpha, text)) / len(text))
+    return ("UTF-16 without a byte-order mark", TO_UTF8) if best > MOSTLY_LETTERS else None
 
 
 def _is_tar(block: bytes) -> bool:

@@ -16,7 +16,8 @@ CHARACTERS = {
     "'": "&#39;", "'s": "&#39;s", "' \"": "&#39;&nbsp;\"", "\" '": "\"&nbsp;&#39;", "'\"": "&#39;\"", "\"'": "\"&#39;",
     "nbsp": " ", "spaces": " ", "thinsp": " ", "thin space": " ", "hairsp": " ", "·": "·", "=": "&#61;",
     "ndash": "–", "mdash": "—", "snd": " – ", "spnd": " – ", "spaced ndash": " – ", "en dash": "–", "em dash": "—",
-    "–": "–", "—": "—", "minus": "−", "times": "×", "deg": "°",
+    "–": "–", "—": "—", "minus": "−", "times": "×", "deg": "°", "mdashb": "—", "ndashb": "–",
+    "dot": " · ", "middot": " · ", "•": " · ", "bull": " · ",
 }  # fmt: skip
 # What is shown before the first argument.
 PREFIXES = {
@@ -33,6 +34,18 @@ SMALLER_UNITS = {
     "mi": {"yd", "ft", "furlong", "ch"}, "furlong": {"yd", "ch"}, "ch": {"yd", "ft"}, "yd": {"ft", "in"},
     "ft": {"in"}, "km": {"m"}, "m": {"cm"}, "LT": {"cwt"}, "cwt": {"lb"}, "st": {"lb"}, "lb": {"oz"}, "kg": {"g"},
     "gal": {"qt", "pt"}, "qt": {"pt"}, "pt": {"oz"}, "h": {"min"}, "min": {"s"},
+}  # fmt: skip
+# Units whose code is no word: a power of ten, or a letter, before another unit.
+POWERS = {
+    "e3": "thousand", "e6": "million", "e9": "billion", "e12": "trillion",
+    "k": "thousand", "M": "million", "G": "billion", "T": "trillion",
+}  # fmt: skip
+POWER = re.compile(r"(e3|e6|e9|e12)([A-Za-z].*)")
+MULTIPLE = re.compile(r"([kMGT])(oilbbl.*|cuft.*|USgal.*|impgal.*)")
+UNIT_NAMES = {
+    "oilbbl": "barrels", "oilbbl/d": "barrels/d", "cuft": "cu ft", "cuft/d": "cu ft per day", "USgal": "US gal",
+    "impgal": "imp gal", "PD/sqmi": "people per square mile", "PD/km2": "people per square kilometre",
+    "C-change": "°C", "F-change": "°F",
 }  # fmt: skip
 MONTHS = [
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -125,11 +138,20 @@ def _convert(arguments: Arguments) -> str | None:
     while (word := re.sub(r"\(-?\)$", "", values[i])) in RANGES and i + 2 < len(values):
         shown += [word, values[i + 1]]
         i += 2
-    shown.append(word)
+    shown.append(_name_unit(word))
     while i + 2 < len(values) and values[i + 2] in SMALLER_UNITS.get(values[i], ()) and values[i + 1][0].isdigit():
         shown += values[i + 1 : i + 3]
         i += 2
     return " ".join(shown)
+
+
+def _name_unit(code: str) -> str:
+    """Write a unit of {{convert}} as it is shown: e6acre is million acre, koilbbl/d thousand barrels per day."""
+    unit = UNIT_NAMES.get(code, code)
+    match = POWER.fullmatch(unit) or MULTIPLE.fullmatch(unit)
+    if match:
+        unit = f"{POWERS[match[1]]} {UNIT_NAMES.get(match[2], match[2])}"
+    return unit.replace("/d", " per day") if "barrels" in unit else unit
 
 
 def _height(arguments: Arguments) -> str:

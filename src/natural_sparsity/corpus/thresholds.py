@@ -61,12 +61,12 @@ def mark_words(n_types: int, unknown: int | None) -> np.ndarray:
 
 
 class Survey:
-    """Counts of types by the level of their sentences.
+    """Counts of types for every candidate ``min_count`` at once.
 
-    A type's level is the number of candidates that it reaches, a sentence's level that of its rarest type. Candidate k
-    keeps the sentences of a level above k. Types are ranked by falling level. Sentences of level n hold only types of
-    at least that level, which are the first ``reach[n]`` ranks, and only these have cells for it. Most types are rare,
-    so that is about two cells per type, however many candidates there are.
+    The level of a type is the number of candidates that its count reaches; the level of a sentence is the level of its
+    rarest type. Candidate k (from 0) keeps the sentences whose level is above k. Types are ranked by falling level. A
+    sentence of level n has only types of level n or more, the first ``reach[n]`` ranks, so only these need a cell for
+    level n. Since most types are rare, there are about two cells per type, however many candidates there are.
 
     Attributes:
         levels: the level of each sentence of each shard, (n_sentences,) uint8; an empty sentence has the highest.

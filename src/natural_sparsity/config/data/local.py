@@ -1,5 +1,6 @@
 """Local files that data come from: they are checked before any job, so that no job meets one that it cannot read."""
 
+import errno
 import os
 import re
 import stat
@@ -10,11 +11,11 @@ from natural_sparsity.errors import UserError
 
 # Where the workflow writes, in the folder that Snakemake runs in.
 RESULTS = Path("results")
-# What is another file, or none, in each job.
+# Paths that name a different file, or none, in each job.
 STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/", "/proc/thread-self/")
 
-# Snakemake looks for wildcards in the paths of inputs, and there is no way to write { there.
-WILDCARD = re.compile(r"\{\s*[.\w]+\s*(,.*)?\}")
+# Snakemake looks for {wildcards} and <path variables> in the paths of inputs, and there is no way to escape them.
+PLACEHOLDER = re.compile(r"\{\s*[.\w]+\s*(,.*)?\}|<[a-z][a-z0-9_]*>")
 
 
 def check_file(path: str) -> None:
@@ -58,13 +59,15 @@ def read_mode(path: str) -> int:
     """
     if not path.isprintable():
         raise UserError(f"{path!r}: the name is not UTF-8 or has characters that cannot be printed; rename it")
-    if wildcard := WILDCARD.search(path):
-        raise UserError(f"{path} has {wildcard[0]} in its name, which Snakemake takes for a wildcard; rename it")
+    if found := PLACEHOLDER.search(path):
+        raise UserError(f"{path} has {found[0]} in its name, which Snakemake takes for a placeholder; rename it")
     try:
         return Path(path).stat().st_mode
     except FileNotFoundError as error:
         raise UserError(explain_missing(path)) from error
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a link that leads back to itself; remove it") from error
         raise UserError(f"{path} cannot be reached ({error.strerror}); name another") from error
 
 
@@ -91,18 +94,24 @@ def list_files(path: str) -> list[str]:
 
 
 def walk(folder: str, above: set[str]) -> Iterator[str]:
-    """Yield the files in a folder and its subfolders, links to nothing among them; follow links to folders."""
+    """Yield the files in a folder and its subfolders, broken links among them; follow links to folders."""
     try:
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError as error:
-        raise UserError(
-            f"{folder} cannot be read ({error.strerror}); give yourself the permission: chmod +rx"
-        ) from error
+        raise UserError(f"{folder} cannot be read ({error.strerror}); make it readable: chmod u+rx") from error
     for entry in entries:
-        if not entry.is_dir():
+        if not is_folder(entry):
             yield entry.path
             continue
         target = os.path.realpath(entry.path)
         if target in above:
             raise UserError(f"{entry.path} is a link to a folder that contains it; remove it")
         yield from walk(entry.path, above | {target})
+
+
+def is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Tell whether an entry is a folder or a link to one; a link that leads nowhere is not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

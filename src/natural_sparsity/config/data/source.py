@@ -1,16 +1,18 @@
 """Where data come from: a download, a local file, an installed package, or the source distribution of one."""
 
+import os
 import re
 import shlex
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from natural_sparsity.config.base import WORDS, Block, Refusal, show
+from natural_sparsity.config.data.local import list_files
 from natural_sparsity.errors import UserError
 
 Checksum = Annotated[
@@ -38,6 +40,24 @@ def check_url(url: str) -> str:
     return url
 
 
+class LocalFile(NamedTuple):
+    """A file of a source: its name, the path in the configuration that it is at or below, and the key of that path."""
+
+    name: str
+    path: str
+    key: str
+
+
+def compare(file: LocalFile, other: LocalFile) -> str:
+    """Say how two names of a source come to be one file."""
+    where = f" ({other.key})" if other.key != file.key else ""
+    if file.name != other.name:
+        return f"{file.name} is the same file as {other.name}{where}"
+    if file.path != other.path:
+        return f"{file.name} is listed twice, as {file.path} and in {other.path}{where}"
+    return f"{file.name} is listed twice{where and f', also in {other.key}'}"
+
+
 class Source(Block):
     """A place that data come from. ``splits``: the parts that it names, each a source of its own; none for most."""
 
@@ -56,22 +76,22 @@ class Source(Block):
         return []
 
     def check_local(self, key: str, check: Callable[[str], None]) -> None:
-        """Check each local file or folder, and that it is named once.
+        """Check each local file or folder, and that no file is read twice.
 
         Raises:
             UserError: as ``check`` does, after the key.
         """
-        seen: dict[Path, str] = {}
+        seen: dict[str, LocalFile] = {}
         for part, source in self.list_parts(key).items():
             for path in source.list_local(part):
                 try:
                     check(path)
                 except UserError as error:
                     raise UserError(f"{part}: {error}") from error
-                if other := seen.get(Path(path).resolve()):
-                    where = "listed twice" if other == part else f"also in {other}"
-                    raise UserError(f"{part}: {path} is {where}; name each file once")
-                seen[Path(path).resolve()] = part
+                for name in list_files(path):
+                    file = LocalFile(name, path, part)
+                    if (other := seen.setdefault(os.path.realpath(name), file)) is not file:
+                        raise UserError(f"{part}: {compare(file, other)}; name each file once")
 
     def download(self) -> tuple[str, str]:
         """Return the name of the file that is downloaded and the command for it, without its output."""

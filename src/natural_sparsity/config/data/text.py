@@ -114,7 +114,8 @@ class Settings(Kind):
     tokenised: bool = Field(
         False,
         description=(
-            "Whether the text is already tokenised. If so, each line is a sentence, and spaces separate its tokens."
+            "Whether the text is already tokenised. If so, each line is a sentence, spaces separate its tokens, and"
+            " lines are never joined."
         ),
     )
     unicode: Literal["nfc", "none"] = Field(
@@ -152,6 +153,13 @@ class Settings(Kind):
     thresholds: Thresholds = Field(
         default_factory=Thresholds, description="How often words must occur in training to be drawn."
     )
+
+    @model_validator(mode="after")
+    def check_lines(self) -> Self:
+        """Check that the lines of tokenised text, each a sentence, are not to be joined."""
+        if self.tokenised and self.line_breaks == "join":
+            raise Refusal("line_breaks", "join would merge the lines of tokenised text, each a sentence; leave it out")
+        return self
 
     def list_moot_keys(self) -> dict[str, str]:
         """Characters are not tagged, each format has its own keys, and splits that are given need no shares."""

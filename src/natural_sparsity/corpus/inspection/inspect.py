@@ -11,9 +11,11 @@ import shutil
 import sys
 import textwrap
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from natural_sparsity.config.base import NAME
 from natural_sparsity.config.configuration import RESERVED
@@ -25,6 +27,7 @@ from natural_sparsity.corpus.inspection.look import Look, look
 from natural_sparsity.corpus.inspection.suggestion import MOST_COUNT, TO_KEEP, Suggestion, suggest
 from natural_sparsity.corpus.readers.base import Account
 from natural_sparsity.corpus.sentences import UNICODE, UNITS
+from natural_sparsity.corpus.thresholds import mark_words
 from natural_sparsity.errors import UserError
 
 MAX_TOKENS = 5_000_000
@@ -62,6 +65,13 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"name: {args.name!r} is reserved, or not made of letters, digits, - and _; choose another")
     if args.min_count is not None and args.min_count < 1:
         raise UserError(f"min-count: {args.min_count} is not positive; give at least 1")
+    if yaml.safe_load(args.name) != args.name:
+        raise UserError(f"name: YAML does not read {args.name} as a text; choose another name")
+    for path, count in Counter(path.resolve() for path in args.paths).items():
+        if count > 1:
+            raise UserError(f"{path}: is given {count} times; give each file once")
+    if Path("-") in args.paths and not Path("-").exists():
+        raise UserError("-: is no file; for the standard input, give /dev/stdin")
     options = make_options(args)
     text = look(args.paths, args.format, options, args.unit, args.unicode, args.max_tokens)
     suggestion = suggest(text, args.unit, args.min_count)
@@ -76,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
             *wrap(explain(suggestion, args.unit, args.min_count is not None), width, ""),
         ],
         f"Paste into experiments/{args.name}.yaml": ["", *draft(args, text, suggestion)],
-        "Then run": [f"  snakemake --cores 4 --configfile experiments/{args.name}.yaml"],
+        "Then run": [f"  snakemake --cores {min(os.cpu_count() or 1, 4)} --configfile experiments/{args.name}.yaml"],
     }
     try:
         print("\n\n".join("\n".join([title, *lines]) for title, lines in sections.items() if lines), flush=True)
@@ -87,16 +97,16 @@ def run(args: argparse.Namespace) -> None:
 
 def list_reading(args: argparse.Namespace, text: Look, width: int) -> list[str]:
     """Say what was found in the files, and count it."""
-    counts = text.counts()
+    counts = text.counts()[mark_words(len(text.rows), text.unknown)]
     n_tokens, n_sentences, empty = len(text.tokens), len(text.lengths), text.documents - len(text.ids)
-    once = percent(np.count_nonzero(counts == 1) / len(counts))
+    once = percent(np.count_nonzero(counts == 1) / max(len(counts), 1))
     remarks = {
         "documents": [
             list_skipped(text.account.skipped).removeprefix("; "),
             f"{empty:,} without a sentence" if empty else "",
         ],
         "sentences": [f"{n_tokens / n_sentences:.0f} tokens each, on average"],
-        "tokens": [] if text.whole else [f"not the whole text: stopped at --max-tokens {args.max_tokens:,}"],
+        "tokens": [] if text.whole else [f"not the whole text: stopped at about --max-tokens {args.max_tokens:,}"],
         "types": [f"distinct {args.unit}s; {once} of them occur only once"],
     }
     numbers = {"documents": text.documents, "sentences": n_sentences, "tokens": n_tokens, "types": len(counts)}
@@ -142,10 +152,12 @@ def list_rows(suggestion: Suggestion) -> list[str]:
     table = suggestion.table
     before = table.iloc[0]
     shown = table[(table["tokens"] >= LEAST_SHOWN * before["tokens"]) | (table["min_count"] == suggestion.min_count)]
-    lines = [f"  {'min_count':>11}  {'sentences':>9}  {'tokens':>7}  {'vocabulary':>10}  {'<unk>':>7}"]
+    lines = [f"  {'min_count':>11}  {'sentences':>9}  {'tokens':>7}  {'vocabulary':>10}  {'<unk>':>7}   tokens"]
     for row in shown.itertuples():
         share = row.tokens / before["tokens"]
-        values = [percent(row.sentences / before["sentences"]), percent(share), f"{row.types:,}"]
+        # A digit more near the half that decides: 49.6 % is less.
+        kept = f"{100 * share:.1f} %" if 0.495 <= share < 0.505 and share != 0.5 else percent(share)
+        values = [percent(row.sentences / before["sentences"]), kept, f"{row.types:,}"]
         values.append(percent(row.unknown_tokens / row.tokens) if row.tokens else "–")
         mark = "→" if row.min_count == suggestion.min_count else " "
         columns = "  ".join(f"{value:>{n}}" for value, n in zip(values, (9, 7, 10, 7), strict=True))

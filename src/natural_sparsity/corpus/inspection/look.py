@@ -72,9 +72,18 @@ class Look:
         """Sum (n_documents,) the ``values`` (n_sentences,) of each document that has a sentence."""
         return np.add.reduceat(values, find_starts(np.array(self.sentences)), dtype=np.int64)
 
-    def read(self, documents: Iterable[tuple[str, Document]]) -> Iterator[dict[str, Any]]:
-        """Yield documents as the command ``documents`` writes them, and count them."""
+    def read(self, documents: Iterable[tuple[str, Document]], max_words: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield documents as the command ``documents`` writes them, and count them.
+
+        It stops after the document with word ``max_words``, so that all that is counted as read is also tokenised,
+        however far ahead of its results the tokeniser reads; 0 reads all.
+        """
+        n_words = 0
         for split, document in documents:
+            if 0 < max_words <= n_words:
+                self.whole = False
+                return
+            n_words += len(document.text.split())
             if document.markup == "none" and document.layout == "paragraphs":
                 self.lines += sum(map(bool, map(str.strip, document.text.split("\n"))))
             yield {"index": self.documents, **vars(document), "split": split}
@@ -95,13 +104,13 @@ class Look:
 
 
 def look(paths: list[Path], format: str, options: Options, unit: str, unicode: str, max_tokens: int) -> Look:
-    """Read a text up to the end of the document with token ``max_tokens``; all of it if that is 0.
+    """Read about the first ``max_tokens`` of a text, words in fact, up to the end of a document; 0 reads all of it.
 
     Raises:
         UserError: the text cannot be read, or has no sentence.
     """
     found = Look()
-    rows = found.read(read_splits({"": paths}, format, options, found.account))
+    rows = found.read(read_splits({"": paths}, format, options, found.account), max_tokens)
     documents = tokenise(rows, unit, unicode, options.tokenised, found.dropped)
     # A small text takes no time, and a log no bar.
     with tqdm(
@@ -111,11 +120,6 @@ def look(paths: list[Path], format: str, options: Options, unit: str, unicode: s
             before = len(found.tokens)
             found.add(row["id"], lines, unicode)
             bar.update(len(found.tokens) - before)
-            if 0 < max_tokens <= len(found.tokens):
-                found.whole = next(documents, None) is None
-                # Others may have been read ahead.
-                found.documents = row["index"] + 1
-                break
     if not found.tokens:
         raise UserError(f"{' '.join(map(str, paths))}: holds no sentence with a letter or digit; name the right file")
     found.tokens, found.lengths = np.array(found.tokens), np.array(found.lengths)

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity.config.data.text import Split
-from natural_sparsity.corpus.account import ABOUT_HALF, MIN_WORDS
+from natural_sparsity.corpus.account import MIN_WORDS
 from natural_sparsity.corpus.filter import describe
 from natural_sparsity.corpus.inspection.look import Look
 from natural_sparsity.corpus.shards import Shard, count_types, find_starts
@@ -33,6 +33,7 @@ from natural_sparsity.corpus.thresholds import mark_words, tabulate
 
 TO_KEEP = {"word": 0.5, "character": 0.95}
 LEAST_COUNT, MOST_COUNT = 2, 100
+ABOUT_HALF = 0.4  # of the tokens: enough for LEAST_COUNT
 DRAWN = {"fig2": (20, 50, 100), "fig5": (100, 10, 700)}  # the least words, the part of the vocabulary, the most words
 LEAST_TAGGED = 5
 TAGGED_PER_MATCHED, LEAST_MATCHED, MOST_MATCHED = 80, 3, 120

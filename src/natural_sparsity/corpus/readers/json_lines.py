@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from natural_sparsity.corpus.readers.base import BOM, Account, Document, Options
 from natural_sparsity.corpus.readers.rows import Row, make_documents, make_row
 from natural_sparsity.corpus.streams import Stream
 from natural_sparsity.errors import UserError
+
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def recognise(head: bytes) -> bool:
@@ -25,10 +29,10 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
 def read_rows(stream: Stream, column: str) -> Iterator[Row]:
     """Yield the text of each object; raise :class:`UserError` for other JSON, and for objects without a text."""
     refuse_other_json(stream)
-    for offset, line in read_lines(stream):
+    for number, (offset, line) in enumerate(read_lines(stream), 1):
         if line.strip():
-            fields = parse_object(line, stream.path, offset)
-            yield make_row(fields, column, stream.path, f"byte {offset}")
+            place = f"line {number}, byte {offset}"
+            yield make_row(parse_object(line, stream.path, place), column, stream.path, place)
 
 
 def refuse_other_json(stream: Stream) -> None:
@@ -42,14 +46,28 @@ def refuse_other_json(stream: Stream) -> None:
         )
 
 
-def parse_object(line: str, path: Path, offset: int) -> dict[str, Any]:
-    """Parse the line at byte ``offset``; raise :class:`UserError` if it is no JSON object that UTF-8 can hold."""
+def parse_object(line: str, path: Path, place: str) -> dict[str, Any]:
+    """Parse a line; half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD.
+
+    Raises:
+        UserError: it is no JSON object, or has a key twice; the message names its place.
+    """
     try:
-        value = json.loads(line)
-        if "\\u" in line:
-            json.dumps(value, ensure_ascii=False).encode()  # fails for a lone surrogate
+        value = json.loads(line, object_pairs_hook=make_dict)
+        if SURROGATE.search(line):
+            value = json.loads(LONE_SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: byte {offset}: not a JSON object ({error})") from error
+        reason = f"column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else error
+        raise UserError(f"{path}: {place}: not a JSON object ({reason}); correct or delete the line") from error
     if not isinstance(value, dict):
-        raise UserError(f"{path}: byte {offset}: not a JSON object, but {line[:20]!r}; write one object per line")
+        raise UserError(f"{path}: {place}: not a JSON object, but {line[:20]!r}; write one object per line")
     return value
+
+
+def make_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make the dict of a JSON object; raise :class:`ValueError` if a key is there twice."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        keys = Counter(key for key, _ in pairs)
+        raise ValueError(f"it has the key {keys.most_common(1)[0][0]!r} twice")
+    return fields

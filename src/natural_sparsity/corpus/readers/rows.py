@@ -6,8 +6,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from natural_sparsity.corpus.readers.base import Account, Document, Options, check_size, hash_text
-from natural_sparsity.corpus.readers.text import JOINED, is_wrapped, join_paragraphs
+from natural_sparsity.corpus.readers.base import Account, Document, Layout, Options, check_size, hash_text
+from natural_sparsity.corpus.readers.text import decide, join_paragraphs
 from natural_sparsity.errors import UserError
 
 ID_COLUMNS = ["id", "_id"]
@@ -28,7 +28,7 @@ def make_row(fields: dict[str, Any], column: str, path: Path, place: str) -> Row
     """Find the text, id and title among the fields of a row; a null is an empty text.
 
     Raises:
-        UserError: there is no text, or it is too large.
+        UserError: there is no text, or it is too large or has a NUL.
     """
     if column not in fields:
         raise UserError(f"{path}: {place}: {name_columns(column, list(fields))}")
@@ -38,6 +38,8 @@ def make_row(fields: dict[str, Any], column: str, path: Path, place: str) -> Row
             f"{path}: {place}: {column!r} is {str(text)[:20]!r}, not text; set text_column to the one with the text"
         )
     check_size(len(text), path, place, "a text")
+    if "\0" in text:
+        raise UserError(f"{path}: {place}: {column!r} has a NUL, which text never has; remove it from the data")
     ids = [str(fields[key]) for key in ID_COLUMNS if isinstance(fields.get(key), str | int) and fields[key] != ""]
     title = fields.get(TITLE_COLUMN)
     return Row(ids[0] if ids else None, title if isinstance(title, str) else "", text)
@@ -64,14 +66,11 @@ def make_documents(rows: Iterator[Row], path: Path, options: Options, account: A
             break
     if WIKITEXT_TITLE.fullmatch(next((row.text for row in first if row.text.strip()), "")):
         raise UserError(f"{path}: its rows are the lines of WikiText articles; set format: wikitext")
-    join = options.line_breaks == "join" or (
-        options.line_breaks == "auto" and is_wrapped("\n\n".join(row.text for row in first))
-    )
-    if join:
-        account.remark(path.name, JOINED)
+    join = decide("\n\n".join(row.text for row in first), path.name, options, account)
+    layout: Layout = "sentences" if options.tokenised else "paragraphs"
     for row in chain(first, rows):
         text = join_paragraphs(row.text) if join else row.text.strip()
         if text:
-            yield Document(row.id or hash_text(text), row.title, text)
+            yield Document(row.id or hash_text(text), row.title, text, layout=layout)
         else:
             account.skipped["empty"] += 1

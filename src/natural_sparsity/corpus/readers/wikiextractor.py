@@ -29,12 +29,13 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
     wiki: str | None = None
     started = 0
     body: list[str] = []
-    for offset, line in read_lines(stream):
+    for number, (offset, line) in enumerate(read_lines(stream), 1):
         if header is None and line.startswith("{"):
-            fields = parse_object(line, path, offset)
-            row = make_row(fields, "text", path, f"byte {offset}")
+            place = f"line {number}, byte {offset}"
+            fields = parse_object(line, path, place)
+            row = make_row(fields, "text", path, place)
             if row.id is None:
-                raise UserError(f"{path}: byte {offset}: the JSON object has no 'id'; set format to json")
+                raise UserError(f"{path}: {place}: the JSON object has no 'id'; set format: json")
             wiki = wiki or name_wiki(str(fields.get("url", "")))
             document = clean(row.id, row.title, row.text.split("\n"))
         elif header is None:

@@ -25,7 +25,7 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
     """Yield the articles: as text with its hyphens restored, without headings; or, if tokenised, line by line as is."""
     for title, lines in split_articles(list_lines(stream, options), stream.path):
         if not title:
-            account.remark(stream.path.name, "begins within an article, which becomes a document without a title")
+            account.remark(stream.path.name, "starts in the middle of an article, which gets no title")
         text = [line for line in lines if not HEADING.fullmatch(line)]
         if options.tokenised:
             yield make_document("\n".join([f"= {title} ="] * bool(title) + lines), "sentences", join(title))
