@@ -153,7 +153,7 @@ def test_an_empty_corpus_is_named(fresh):
     path = fresh.folder / "empty.txt"
     path.write_text("\n\n")
     assert refusal_of(fresh, "documents", path, "data/mine/documents", format="text").startswith(
-        f"{path}: holds no documents"
+        f"{path}: no documents found"
     )
 
 
