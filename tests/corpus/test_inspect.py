@@ -134,7 +134,9 @@ def test_the_thresholds_count_in_training_alone(inspect, tmp_path):
     fig2, fig5 = (sum(n > block["thresholds"][name] for n in training.values()) for name in ("fig2", "fig5"))
     assert f"{fig2:,} and {fig5:,} words in training" in output
     assert len(known) / 50 <= fig2 <= 100 <= fig5
-    assert f"{sum(training.values()) + count_rest(kept, known, text.ids):,} tokens for train" in " ".join(output.split())
+    assert f"{sum(training.values()) + count_rest(kept, known, text.ids):,} tokens for train" in " ".join(
+        output.split()
+    )
 
 
 def count_rest(kept, known, ids):
@@ -317,9 +319,13 @@ def test_ordinary_prose_gets_no_hint(inspect, tmp_path):
 def test_given_splits_are_recognised_by_the_names_of_files(inspect, tmp_path):
     for name in ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"):
         write_documents(tmp_path / name, PROSE[:90])
-    found = re.search(r"write source: (\{.*\})\.", hints(inspect(tmp_path)))[1]
-    source = yaml.safe_load(found)
-    assert {split: Path(part["path"]).name for split, part in source.items()} == {
+    output = inspect(tmp_path)
+    assert "look like train, dev and test splits" in hints(output)
+    block = read_block(output)
+    validate_block(block)
+    data = block["data"]["mine"]
+    assert not {"split", "max_documents"} & data.keys()
+    assert {split: Path(part["path"]).name for split, part in data["source"].items()} == {
         "train": "ptb.train.txt",
         "dev": "ptb.valid.txt",
         "test": "ptb.test.txt",

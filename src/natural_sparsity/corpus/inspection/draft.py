@@ -9,7 +9,7 @@ import yaml
 from natural_sparsity.config.data.local import check_text
 from natural_sparsity.config.data.text import OF_FORMATS
 from natural_sparsity.corpus.account import percent, share_kept
-from natural_sparsity.corpus.inspection.hints import is_in_capitals
+from natural_sparsity.corpus.inspection.hints import find_given_splits, is_in_capitals
 from natural_sparsity.corpus.inspection.look import Look
 from natural_sparsity.corpus.inspection.suggestion import SPLIT, Suggestion
 from natural_sparsity.errors import UserError
@@ -30,8 +30,11 @@ def draft(args: argparse.Namespace, text: Look, suggestion: Suggestion) -> list[
     """Return the lines of the experiment; ``args`` are the command's."""
     notes = explain(text, suggestion)
     settings = list_settings(args, text, suggestion)
+    if splits := find_given_splits(args.paths):
+        settings = use_given_splits(settings, splits, text)
+        notes = {"min_count": "words that occur less often in training become <unk>"}
     try:
-        for path in args.paths:
+        for path in splits.values() or args.paths:
             check_text(str(path))
     except UserError as error:
         settings["source"], notes["source"] = {"path": f"{args.name}.txt"}, str(error)
@@ -59,6 +62,13 @@ def list_settings(args: argparse.Namespace, text: Look, suggestion: Suggestion) 
         return settings | {"thresholds": {"fig2": suggestion.thresholds["fig2"]}}
     case = {"case": "lower"} if is_in_capitals(text) else {}
     return settings | {"tagging": {**case, **suggestion.tagging}, "thresholds": suggestion.thresholds}
+
+
+def use_given_splits(settings: dict[str, Any], splits: dict[str, str], text: Look) -> dict[str, Any]:
+    """Return the settings with given splits; a text that has ``<unk>`` already keeps all of its other words."""
+    source = {split: {"path": path} for split, path in splits.items()}
+    kept = {key: value for key, value in settings.items() if key not in ("split", "max_documents")}
+    return kept | {"source": source} | ({} if text.unknown is None else {"min_count": 1})
 
 
 def explain(text: Look, suggestion: Suggestion) -> dict[str, str]:

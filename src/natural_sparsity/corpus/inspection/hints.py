@@ -137,15 +137,23 @@ def judge_size(suggestion: Suggestion) -> str:
     )
 
 
-def judge_names(paths: list[Path]) -> str:
-    """Files named after splits."""
+def find_given_splits(paths: list[Path]) -> dict[str, str]:
+    """Return the file of each split if the names of the files tell; empty if they do not."""
     files = [file for path in paths for file in list_files(str(path))]
     found = {
         split: [file for file in files if re.search(pattern, Path(file).name.replace("_", " "), re.IGNORECASE)]
         for split, pattern in NAMES.items()
     }
-    if any(len(names) != 1 for names in found.values()):
+    if len(files) != len(NAMES) or any(len(names) != 1 for names in found.values()):
+        return {}
+    return {split: names[0] for split, names in found.items()}
+
+
+def judge_names(paths: list[Path]) -> str:
+    """Files named after splits."""
+    if not find_given_splits(paths):
         return ""
-    parts = ", ".join(f"{split}: {{path: {names[0]}}}" for split, names in found.items())
-    hint = "The files look like train, dev and test splits. To use them so, with no sentence dropped, write source:"
-    return f"{hint} {{{parts}}}."
+    return (
+        "The files look like train, dev and test splits. The block below uses them so: no sentence is dropped, and the"
+        " table above does not apply."
+    )

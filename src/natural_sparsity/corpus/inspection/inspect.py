@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> None:
     suggestion = suggest(text, args.unit, args.min_count)
     width = min(max(shutil.get_terminal_size((WIDEST, 0)).columns, NARROWEST), WIDEST)
     hints = list_hints(args.paths, text, options, args.unit, suggestion)
+    make = f"snakemake --cores {min(os.cpu_count() or 1, 4)}"
     sections = {
         "What was read": list_reading(args, text, width),
         "Warnings": [line for hint in hints for line in wrap(hint, width, "! ")],
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
             *wrap(explain(suggestion, args.unit, args.min_count is not None), width, ""),
         ],
         f"Paste into experiments/{args.name}.yaml": ["", *draft(args, text, suggestion)],
-        "Then run": [f"  snakemake --cores {min(os.cpu_count() or 1, 4)} --configfile experiments/{args.name}.yaml"],
+        "Then run": [f"  {command} --configfile experiments/{args.name}.yaml" for command in (f"{make} text", make)],
     }
     try:
         print("\n\n".join("\n".join([title, *lines]) for title, lines in sections.items() if lines), flush=True)
