@@ -248,5 +248,5 @@ def test_too_short_corpus_is_refused(tmp_path):
 
 def test_ids_beyond_the_vocabulary_are_refused(tmp_path):
     files.write_array(tmp_path / "wrong.npy", np.arange(2000, dtype=np.uint16))
-    with pytest.raises(UserError, match=r"wrong\.npy: word id \d+ is not below"):
+    with pytest.raises(UserError, match=r"wrong\.npy: word id \d+ is outside"):
         list(Streams(tmp_path / "wrong.npy", 4, 35, VOCABULARY).windows(CPU))
