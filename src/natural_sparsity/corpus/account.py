@@ -64,6 +64,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else f"{min(100 * share, 99.9):.1f} %"
 
 
+def describe_reading(n_documents: int, formats: Mapping[str, int], skipped: Mapping[str, int]) -> str:
+    """Say how many documents were read, from how many files of which format, and what was skipped."""
+    names = "; ".join(form if len(formats) == 1 else f"{count:,} × {form}" for form, count in formats.items())
+    return f"{n_documents:,} read ({names}){list_skipped(skipped)}"
+
+
 def list_skipped(skipped: Mapping[str, int]) -> str:
     """Say how many entries were skipped for each reason, as the rest of a sentence."""
     counts = [
@@ -211,11 +217,7 @@ def tell(account: Account) -> list[str]:
     """Tell in a few lines what was kept and dropped, by an account with ``splits`` and ``warnings``."""
     read, sentences, filtered = account["documents"], account["sentences"], account["filter"]
     unit, after = sentences["unit"], filtered["after"]
-    formats = "; ".join(
-        form if len(read["formats"]) == 1 else f"{count:,} × {form}" for form, count in read["formats"].items()
-    )
-    skipped = list_skipped(read["skipped"])
-    lines = [f"documents: {read['documents']:,} read ({formats}){skipped}"]
+    lines = [f"documents: {describe_reading(read['documents'], read['formats'], read['skipped'])}"]
     lines += [f"note: {note}" for note in read["notes"][:SHOWN]]
     empty = sentences["documents"] - sentences["documents_with_text"]
     lines.append(

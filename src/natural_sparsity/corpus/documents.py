@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from natural_sparsity import files
-from natural_sparsity.corpus.account import list_skipped
+from natural_sparsity.corpus.account import describe_reading, list_skipped
 from natural_sparsity.corpus.readers.base import LINE_BREAKS, Account, Document, Options, hash_text
 from natural_sparsity.corpus.readers.read import FORMATS, expand, read_documents
 from natural_sparsity.errors import UserError
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
     if args.account:
         content = {"skipped": dict(account.skipped), "formats": dict(account.formats), "notes": account.notes}
         files.write_json(args.account, {"documents": n_documents, **content, "given_splits": "" not in inputs})
-    for line in describe(n_documents, account):
+    for line in [describe_reading(n_documents, account.formats, account.skipped), *account.notes]:
         print(f"documents: {line}", file=sys.stderr)
 
 
@@ -171,15 +171,6 @@ def read_splits(
             raise UserError(
                 f"{names}: no documents found{list_skipped(account.skipped)}; check the file name and the format"
             )
-
-
-def describe(n_documents: int, account: Account) -> list[str]:
-    """Say what was read, what was skipped, and what a user should know about the files."""
-    formats = [
-        format if len(account.formats) == 1 else f"{n_files:,} × {format}"
-        for format, n_files in account.formats.items()
-    ]
-    return [f"{n_documents:,} read ({'; '.join(formats)}){list_skipped(account.skipped)}", *account.notes]
 
 
 class Seen:
