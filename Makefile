@@ -28,7 +28,7 @@ lint: install
 unit: install
 	$(PYTEST) -m unit --quiet --numprocesses $(CORES) --dist loadfile
 
-# What a newcomer runs: at most ten minutes on two cores, installation included.
+# What a newcomer runs: about a quarter of an hour on two cores.
 test: install
 	$(PYTEST) -m "not slow" --numprocesses $(CORES) --dist loadfile
 
