@@ -3,7 +3,7 @@
 import pytest
 
 from example_products import describe_depth
-from natural_sparsity.analysis.tensors import find_top, list_layers, sort_tensors, write_tensor
+from natural_sparsity.analysis.tensors import check_tensors, find_top, list_layers, sort_tensors, write_tensor
 from natural_sparsity.errors import UserError
 
 
@@ -24,3 +24,11 @@ def test_the_top_layer_can_be_told_from_its_gradient_alone():
 def test_tensors_are_written_as_in_the_paper():
     assert [write_tensor(name) for name in describe_depth(2)] == ["hᵉ", "h¹", "h²", "x̂", "∇hᵉ", "∇h¹", "∇h²", "∇x"]
     assert write_tensor("grad_h_12") == "∇h¹²"
+
+
+@pytest.mark.parametrize("name", ["/../../x", "h_0", "h_²", "h_1\n", "grad_", "grad_grad_x", "constructor"])
+def test_what_no_probe_measures_is_refused(name):
+    with pytest.raises(UserError, match="no probe measures a tensor called"):
+        sort_tensors(["h_e", name])
+    with pytest.raises(UserError, match=r"^file: no probe measures a tensor called"):
+        check_tensors("file", ["h_e", name])

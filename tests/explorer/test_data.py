@@ -82,6 +82,44 @@ def test_a_probe_that_does_not_fit_is_refused(inputs, probes, tmp_path, capsys, 
     assert "odd.parquet" in str(stopped.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "facts", "said"),
+    [
+        (lambda t: t.assign(tensor=t["tensor"].astype(str).replace("x", "/../../x")), {}, "a tensor called '/../../x'"),
+        (lambda t: t.assign(tensor=t["tensor"].astype(str).replace("x", "h_1\n")), {}, r"a tensor called 'h_1\\n'"),
+        (lambda t: t.rename(columns={"l2_mean": "/../../x_mean"}), {}, "a measure '/../../x'"),
+        (lambda t: t, {"data": "../../x"}, "data is '../../x'"),
+        (lambda t: t, {"model": ".."}, "model is '..'"),
+        (lambda t: t, {"condition": "/x"}, "condition is '/x'"),
+    ],
+)
+def test_no_name_in_a_probe_leads_out_of_the_folder(words_file, probes, tmp_path, change, facts, said):
+    run = {"data": "small", "model": "lstm", "seed": 1, "condition": "frozen"} | facts
+    write_probe(tmp_path / "odd.parquet", change(probes[1]), **run, epoch=1, positions=1, probe=PROBE)
+    write_state(tmp_path / "odd.json", **{key: run[key] for key in ("data", "model", "seed")}, epoch=1)
+    inputs = {"--probes": [f"{tmp_path}/odd.parquet"], "--checkpoints": [f"{tmp_path}/odd.json"]}
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit, match=f"odd\\.parquet: .*{said}"):
+        pack(inputs | {"--words": [str(words_file)]}, tmp_path / "a/b/out")
+    assert set(tmp_path.rglob("*")) == before, "nothing was written"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"data": "../../x"}, "data is '../../x'"),
+        ({"tensors": ["../../x"]}, "a tensor called '../../x'"),
+        ({"measures": ["__proto__"]}, "a measure '__proto__'"),
+    ],
+)
+def test_no_name_in_packed_data_leads_out_of_the_folder(explorer, words_file, tmp_path, changed, said):
+    packed = tmp_path / "page/data"
+    files.write_json(packed / "data.json", files.read_json(explorer / "small/lstm/seed1/frozen/data.json") | changed)
+    with pytest.raises(SystemExit, match=rf"data\.json: .*{said}"):
+        explore(tmp_path / "page", [packed], "--words", words_file, "--units", "word")
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["data.json"]
+
+
 def test_epochs_and_checkpoints_must_match(inputs, probes, tmp_path):
     with pytest.raises(SystemExit, match="a second probe of epoch 5"):
         pack(inputs | {"--probes": inputs["--probes"] + inputs["--probes"][:1]}, tmp_path / "out")

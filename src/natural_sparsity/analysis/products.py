@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from natural_sparsity.analysis.tensors import check_tensors
 from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.errors import UserError
 from natural_sparsity.files import read_json, read_metadata, read_parquet
@@ -64,8 +65,12 @@ def check_same(fields: Mapping[Any, Mapping[str, Any]]) -> None:
 
 
 def read_tensors(path: Path | str) -> list[str]:
-    """The tensors that a probe has."""
-    return list(map(str, read_parquet(path, ["tensor"])["tensor"].unique()))
+    """The tensors that a probe has.
+
+    Raises:
+        UserError: one of them is none that probes measure.
+    """
+    return check_tensors(path, read_parquet(path, ["tensor"])["tensor"].unique())
 
 
 def read_probes(paths: Sequence[Path | str], role: str, tensor: str, measure: str) -> pd.DataFrame:
@@ -190,6 +195,7 @@ def read_correlations(paths: Sequence[Path | str], measure: str, statistic: str)
         if chosen.empty:
             there = ", ".join(sorted({f"{m}/{s}" for m, s in zip(frame["measure"], frame["statistic"], strict=True)}))
             raise UserError(f"{path}: no {statistic!r} correlations of {measure!r}; it has {there or 'no rows'}")
+        check_tensors(path, chosen["tensor"].unique())
         if origin in frames:
             raise UserError(f"{path}: a second file of {origin}; give one per seed")
         if chosen.duplicated(keys).any():

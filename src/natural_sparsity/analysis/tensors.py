@@ -6,10 +6,12 @@ softmax; ``grad_`` marks the gradient of the loss at the same place (``grad_x``:
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from natural_sparsity.errors import UserError
 
 GRADIENT = "grad_"
+NAME = re.compile(rf"({GRADIENT})?(h_e|h_[1-9][0-9]*|x)")
 SUPERSCRIPTS = str.maketrans("0123456789e", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵉ")
 
 
@@ -33,12 +35,32 @@ def find_top(tensors: Iterable[str]) -> str:
 
 
 def sort_tensors(tensors: Iterable[str]) -> list[str]:
-    """``tensors``, each once: from the embedding to the softmax, activations before gradients."""
+    """``tensors``, each once: from the embedding to the softmax, activations before gradients.
+
+    Raises:
+        UserError: one is no tensor that a probe measures.
+    """
     return sorted(set(tensors), key=locate)
 
 
+def check_tensors(path: Path | str, tensors: Iterable[str]) -> list[str]:
+    """Return ``tensors``, which a file names and which become names of files.
+
+    Raises:
+        UserError: one is no tensor that a probe measures; it names the file.
+    """
+    names = list(map(str, tensors))
+    try:
+        sort_tensors(names)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return names
+
+
 def locate(tensor: str) -> tuple[bool, float]:
-    """Where a tensor stands in the order of :func:`sort_tensors`."""
+    """Where a tensor stands in the order of :func:`sort_tensors`; raise as it does."""
+    if not NAME.fullmatch(tensor):
+        raise UserError(f"no probe measures a tensor called {tensor!r}; probe again")
     name = tensor.removeprefix(GRADIENT)
     ends = {"h_e": 0.0, "x": float("inf")}
     return tensor != name, ends[name] if name in ends else float(name.removeprefix("h_"))

@@ -18,6 +18,7 @@ import pandas as pd
 from natural_sparsity import files
 from natural_sparsity.analysis.products import Origin, check_same, find_origin, read_origin, read_tensors
 from natural_sparsity.errors import UserError
+from natural_sparsity.explorer.names import NORMS, check_names
 from natural_sparsity.explorer.words import digest, read_words
 
 ROLES = ("target", "input")
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{probes[missing[0]]}: no checkpoint of its epoch {missing[0]} was given; give its state.json")
     words = read_words(args.words)
     measures, tensors = find_axes(probes)
+    check_names(args.probes[0], metadata, measures, tensors)
     key = f"{origin.data}/{origin.model}/seed{origin.seed}/{metadata['condition']}"
     for measure in measures:
         values, counts = gather(probes, measure, tensors, len(words))
@@ -151,7 +153,7 @@ def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary
         if frame.duplicated(["id", "role", "tensor"]).any():
             raise UserError(f"{path}: a word repeats in the same role and tensor; probe again")
         # Norms are defined for a vector of zeros, measures of sparsity are not.
-        n = frame["count"] if measure in ("l1", "l2") else frame["count"] - frame["zeros"]
+        n = frame["count"] if measure in NORMS else frame["count"] - frame["zeros"]
         mean = frame[measure + MEAN].to_numpy(np.float64)
         values[role, tensor, e, word] = np.where(np.isfinite(mean) & (n > 0), mean, np.nan)
         counts[role, tensor, e, word] = n

@@ -12,6 +12,7 @@ from natural_sparsity import files
 from natural_sparsity.analysis.tensors import write_tensor
 from natural_sparsity.corpus.vocabulary import SPECIALS, UNITS
 from natural_sparsity.errors import UserError
+from natural_sparsity.explorer.names import check_names
 from natural_sparsity.explorer.words import digest, read_words, write_script
 
 # The scripts, in the order in which the page loads them: one for each concern.
@@ -88,12 +89,13 @@ def read_data(folders: Sequence[Path], above: Path) -> list[dict[str, Any]]:
     """What the packed folders hold, each with its place below the page's folder ``above``.
 
     Raises:
-        UserError: a folder was not packed, or does not lie below the page's, or is of the same run and condition as
-            another; or folders of one name of data were packed with different words.
+        UserError: a folder was not packed, has names that no run gives, does not lie below the page's, or is of the
+            same run and condition as another; or folders of one name of data were packed with different words.
     """
     data: list[dict[str, Any]] = []
     for path in folders:
         entry = files.read_json(path / "data.json", [*FACTS, "words_digest"])
+        check_names(path / "data.json", entry, entry["measures"], entry["tensors"])
         if not path.is_relative_to(above):
             raise UserError(f"{path}: does not lie below {above}; pack into a folder there")
         for other in data:

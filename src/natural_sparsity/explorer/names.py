@@ -1,0 +1,29 @@
+"""Names that the explorer reads from files and gives to files: each must be one that the workflow writes."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from natural_sparsity import registry
+from natural_sparsity.analysis.tensors import check_tensors
+from natural_sparsity.config.base import NAME
+from natural_sparsity.errors import UserError
+
+NORMS = ("l1", "l2")  # every probe has them, next to its measures
+
+
+def check_names(path: Path, facts: Mapping[str, Any], measures: Iterable[str], tensors: Iterable[str]) -> None:
+    """Refuse names that would lead out of the explorer's folder: ``facts`` has ``data``, ``model`` and ``condition``.
+
+    Raises:
+        UserError: a line with the file, what the name is of, and the name.
+    """
+    for key in ("data", "model", "condition"):
+        if not re.fullmatch(NAME, str(facts[key])):
+            raise UserError(f"{path}: {key} is {facts[key]!r}, which names no block of a configuration; run again")
+    known = [*registry.MEASURES, *NORMS]
+    for name in measures:
+        if name not in known:
+            raise UserError(f"{path}: has a measure {name!r}, which is none of {', '.join(known)}; probe again")
+    check_tensors(path, tensors)
