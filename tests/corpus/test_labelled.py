@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import subprocess
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import pytest
 from natural_sparsity import files
 from natural_sparsity.cli import main
 from natural_sparsity.config.data.classification import CLASSES
-from natural_sparsity.corpus import labelled, sdist
+from natural_sparsity.corpus import labelled
 
 
 def archive(members: dict[str, bytes]) -> bytes:
@@ -341,35 +340,6 @@ def test_most_words_unknown_is_a_warning(tmp_path: Path, capsys: pytest.CaptureF
         f"warning: {split}: 60 % of the words are unknown; lower min_occurrences, or raise words"
         for split in labelled.SPLITS
     ]
-
-
-def pip(content: bytes | None):
-    """A pip that puts a file with this content into the folder, or fails."""
-
-    def download(command, **_):
-        if content is None:
-            return subprocess.CompletedProcess(command, 1, "", "notice\nERROR: No matching  distribution\n")
-        Path(command[command.index("--dest") + 1], "package-1.tar.gz").write_bytes(content)
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    return download
-
-
-def test_a_source_distribution_is_kept_if_it_has_the_digest(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(sdist.subprocess, "run", pip(b"content"))
-    out = tmp_path / "a.tar.gz"
-    good = ["sdist", "--package", "package==1", "--output", str(out), "--checksum"]
-    main([*good, "sha1:040f06fd774092478d450774f5ba30c5da78acc8"])
-    assert out.read_bytes() == b"content"
-    out.unlink()
-    with pytest.raises(SystemExit, match="package==1: sha1 is 040f.*check version and checksum"):
-        main([*good, "sha1:" + "0" * 40])
-    monkeypatch.setattr(sdist.subprocess, "run", pip(None))
-    with pytest.raises(
-        SystemExit, match=r"cannot download its source distribution \(ERROR: No matching distribution\)"
-    ):
-        main([*good, "sha1:" + "0" * 40])
-    assert not out.exists()
 
 
 def test_a_test_that_is_not_of_the_data_is_of_the_fraction() -> None:

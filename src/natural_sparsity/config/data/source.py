@@ -167,11 +167,11 @@ class Packaged(Source):
 
 
 class Distribution(Source):
-    """The source distribution of a Python package, which pip fetches."""
+    """The source distribution of a Python package, from the index that pip uses; it is not built or installed."""
 
     sdist: str = Field(
         pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="Name of the package on the package index.",
+        description="Name of the package on the index.",
         json_schema_extra={WORDS: "the name of a package: letters, digits, ., - and _"},
     )
     version: str = Field(
