@@ -1,6 +1,8 @@
-"""The digest changes with the code that a command runs, and with nothing else."""
+"""The digest changes with the code that a command runs, and with nothing else; the commit is the project's own."""
 
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -110,3 +112,119 @@ def test_every_rule_has_the_digest_of_the_command_that_it_runs():
     # vouches for.
     # Two commands are for people, before any run.
     assert found | {"obtain", "sdist", "inspect", "check"} == set(COMMANDS)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project in a git repository of its own, with one commit."""
+    for name in provenance.REPOSITORY:
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "project"
+    (folder / "src/natural_sparsity").mkdir(parents=True)
+    (folder / "src/natural_sparsity/__init__.py").write_text("")
+    (folder / "workflow").mkdir()
+    (folder / "Snakefile").write_text("")
+    (folder / ".gitignore").write_text("__pycache__/\n")
+    make_repository(folder)
+    return folder
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    done = subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def make_repository(folder):
+    git(folder, "init")
+    git(folder, "add", ".")
+    git(folder, "commit", "--message", "First")
+
+
+def found(project, package=None):
+    return provenance.find_commit(project, package or project / "src/natural_sparsity")
+
+
+def head(folder):
+    return git(folder, "rev-parse", "--short=12", "HEAD")
+
+
+def test_the_commit_of_a_clean_repository_is_all_that_is_told(project, tmp_path):
+    (project / "src/natural_sparsity/__pycache__").mkdir()
+    (project / "src/natural_sparsity/__pycache__/a.pyc").write_text("")
+    (project / "my-text.txt").write_text("what no code reads is no change of it")
+    assert found(project) == head(project)
+    (tmp_path / "link").symlink_to(project)
+    assert found(tmp_path / "link") == head(project)
+
+
+def test_a_worktree_and_a_submodule_are_repositories_of_their_own(project, tmp_path):
+    git(project, "worktree", "add", "--detach", tmp_path / "worktree")
+    assert found(tmp_path / "worktree") == head(project)
+    around = tmp_path / "around"
+    around.mkdir()
+    git(around, "init")
+    git(around, "-c", "protocol.file.allow=always", "submodule", "add", project, "inner")
+    assert found(around / "inner") == head(project)
+
+
+@pytest.mark.parametrize("path", ["src/natural_sparsity/mine.py", "workflow/mine.smk", "Snakefile"])
+def test_a_changed_or_new_file_of_code_makes_a_commit_dirty_and_the_digest_tells_which(project, path):
+    (project / path).write_text("a = 1\n")
+    first = found(project)
+    assert re.fullmatch(f"{head(project)}-dirty, code [0-9a-f]{{16}}", first)
+    assert found(project) == first
+    (project / path).write_text("a = 2\n")
+    assert found(project) != first
+
+
+def test_settings_of_git_do_not_hide_a_new_file(project):
+    git(project, "config", "status.showUntrackedFiles", "no")
+    (project / "src/natural_sparsity/mine.py").write_text("")
+    assert "-dirty" in found(project)
+
+
+def test_a_release_inside_another_repository_does_not_take_its_commit(project, monkeypatch):
+    shutil.rmtree(project / ".git")
+    assert re.fullmatch("unknown: no repository, code [0-9a-f]{16}", found(project))
+    make_repository(project.parent)
+    assert re.fullmatch("unknown: no repository of its own, code [0-9a-f]{16}", found(project))
+    # git sets them for the commands that its hooks run.
+    monkeypatch.setenv("GIT_DIR", str(project.parent / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(project))
+    assert "unknown: no repository of its own" in found(project)
+
+
+def test_variables_that_name_another_repository_are_ignored(project, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a").write_text("")
+    make_repository(other)
+    commit = head(project)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    assert found(project) == commit
+
+
+def test_why_git_does_not_answer_is_told(project, monkeypatch):
+    empty = project.parent / "empty"
+    empty.mkdir()
+    git(empty, "init")
+    assert "unknown: git says: " in found(empty, project)
+    # As if another user owned the folder.
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("HOME", str(project))
+    assert "unknown: git says: detected dubious ownership in repository" in found(project)
+    monkeypatch.setenv("PATH", str(project))
+    assert found(project).startswith("unknown: git is not installed, code ")
+
+
+@pytest.mark.parametrize("place", ["site-packages", "project/.venv/lib"])
+def test_a_package_from_elsewhere_is_named(project, place):
+    other = project.parent / place / "natural_sparsity"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("")
+    (project / ".gitignore").write_text(".venv/\n")
+    git(project, "commit", "--all", "--message", "Second")
+    told = f"{head(project)}, but the package that runs is in {re.escape(str(other))}, code [0-9a-f]{{16}}"
+    assert re.fullmatch(told, found(project, other))

@@ -1,4 +1,4 @@
-"""What a product was made with: a digest of the code that a command runs.
+"""What a product was made with: a digest of the code that a command runs, and the commit that is checked out.
 
 Snakemake sees a changed rule, not a changed module behind it. So each rule has this digest among its parameters, and
 a step whose code changed runs again, with all that depends on it; comments and docstrings do not count.
@@ -6,6 +6,8 @@ a step whose code changed runs again, with all that depends on it; comments and 
 
 import ast
 import hashlib
+import os
+import subprocess
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,3 +90,70 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
             ):
                 node.body = node.body[1:]
     return tree
+
+
+# What computes. A file that git does not know counts as a change here; elsewhere it may be a text or an experiment.
+CODE = ("Snakefile", "envs", "src", "workflow")
+# Variables that give git another repository than the one of a folder.
+REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+
+
+def find_commit(project: str | Path, package: Path = Path(__file__).parent) -> str:
+    """The commit checked out in ``project`` (12 digits), ``-dirty`` if files differ; or ``unknown:`` and the reason.
+
+    Where that does not tell which code runs, a digest of the code follows, and where the package lies if it is not the
+    project's own.
+    """
+    project, package = Path(project).resolve(), package.resolve()
+    commit = read_commit(project)
+    elsewhere = "" if package == project / "src" / PACKAGE else f", but the package that runs is in {package}"
+    if commit.isalnum() and not elsewhere:
+        return commit
+    return f"{commit}{elsewhere}, code {digest_files(project, package)}"
+
+
+def digest_files(project: Path, package: Path) -> str:
+    """A digest (16 hexadecimal digits) of the names and bytes of all code: the project's workflow and the package."""
+    digest = hashlib.sha256()
+    for root, paths in (
+        (project, [project / "Snakefile", *(project / "workflow").rglob("*")]),
+        (package.parent, package.rglob("*")),
+    ):
+        for path in sorted(path for path in paths if path.is_file() and path.suffix != ".pyc"):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(root)} {content}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def read_commit(project: Path) -> str:
+    """The commit of a repository whose top folder is ``project``, as git tells it; or ``unknown:`` and the reason."""
+    try:
+        if Path(ask_git(project, "rev-parse", "--show-toplevel")).resolve() != project:
+            return "unknown: no repository of its own"
+        commit = ask_git(project, "rev-parse", "--short=12", "HEAD")
+        changed = ask_git(project, "status", "--porcelain", "--untracked-files=no")
+        added = ask_git(project, "ls-files", "--others", "--exclude-standard", "--", *CODE)
+    except UserError as error:
+        return f"unknown: {error}"
+    return f"{commit}-dirty" if changed or added else commit
+
+
+def ask_git(folder: Path, *question: str) -> str:
+    """Git's answer in a folder, whatever repository the environment names.
+
+    Raises:
+        UserError: git is not installed, or does not answer.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in REPOSITORY}
+    # Without optional locks, a job does not get in the way of a commit.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *question]
+    try:
+        answer = subprocess.run(
+            command, env=environment | {"LC_ALL": "C"}, capture_output=True, encoding="utf-8", errors="replace"
+        )
+    except FileNotFoundError:
+        raise UserError("git is not installed") from None
+    if answer.returncode:
+        reason = answer.stderr.partition("\n")[0].removeprefix("fatal: ")
+        raise UserError("no repository" if reason.startswith("not a git repository") else f"git says: {reason}")
+    return answer.stdout.rstrip("\n")

@@ -6,7 +6,6 @@ import pytest
 
 from natural_sparsity.config.rules import (
     check_profile,
-    commit,
     end_in_a_line,
     folders,
     give,
@@ -68,7 +67,3 @@ def test_what_the_experiment_refuses_ends_in_one_line():
     assert paths({}) == ["a"]
     with pytest.raises(SystemExit, match="^configuration: no such run$"):
         paths({"model": "b"})
-
-
-def test_without_a_repository_the_commit_is_unknown(tmp_path):
-    assert commit(tmp_path) == "unknown"

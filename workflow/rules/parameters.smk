@@ -6,8 +6,8 @@ from functools import cache, reduce
 from natural_sparsity import registry
 from natural_sparsity.cli import COMMANDS
 from natural_sparsity.config.experiment import to_json
-from natural_sparsity.config.rules import commit, folders, give, options, refuse
-from natural_sparsity.provenance import code_digest
+from natural_sparsity.config.rules import folders, give, options, refuse
+from natural_sparsity.provenance import code_digest, find_commit
 
 
 def setting(*keys):

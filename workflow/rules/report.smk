@@ -16,7 +16,7 @@ rule describe:
     params:
         code=code("describe"),
         configuration=to_json(config),
-        commit=commit(workflow.basedir),
+        commit=find_commit(workflow.basedir),
     shell:
         "natural-sparsity describe --checkpoints {input.checkpoints} --configuration {params.configuration:q}"
-        " --commit {params.commit} --json {output.json} --page {output.page} 2> {log}"
+        " --commit {params.commit:q} --json {output.json} --page {output.page} 2> {log}"

@@ -1,9 +1,7 @@
-"""What the rules need besides the experiment: options of commands, Snakemake's profile, the commit."""
+"""What the rules need besides the experiment: options of commands, Snakemake's profile."""
 
 import argparse
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,11 +84,3 @@ def give(settings: Mapping[str, Any]) -> str:
 def folders(paths: Iterable[str]) -> list[str]:
     """The folders that files are in, each once."""
     return list(dict.fromkeys(str(Path(path).parent) for path in paths))
-
-
-def commit(project: str | Path) -> str:
-    """The commit that is checked out, if the project lies in a git repository; ``-dirty`` if files differ from it."""
-    command = ["git", "-C", str(project), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    if shutil.which("git") is None:
-        return "unknown"
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
