@@ -92,7 +92,7 @@ def render(facts: dict[str, Any]) -> str:
     rows = facts["runs"]
     configuration = yaml.safe_dump(facts["configuration"], sort_keys=False, allow_unicode=True)
     parts = [
-        f"<p>Code: commit {escape(facts['commit'])}, the one checked out when this page was written.</p>",
+        f"<p>Code, when this page was written: commit {escape(facts['commit'])}.</p>",
         "<h2>Runs</h2>",
         render_table(list(rows[0]), [list(row.values()) for row in rows]),
         "<h2>Versions, when this page was written</h2>",
