@@ -1,8 +1,10 @@
 """The command line: one line for a mistake, and no waiting for what a command does not need."""
 
+import ast
 import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +74,34 @@ def test_a_disk_too_full_for_a_checkpoint_is_one_line(tmp_path):
     process = command("initialise", *names, *blocks, "--checkpoint", tmp_path / "out", preexec_fn=little_space)
     assert "parameters.safetensors: cannot be written" in one_line(process)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_arguments_come_from_a_file_as_from_the_command_line(tmp_path):
+    words = ["index", "--text", "no such\n'file'", "--types", "a", "--tokens", "@b", "--lengths", "é"]
+    (tmp_path / "words").write_bytes(b"".join(word.encode() + b"\0" for word in words))
+    process = command("--arguments", tmp_path / "words")
+    assert process.stderr == command(*words).stderr
+    assert "no such\n'file': " in process.stderr
+    line = one_line(command("--arguments", tmp_path / "nosuch"))
+    assert line.startswith(f"natural-sparsity: --arguments {tmp_path}/nosuch: cannot be read (No such file")
+
+
+@pytest.mark.parametrize(
+    "words", [["a b", "", "'\"$HOME\\", "@é", "-x\n"], ["x" * 200_000], ["é y" * 10] * 100_000], ids=len
+)
+def test_a_job_is_given_arguments_of_any_length(tmp_path, words):
+    """The beginning of every rule's shell command, with a command that shows what it was given."""
+    rules = (Path(__file__).parents[1] / "workflow/rules/parameters.smk").read_text()
+    prefix = ast.literal_eval(re.search(r"shell\.prefix(\(.+?^\))", rules, re.DOTALL | re.MULTILINE)[1]).format()
+    show = "import os, sys; from natural_sparsity.cli import expand; words = chr(0).join(expand(sys.argv[1:]))"
+    show += "; sys.stdout.buffer.write(os.fsencode(words))"
+    (tmp_path / "natural-sparsity").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{show}' \"$@\"\n")
+    (tmp_path / "natural-sparsity").chmod(0o755)
+    (tmp_path / "job.sh").write_text(f"{prefix}natural-sparsity {shlex.join(words)}")
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    process = subprocess.run(["bash", tmp_path / "job.sh"], capture_output=True, env={**os.environ, "PATH": path})
+    assert process.returncode == 0, process.stderr
+    assert os.fsdecode(process.stdout).split("\0") == words
 
 
 def assert_light(module):

@@ -5,7 +5,10 @@ for is imported, so that a step that needs no torch or spaCy does not wait for t
 """
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from natural_sparsity.errors import UserError
 from natural_sparsity.registry import load
@@ -44,12 +47,17 @@ COMMANDS = {
     "explore": ("explorer.page", "write the page that explores every run"),
 }
 
+FROM_FILE = "--arguments"
+
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command; a :class:`UserError` or a failed write becomes one line on stderr and exit status 1."""
-    argv = sys.argv[1:] if argv is None else argv
+    argv = expand(sys.argv[1:] if argv is None else argv)
     name = argv[0] if argv and argv[0] in COMMANDS else None
     parser = argparse.ArgumentParser(prog="natural-sparsity", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        FROM_FILE, metavar="FILE", help="read COMMAND and all that follows it from FILE, a NUL after each"
+    )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command, (module, summary) in COMMANDS.items():
         subparser = subparsers.add_parser(command, help=summary, description=summary)
@@ -64,3 +72,15 @@ def main(argv: list[str] | None = None) -> None:
         # Damaged inputs raise a UserError, so this is an output that cannot be written, or a full disk.
         reason = " ".join(str(error).split())
         sys.exit(f"natural-sparsity {args.command}: {reason}; see that the output can be written and the disk has room")
+
+
+def expand(argv: Sequence[str]) -> list[str]:
+    """Replace ``--arguments FILE`` at the beginning by what the file holds: more than fits on a command line."""
+    if len(argv) < 2 or argv[0] != FROM_FILE:
+        return list(argv)
+    try:
+        # Paths need not be UTF-8.
+        words = os.fsdecode(Path(argv[1]).read_bytes()).split("\0")
+    except OSError as error:
+        sys.exit(f"natural-sparsity: {FROM_FILE} {argv[1]}: cannot be read ({error.strerror}); see that it is there")
+    return [*words[:-1], *argv[2:]]

@@ -119,7 +119,7 @@ rule measure_units:
         runtime=minutes(8 * 60),
     params:
         code=code("units", kind, method),
-        probe=probe_block,
+        probe=lambda wildcards: to_json(experiment.probes[wildcards.probe]),
         inputs=inputs,
     shell:
         "natural-sparsity units {params.inputs} --condition {wildcards.probe} --probe {params.probe:q}"

@@ -9,6 +9,14 @@ from natural_sparsity.config.experiment import to_json
 from natural_sparsity.config.rules import folders, give, options, refuse
 from natural_sparsity.provenance import code_digest, find_commit
 
+digest = cache(code_digest)
+
+# A long command line goes through a pipe: the system allows 128 KiB an argument, and some megabytes in all.
+shell.prefix(
+    'set -euo pipefail; natural-sparsity() {{ local words="$*"; if ((${{#words}} < 30000)); then command natural-sparsity "$@";'
+    ' else command natural-sparsity --arguments <(printf "%s\\0" "$@"); fi; }}; '
+)
+
 
 def setting(*keys):
     """A parameter: a setting of the wildcards' data."""
@@ -20,11 +28,6 @@ def block(*keys):
     return lambda wildcards: to_json(reduce(getattr, keys, experiment.models[wildcards.model]))
 
 
-def probe_block(wildcards):
-    """A parameter: the block of the wildcards' probe, as JSON."""
-    return to_json(experiment.probes[wildcards.probe])
-
-
 def moving(wildcards):
     """Whether the wildcards' probe measures while an epoch trains, so that the epoch is trained again."""
     return experiment.probes[wildcards.probe].weights == "training"
@@ -33,9 +36,6 @@ def moving(wildcards):
 def unit(wildcards):
     """A parameter: what the tokens of the wildcards' data are, or of all that are compared."""
     return experiment.unit(wildcards.get("data"))
-
-
-digest = cache(code_digest)
 
 
 def code(name, *choosers):

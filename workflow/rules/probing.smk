@@ -25,7 +25,7 @@ for job in experiment.jobs("probe"):
             runtime=minutes(8 * 60),
         params:
             code=code("probe", kind, measures, lambda wildcards: method(wildcards) if moving(wildcards) else []),
-            probe=probe_block,
+            probe=lambda wildcards: to_json(experiment.probes[wildcards.probe]),
             training=lambda wildcards: block("training")(wildcards) if moving(wildcards) else "{}",
             inputs=inputs,
         shell:
