@@ -92,8 +92,8 @@ class Chain:
         self.training = {**default_training, **training}
         self.has_files = kind in WRITERS
         if self.has_files:
-            WRITERS[kind](folder)
             files.write_parquet(folder / "vocabulary.parquet", pd.DataFrame({"id": np.arange(VOCABULARY)}))
+            WRITERS[kind](folder)
 
     def path(self, name: str) -> Path:
         """The folder of a checkpoint."""
@@ -171,12 +171,17 @@ class Chain:
         shutil.copytree(self.path(name), self.path(to))
 
 
+def write_tokens(path: Path, tokens: np.ndarray) -> None:
+    """An array of tokens of the split that it is named after, and of the vocabulary in its folder."""
+    vocabulary = files.identify(path.parent / "vocabulary.parquet")
+    files.write_array(path, tokens, {"split": path.stem, "vocabulary": vocabulary})
+
+
 def write_text(folder: Path) -> None:
     """Streams of words with the frequencies of a language."""
     words = np.random.default_rng(0).zipf(1.4, 4000) % VOCABULARY
-    files.write_array(folder / "train.npy", words.astype(np.uint8))
-    files.write_array(folder / "dev.npy", words[:500].astype(np.uint8))
-    files.write_array(folder / "test.npy", words[500:1100].astype(np.uint8))
+    for split, part in {"train": words, "dev": words[:500], "test": words[500:1100]}.items():
+        write_tokens(folder / f"{split}.npy", part.astype(np.uint8))
 
 
 def write_labelled(folder: Path) -> None:
@@ -189,7 +194,7 @@ def write_labelled(folder: Path) -> None:
             row[0] = generator.integers(CLASSES)
             words[generator.integers(len(words))] = 2 + row[0]
             row[1 : 1 + len(words)] = words
-        files.write_array(folder / f"{split}.npy", rows)
+        write_tokens(folder / f"{split}.npy", rows)
 
 
 WRITERS = {"text": write_text, "classification": write_labelled}

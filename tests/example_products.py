@@ -1,7 +1,7 @@
 """Products as the workflow writes them, with numbers made up for a test. Any test can import this module."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,16 +12,34 @@ import pandas as pd
 from natural_sparsity import files
 from natural_sparsity.tables.writer import Table
 
+VOCABULARY = "vocabulary"
 RUN = {"data": "corpus", "model": "lstm", "seed": 1}
 PERPLEXITY = {"measure": "perplexity", "digits": 1, "higher_is_better": False}
 ACCURACY = {"measure": "accuracy", "digits": 3, "higher_is_better": True}
 SQUARES = {"measure": "mean squared error", "digits": 4, "higher_is_better": False}
 
 
+def name_parameters(run: dict[str, Any], epoch: int) -> str:
+    """What stands for the digest of a checkpoint's parameters."""
+    return f"{run['data']}/{run['model']}/{run['seed']}/{epoch}"
+
+
 def write_state(path: Path, **fields: Any) -> Path:
     """The state of a checkpoint, which trained at a constant rate unless ``fields`` say otherwise."""
-    state = {**RUN, "epoch": 1, "kind": "text", "sparsify": {}, "learning_rate_in": 20, "learning_rate_out": 20}
-    files.write_json(path, {**state, "train_loss": 5.0, "dev_loss": 5.0, **fields})
+    state = {
+        **RUN,
+        "epoch": 1,
+        "kind": "text",
+        "sparsify": {},
+        "learning_rate_in": 20,
+        "learning_rate_out": 20,
+        **fields,
+    }
+    digests = {
+        "parameters": name_parameters(state, state["epoch"]),
+        "before": name_parameters(state, state["epoch"] - 1),
+    }
+    files.write_json(path, {"train_loss": 5.0, "dev_loss": 5.0, **digests, **state})
     return path
 
 
@@ -44,13 +62,27 @@ def write_evaluation(path: Path, **fields: Any) -> Path:
 def write_correlations(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path:
     """Correlations, or differences of correlations, as ``correlate`` writes them."""
     statistics = {"resamples": 1000, "level": 0.95, "seed": 1}
-    files.write_parquet(path, frame, {**RUN, "condition": "frozen", "statistics": statistics, **metadata})
+    about = {**RUN, "condition": "frozen", "statistics": statistics, **metadata}
+    files.write_parquet(path, frame, {**name_sources(about, map(int, frame["epoch"].unique())), **about})
     return path
 
 
 def write_probe(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path:
     """A probe."""
-    files.write_parquet(path, frame, {**RUN, "epoch": 1, "condition": "frozen", "measures": ["chi"], **metadata})
+    about = {**RUN, "epoch": 1, "condition": "frozen", "measures": ["chi"], **metadata}
+    files.write_parquet(path, frame, {**name_sources(about, [about["epoch"]]), **about})
+    return path
+
+
+def name_sources(run: dict[str, Any], epochs: Iterable[int]) -> dict[str, Any]:
+    """What stands for the digests of what a probe or correlations of a run were made from."""
+    checkpoints = {str(epoch): name_parameters(run, epoch) for epoch in epochs}
+    return {"checkpoints": checkpoints, "vocabulary": VOCABULARY, "tokens": "tokens"}
+
+
+def write_words(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path:
+    """A table of words, of the vocabulary that probes are of."""
+    files.write_parquet(path, frame, {"vocabulary": VOCABULARY, **metadata})
     return path
 
 

@@ -1,6 +1,6 @@
 """Damage to a product, wherever it is: the product is refused by name, or read as it was written."""
 
-import io
+import itertools
 import json
 
 import numpy as np
@@ -56,7 +56,10 @@ def read_checkpoint(path):
 
 # Name of the file; how it is written, and how it is read.
 PRODUCTS = {
-    "tokens.npy": (lambda path: files.write_array(path, TOKENS), lambda path: files.read_array(path).tolist()),
+    "tokens.npy": (
+        lambda path: files.write_array(path, TOKENS, METADATA),
+        lambda path: (files.read_array(path).tolist(), files.read_metadata(path)),
+    ),
     "blocks.npy": (lambda path: write_blocks(path, TOKENS), lambda path: files.read_array(path).tolist()),
     "empty.npy": (
         lambda path: files.write_array(path, TOKENS[:0]),
@@ -122,27 +125,32 @@ def test_a_stretch_of_zeros_or_of_another_place(product):
             assert damaged == whole or refused(path, damaged, said, read)
 
 
-def test_arrays_larger_than_what_is_looked_at_in_one_go(tmp_path, monkeypatch):
-    """The digest is the same however it is taken, and it is that of a plain loop."""
-    monkeypatch.setattr(files, "BYTES_PER_READ", 2 * files.BYTES_PER_SUM)
-    array = RNG.integers(0, 1 << 32, 20_001).astype(np.uint32)
-    files.write_array(tmp_path / "a.npy", array)
-    np.testing.assert_array_equal(files.read_array(tmp_path / "a.npy"), array)
-    content = io.BytesIO()
-    np.save(content, array)
-    plain = content.getvalue()
-    digest = files.hashlib.sha256(len(plain).to_bytes(8, "little"))
-    stretch = files.BYTES_PER_SUM
-    for start in range(0, len(plain) - stretch + 1, stretch):
-        words = [int.from_bytes(plain[i : i + 8], "little") for i in range(start, start + stretch, 8)]
-        digest.update((sum(words) % (1 << 64)).to_bytes(8, "little"))
-    digest.update(plain[len(plain) // stretch * stretch :])
-    assert (tmp_path / "a.npy").read_bytes() == plain + files.ARRAY_MARK + digest.digest()
-    whole = bytearray((tmp_path / "a.npy").read_bytes())
-    whole[50_000] ^= 1
-    (tmp_path / "a.npy").write_bytes(whole)
-    with pytest.raises(UserError, match=r"a\.npy: changed or cut"):
-        files.read_array(tmp_path / "a.npy")
+def test_stretches_of_two_places_are_swapped(product):
+    """As a disk does that writes two sectors to each other's places."""
+    path, whole, said, read = product
+    for size in (8, 64, 512):
+        places = range(0, len(whole) - size, max(size, len(whole) // 12))
+        for first, second in itertools.combinations(places, 2):
+            if first + size <= second:
+                damaged = bytearray(whole)
+                damaged[first : first + size], damaged[second : second + size] = (
+                    whole[second : second + size],
+                    whole[first : first + size],
+                )
+                assert bytes(damaged) == whole or refused(path, bytes(damaged), said, read)
+
+
+def test_flips_that_cancel_in_a_sum_of_words(tmp_path):
+    """A bit set in one word of 64 bits and cleared in the next: what the digest of format 2 let through."""
+    path = tmp_path / "a.npy"
+    files.write_array(path, np.array([1, 0] * 5000, np.uint64))
+    whole = bytearray(path.read_bytes())
+    for start in range(128, 80_000, 4096):
+        damaged = bytearray(whole)
+        damaged[start], damaged[start + 8] = damaged[start + 8], damaged[start]
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"a\.npy: changed or cut"):
+            files.read_array(path)
 
 
 def test_files_of_two_shards_do_not_mix(tmp_path):

@@ -4,10 +4,16 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import xxhash
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
@@ -110,13 +116,13 @@ def test_what_is_written_is_as_readable_as_the_umask_says(tmp_path):
 
 
 def write_old_json(path):
-    value = {"epoch": 1}
-    path.write_text(json.dumps(value | {"digest": files.content_digest(value)}))
+    path.write_text(json.dumps({"epoch": 1, "digest": "of version 0.1"}))
 
 
-def write_old_parquet(path):
-    """With a digest before the footer, and no format in the metadata."""
-    pd.DataFrame({"word": ["a"]}).to_parquet(path)
+def write_old_parquet(path, **metadata):
+    """With the SHA-256 of the footer before it."""
+    table = pa.table({"word": ["a"]}).replace_schema_metadata(metadata)
+    pq.write_table(table, path)
     with path.open("rb+") as file:
         footer = files.read_footer(file)
         file.seek(-len(footer), os.SEEK_END)
@@ -124,29 +130,29 @@ def write_old_parquet(path):
 
 
 def write_old_array(path, length):
-    """With a digest at the end, and no mark before it."""
     np.save(path, np.arange(length))
     with path.open("ab") as file:
-        file.write(files.array_digest(path, path.stat().st_size))
+        file.write(b"natural-sparsity 2\n" + bytes(32))
 
 
 OLD = {
     "state.json": (write_old_json, files.read_json),
     "table.parquet": (write_old_parquet, lambda path: files.read_parquet(path, ["word"])),
-    "meta.parquet": (write_old_parquet, files.read_metadata),
+    "meta.parquet": (lambda path: write_old_parquet(path, **{files.FORMAT_KEY: "2"}), files.read_metadata),
     "tokens.npy": (lambda path: write_old_array(path, 5000), files.read_array),
     "empty.npy": (lambda path: write_old_array(path, 0), files.read_array),
 }
 
 
 @pytest.mark.parametrize("name", OLD)
-def test_products_of_version_0_1_are_refused_in_one_line_that_says_how_to_go_on(tmp_path, name):
+def test_products_of_earlier_versions_are_refused_in_one_line_that_says_how_to_go_on(tmp_path, name):
     write, read = OLD[name]
     path = tmp_path / name
     write(path)
+    author = r"(by version 0\.1 of natural-sparsity, or by another tool|in format 2)"
     expected = (
-        rf"{re.escape(str(path))}: written by version 0\.1 of natural-sparsity, or by another tool, and this version"
-        r" reads format 2; delete results/ or [a-z ]+ another folder"
+        rf"{re.escape(str(path))}: written {author}, and this version"
+        r" reads format 3; delete results/ or [a-z ]+ another folder"
     )
     with pytest.raises(UserError) as error:
         read(path)
@@ -154,13 +160,13 @@ def test_products_of_version_0_1_are_refused_in_one_line_that_says_how_to_go_on(
 
 
 def test_products_of_a_later_format_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "FORMAT", 3)
+    monkeypatch.setattr(files, "FORMAT", 4)
     files.write_json(tmp_path / "a.json", {"x": 1})
     files.write_parquet(tmp_path / "t.parquet", pd.DataFrame({"a": [1]}))
     monkeypatch.undo()
     for name, read in (("a.json", files.read_json), ("t.parquet", lambda path: files.read_parquet(path, ["a"]))):
         with pytest.raises(
-            UserError, match=rf"{name}: written in format 3, and this version reads format 2; delete results/"
+            UserError, match=rf"{name}: written in format 4, and this version reads format 3; delete results/"
         ):
             read(tmp_path / name)
 
@@ -168,8 +174,74 @@ def test_products_of_a_later_format_are_refused(tmp_path, monkeypatch):
 def test_every_product_says_its_format(tmp_path):
     files.write_json(tmp_path / "a.json", {"x": 1})
     assert list(json.loads((tmp_path / "a.json").read_text())) == ["format", "x", "digest"]
-    assert files.read_json(tmp_path / "a.json")["format"] == files.FORMAT == 2
+    assert files.read_json(tmp_path / "a.json")["format"] == files.FORMAT == 3
     files.write_parquet(tmp_path / "t.parquet", pd.DataFrame({"a": [1]}), {"epoch": 3})
-    assert files.read_schema(tmp_path / "t.parquet").metadata[b"natural_sparsity_format"] == b"2"
+    assert files.read_schema(tmp_path / "t.parquet").metadata[b"natural_sparsity_format"] == b"3"
     files.write_array(tmp_path / "a.npy", np.arange(3))
-    assert b"natural-sparsity 2\n" in (tmp_path / "a.npy").read_bytes()[-60:]
+    assert b"natural-sparsity 3\n" in (tmp_path / "a.npy").read_bytes()[-60:]
+
+
+def test_metadata_and_digests_are_those_of_the_content(tmp_path):
+    about = {"vocabulary": "of these words", "split": "train"}
+    files.write_array(tmp_path / "a.npy", np.arange(300), about)
+    assert files.read_metadata(tmp_path / "a.npy") == about
+    files.write_parquet(tmp_path / "t.parquet", pd.DataFrame({"a": range(300)}), about)
+    content = (tmp_path / "a.npy").read_bytes()
+    assert files.identify(tmp_path / "a.npy") == xxhash.xxh3_128_hexdigest(content[:-16]) == content[-16:].hex()
+    content = (tmp_path / "t.parquet").read_bytes()
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little") - 16
+    stored, rest = content[start : start + 16], content[:start] + content[start + 16 :]
+    assert files.identify(tmp_path / "t.parquet") == xxhash.xxh3_128_hexdigest(rest) == stored.hex()
+    # Readers of other libraries see an ordinary file.
+    assert pq.read_table(tmp_path / "t.parquet").to_pydict() == {"a": list(range(300))}
+    assert np.load(tmp_path / "a.npy").tolist() == list(range(300))
+
+
+def test_leftovers_of_killed_writers_are_removed_and_those_of_living_ones_stay(tmp_path):
+    script = """
+import os, signal, sys, time
+from natural_sparsity import files
+with files.atomic(sys.argv[1]) as path:
+    path.write_text("half")
+    print(path, flush=True)
+    time.sleep(60)
+"""
+    path = tmp_path / "a[1]*.csv"
+    writers = [subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True) for _ in "ab"]
+    try:
+        dead, living = (Path(writer.stdout.readline().strip()) for writer in writers)
+        assert dead.exists() and living.exists()
+        writers[0].kill()
+        writers[0].wait()
+        assert dead.exists()
+        other = tmp_path / ".a1.csv.7.part"
+        other.touch()
+        with files.atomic(path) as temporary:
+            temporary.write_text("whole")
+        assert sorted(tmp_path.iterdir()) == sorted([path, living, other])
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+
+
+def test_content_and_name_are_on_the_disk_before_a_writer_goes_on(tmp_path, monkeypatch):
+    """The order of calls; tests/workflow/test_power_cuts.py takes the power from a real filesystem."""
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_flush(number):
+        calls.append(Path(f"/proc/self/fd/{number}").readlink())
+        fsync(number)
+
+    def note_rename(*names):
+        calls.append("renamed")
+        replace(*names)
+
+    monkeypatch.setattr(os, "fsync", note_flush)
+    monkeypatch.setattr(os, "replace", note_rename)
+    path = tmp_path / "new/folder/a.csv"
+    with files.atomic(path) as temporary:
+        temporary.write_text("whole")
+        calls.append("written")
+    assert calls == [tmp_path, tmp_path / "new", "written", temporary, "renamed", path.parent]

@@ -1,11 +1,15 @@
 """Read and write the workflow's products: written whole or not at all, checked when read."""
 
+import errno
+import fcntl
+import glob
 import hashlib
 import io
 import json
+import mmap
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, BinaryIO
@@ -14,45 +18,94 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 import zstandard
 
 from natural_sparsity.errors import UserError
 
 # Version of the products' format. Readers refuse any other.
-FORMAT = 2
+FORMAT = 3
 FORMAT_KEY = "natural_sparsity_format"
-# The end of an array's file: this mark, then the digest of everything before the mark.
+# What follows the data in an array's file: this mark, the metadata as JSON, their length in bytes, and the digest of
+# all that comes before it.
 ARRAY_MARK = b"natural-sparsity %d\n" % FORMAT
-DIGEST_BYTES = 32
-# The digest of an array's file is taken over sums of this many bytes each, read this many bytes at a time.
-BYTES_PER_SUM = 1 << 13
-BYTES_PER_READ = 1 << 26
+LENGTH_BYTES, DIGEST_BYTES = 4, 16
+# Format 2 had a SHA-256 here: after a mark in an array's file, of the footer in a table's.
+EARLIER_MARK, EARLIER_DIGEST_BYTES = b"natural-sparsity 2\n", 32
 
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path that is renamed to ``path`` if the block succeeds and removed if it fails.
 
-    The temporary file lies in the same folder, hence on the same filesystem, so that the rename is atomic.
+    The temporary file lies in the same folder, hence on the same filesystem, so that the rename is atomic. The content
+    is on the disk before the rename, and the rename before this returns: after a power cut, ``path`` is whole or as it
+    was before. Temporary files of writers that were killed are removed first.
 
     Raises:
         UserError: a write failed, usually because the disk is full. Errors that name a file themselves pass through.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # The lock says that the writer lives. It ends with the process, however that ends.
+    with temporary.open("wb") as held:
+        try:
+            lock(held)
+            yield temporary
+            # Some libraries write files that only their owner may read, but a team shares the folder.
+            temporary.chmod(0o666 & ~read_umask())
+            flush(temporary)
+            temporary.replace(path)
+            flush(path.parent)
+        except OSError as error:
+            if error.filename:
+                raise
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{path}: cannot be written ({reason}); check that the disk has room, and run again"
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it that are missing, each with its name on the disk."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        flush(folder.parent)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    number = os.open(path, os.O_RDONLY)
     try:
-        yield temporary
-        # Some libraries write files that only their owner may read, but a team shares the folder.
-        temporary.chmod(0o666 & ~read_umask())
-        temporary.replace(path)
+        os.fsync(number)
     except OSError as error:
-        if error.filename:
+        # Some network filesystems cannot flush a folder.
+        if error.errno != errno.EINVAL:
             raise
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be written ({reason}); check that the disk has room, and run again") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(number)
+
+
+def lock(file: BinaryIO) -> bool:
+    """Lock a file until it is closed; return False if another process has, or where files cannot be locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of ``path`` whose writers were killed."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError), leftover.open("rb") as file:
+            if lock(file):
+                leftover.unlink()
 
 
 def read_umask() -> int:
@@ -67,35 +120,39 @@ def open_zstd(path: Path | str) -> Any:
     return zstandard.open(path, "wb", cctx=zstandard.ZstdCompressor(write_checksum=True))
 
 
-def array_digest(path: Path | str, n_bytes: int) -> bytes:
-    """Compute the digest of the first ``n_bytes`` of a file: SHA-256 of the sums of its 64-bit words over every 8 KiB.
+def compute_digest(path: Path | str, start: int = 0, stop: int | None = None, *more: bytes) -> bytes:
+    """Compute the 128-bit XXH3 of a file's bytes from ``start`` to ``stop`` (its end), followed by ``more``.
 
-    As fast as memory, while SHA-256 of all bytes would take longer than the passes over the corpus. A wrong bit or
-    stretch changes a sum; it does not protect against deliberate changes.
+    It detects any accident, and is as fast as memory, while SHA-256 would take longer than the passes over the corpus.
+    It does not protect against deliberate changes.
     """
-    digest = hashlib.sha256(n_bytes.to_bytes(8, "little"))
-    for start in range(0, n_bytes, BYTES_PER_READ):
-        # Map each block separately, so that memory does not grow with the file.
-        block = np.memmap(path, np.uint8, "r", start, (min(BYTES_PER_READ, n_bytes - start),))
-        whole = len(block) // BYTES_PER_SUM * BYTES_PER_SUM
-        digest.update(block[:whole].view("<u8").reshape(-1, BYTES_PER_SUM // 8).sum(1).data)
-        digest.update(block[whole:].data)
+    digest = xxhash.xxh3_128()
+    with Path(path).open("rb") as file:
+        stop = os.fstat(file.fileno()).st_size if stop is None else stop
+        if stop > start:
+            with mmap.mmap(file.fileno(), stop, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
+                digest.update(view[start:])
+    for piece in more:
+        digest.update(piece)
     return digest.digest()
 
 
-def append_digest(path: Path | str) -> None:
-    """Append the format's mark and a digest to an ``.npy`` file, where readers of ``.npy`` ignore them."""
-    digest = array_digest(path, Path(path).stat().st_size)
+def seal_array(path: Path | str, metadata: dict[str, Any] | None = None) -> None:
+    """Append the mark, the metadata and the digest to an ``.npy`` file, where readers of ``.npy`` ignore them."""
+    stored = json.dumps(metadata or {}).encode()
     with Path(path).open("ab") as file:
-        file.write(ARRAY_MARK + digest)
+        file.write(ARRAY_MARK + stored + len(stored).to_bytes(LENGTH_BYTES, "little"))
+    digest = compute_digest(path)
+    with Path(path).open("ab") as file:
+        file.write(digest)
 
 
-def write_array(path: Path | str, array: np.ndarray) -> None:
-    """Write ``array`` as ``.npy``, followed by its digest."""
+def write_array(path: Path | str, array: np.ndarray, metadata: dict[str, Any] | None = None) -> None:
+    """Write ``array`` as ``.npy``, followed by ``metadata``, which JSON can hold, and a digest."""
     with atomic(path) as temporary:
         with temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
-        append_digest(temporary)
+        seal_array(temporary, metadata)
 
 
 def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
@@ -118,22 +175,35 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
         raise UserError(
             f"{path}: expected {ndim}-dimensional integers, found {array.dtype} {array.shape}; was another file given?"
         )
-    check_digest(path)
+    open_seal(path)
     return array
 
 
-def check_digest(path: Path | str) -> None:
-    """Raise :class:`UserError` unless an array's file is of our format and ends with the digest of its content."""
-    n_bytes = Path(path).stat().st_size - DIGEST_BYTES - len(ARRAY_MARK)
+def open_seal(path: Path | str) -> tuple[dict[str, Any], str]:
+    """Check an array's file; return its metadata and its digest (32 hexadecimal digits).
+
+    Raises:
+        UserError: it is missing, is of another format, or has changed since it was written.
+    """
+    try:
+        size = Path(path).stat().st_size
+        with Path(path).open("rb") as file:
+            file.seek(max(size - DIGEST_BYTES - LENGTH_BYTES, 0))
+            end = file.read()
+            length = int.from_bytes(end[:LENGTH_BYTES], "little")
+            start = size - len(end) - length
+            file.seek(max(start - len(ARRAY_MARK), 0))
+            seal = file.read(len(ARRAY_MARK) + length)
+    except OSError as error:
+        raise UserError(f"{path}: not a readable array ({error.strerror}); delete it and run again") from error
+    if start >= len(ARRAY_MARK) and seal.startswith(ARRAY_MARK):
+        digest = compute_digest(path, stop=size - DIGEST_BYTES)
+        if digest == end[LENGTH_BYTES:]:
+            return json.loads(seal[len(ARRAY_MARK) :]), digest.hex()
     with Path(path).open("rb") as file:
-        file.seek(max(n_bytes, 0))
-        stored = file.read()
-    mark, digest = stored[: len(ARRAY_MARK)], stored[len(ARRAY_MARK) :]
-    if n_bytes >= 0 and mark == ARRAY_MARK and array_digest(path, n_bytes) == digest:
-        return
-    # Version 0.1 wrote the digest alone.
-    if n_bytes >= 0 and array_digest(path, n_bytes + len(ARRAY_MARK)) == digest:
-        refuse_other_formats(path, None)
+        file.seek(max(size - EARLIER_DIGEST_BYTES - len(EARLIER_MARK), 0))
+        if file.read(len(EARLIER_MARK)) == EARLIER_MARK:
+            refuse_other_formats(path, 2)
     raise UserError(f"{path}: changed or cut since it was written (its digest does not fit); delete it and run again")
 
 
@@ -149,14 +219,15 @@ def refuse_other_formats(path: Path | str, version: Any) -> None:
 
 
 def write_table(path: Path | str, table: pa.Table) -> None:
-    """Write an Arrow table as Parquet, with a checksum per page and a digest of the footer, which readers ignore."""
+    """Write an Arrow table as Parquet, with a digest of the file before its footer, where readers ignore it."""
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), FORMAT_KEY: str(FORMAT)})
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, temporary, compression="zstd")
+        digest = compute_digest(temporary)
         with temporary.open("rb+") as file:
             footer = read_footer(file)
             file.seek(-len(footer), os.SEEK_END)
-            file.write(hashlib.sha256(footer).digest() + footer)
+            file.write(digest + footer)
 
 
 def read_footer(file: BinaryIO) -> bytes:
@@ -168,21 +239,31 @@ def read_footer(file: BinaryIO) -> bytes:
 
 
 def read_schema(path: Path | str) -> pa.Schema:
-    """Read the schema of a Parquet file that :func:`write_table` wrote.
+    """Read the schema of a Parquet file that :func:`write_table` wrote, once the file has been checked.
 
     Raises:
-        UserError: the file is missing, was not written by :func:`write_table`, or its footer has changed.
+        UserError: the file is missing, was not written by :func:`write_table`, or has changed.
     """
+    return open_table(path)[0]
+
+
+def open_table(path: Path | str) -> tuple[pa.Schema, str]:
+    """Check a Parquet file; return its schema and its digest (32 hexadecimal digits). Raise as :func:`read_schema`."""
     with explain_parquet_errors(path):
+        # Before the footer is parsed: a damaged one can crash the reader.
         with Path(path).open("rb") as file:
             footer = read_footer(file)
-            file.seek(-len(footer) - DIGEST_BYTES, os.SEEK_END)
-            if file.read(DIGEST_BYTES) != hashlib.sha256(footer).digest():
-                raise pa.ArrowInvalid("changed since it was written, or not written by natural-sparsity")
+            start = file.seek(-len(footer) - DIGEST_BYTES, os.SEEK_END)
+            stored = file.read(DIGEST_BYTES)
+            file.seek(max(start + DIGEST_BYTES - EARLIER_DIGEST_BYTES, 0))
+            earlier = file.read(EARLIER_DIGEST_BYTES) == hashlib.sha256(footer).digest()
+        digest = compute_digest(path, 0, start, footer)
+        if digest != stored and not earlier:
+            raise pa.ArrowInvalid("changed since it was written, or not written by natural-sparsity")
         schema = pq.read_schema(path)
     version = (schema.metadata or {}).get(FORMAT_KEY.encode())
     refuse_other_formats(path, None if version is None else int(version))
-    return schema
+    return schema, digest.hex()
 
 
 def write_parquet(path: Path | str, frame: pd.DataFrame, metadata: dict[str, Any] | None = None) -> None:
@@ -215,7 +296,7 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pa.Table:
         missing = [column for column in columns if column not in present]
         if missing:
             raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(present)}); was another file given?")
-        return pq.read_table(path, columns=list(columns), page_checksum_verification=True)
+        return pq.read_table(path, columns=list(columns))
 
 
 def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
@@ -226,11 +307,26 @@ def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:
-    """Read the ``metadata`` that :func:`write_parquet` stored; raise :class:`UserError` if there are none."""
+    """Read the metadata that :func:`write_parquet` or :func:`write_array` stored.
+
+    Raises:
+        UserError: there are none, or the file cannot be read.
+    """
+    if Path(path).suffix == ".npy":
+        return open_seal(path)[0]
     stored = (read_schema(path).metadata or {}).get(b"natural_sparsity")
     if stored is None:
         raise UserError(f"{path}: carries no metadata; was another file given?")
     return json.loads(stored)
+
+
+def identify(path: Path | str) -> str:
+    """Return the digest (32 hexadecimal digits) of an array or a table, by which what is made from it names it.
+
+    Raises:
+        UserError: the file is missing, is of another format, or has changed since it was written.
+    """
+    return (open_seal if Path(path).suffix == ".npy" else open_table)(path)[1]
 
 
 def write_json(path: Path | str, value: dict[str, Any]) -> None:
@@ -242,9 +338,9 @@ def write_json(path: Path | str, value: dict[str, Any]) -> None:
 
 
 def content_digest(value: dict[str, Any]) -> str:
-    """Compute the SHA-256 of a JSON object without its field ``digest``, whatever its layout."""
+    """Compute the 128-bit XXH3 of a JSON object without its field ``digest``, whatever its layout."""
     content = {key: entry for key, entry in value.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True).encode())
 
 
 def parse_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
@@ -312,4 +408,4 @@ class ArrayWriter:
         self.file.seek(0)
         self.file.write(header.getvalue())
         self.file.close()
-        append_digest(self.path)
+        seal_array(self.path)

@@ -12,6 +12,12 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def add_expectation(parser: argparse.ArgumentParser) -> None:
+    """Declare what the files given must be of, so that one that was moved or renamed is refused."""
+    help_text = "JSON, what the files must be of: any of data, model, seed, epoch, condition"
+    parser.add_argument("--expect", type=json_object, default={}, metavar="JSON", help=help_text)
+
+
 def json_object(text: str) -> dict[str, Any]:
     """Read an argument that is a JSON object; argparse reports the failure."""
     try:

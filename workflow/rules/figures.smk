@@ -121,7 +121,7 @@ use rule draw_of_measure as draw_fig5 with:
 
 use rule draw_of_condition as draw_claims with:
     input:
-        claims=every(f"{SEED}/claims.csv"),
+        claims=every(f"{SEED}/claims.parquet"),
     output:
         figure(OF_CONDITION, "claims"),
     params:
@@ -141,7 +141,7 @@ use rule draw as draw_comparison with:
 
 use rule draw_of_model as draw_lottery with:
     input:
-        lottery=f"{MODEL}/lottery.csv",
+        lottery=f"{MODEL}/lottery.parquet",
     output:
         figure(OF_MODEL, "lottery"),
 
@@ -165,7 +165,7 @@ use rule draw_of_measure as draw_natural with:
 
 use rule draw_of_condition as draw_units with:
     input:
-        units=f"{CONDITION}/units.csv",
+        units=f"{CONDITION}/units.parquet",
     output:
         figure(OF_CONDITION, "units"),
 

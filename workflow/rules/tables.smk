@@ -37,7 +37,7 @@ use rule tabulate as tabulate_claims with:
 use rule tabulate as tabulate_comparison with:
     input:
         correlations=every(CORRELATIONS, product="comparison"),
-        claims=every(f"{SEED}/claims.csv", product="comparison", along=CORRELATIONS),
+        claims=every(f"{SEED}/claims.parquet", product="comparison", along=CORRELATIONS),
         checkpoints=every(LAST_STATE, product="comparison", along=CORRELATIONS),
         summaries=every(f"{DATA}/summary.json", product="comparison", along=CORRELATIONS),
     output:

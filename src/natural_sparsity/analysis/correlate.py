@@ -9,19 +9,21 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.analysis.products import Origin, check_same, find_origin, read_origin, read_tensors
+from natural_sparsity.analysis.products import Origin, check_chain, check_same, find_origin, read_origin, read_tensors
 from natural_sparsity.analysis.statistics import pearson, percentile_interval, resampling_weights, spearman
 from natural_sparsity.analysis.tensors import GRADIENT, find_top
 from natural_sparsity.config.base import read_block
 from natural_sparsity.config.statistics import Statistics
 from natural_sparsity.corpus.vocabulary import SPECIALS, read_by_id
 from natural_sparsity.errors import UserError
-from natural_sparsity.settings import json_object
+from natural_sparsity.identity import check_run
+from natural_sparsity.settings import add_expectation, json_object
 
 ROLES = ["target", "input"]
 NORMS = ["l1", "l2"]  # every probe has them, next to its measures
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--correlations", type=Path, required=True, help="out: Parquet, tidy")
     parser.add_argument("--differences", type=Path, required=True, help="out: Parquet, tidy")
+    add_expectation(parser)
 
 
 def pair_tensors(tensors: Sequence[str]) -> list[tuple[str, str]]:
@@ -151,6 +154,7 @@ class Probes:
     tensors: list[str]
     measures: list[str]
     paths: list[Path]
+    about: dict[Path, dict[str, Any]]
 
     @classmethod
     def open(cls, paths: list[Path]) -> "Probes":
@@ -161,7 +165,7 @@ class Probes:
         """
         keys = ["condition", "measures"]
         given = {path: read_origin(path, ["epoch", *keys])[1] for path in paths}
-        keys += Origin._fields
+        keys += [*Origin._fields, "vocabulary", "tokens"]
         check_same({path: {key: metadata[key] for key in keys} for path, metadata in given.items()})
         by_epoch: dict[int, Path] = {}
         for path in paths:
@@ -178,6 +182,7 @@ class Probes:
             read_tensors(by_epoch[epochs[0]]),
             [*metadata["measures"], *NORMS],
             [by_epoch[epoch] for epoch in epochs],
+            given,
         )
 
     def values(self, vocabulary: int) -> Iterator[np.ndarray]:
@@ -195,6 +200,9 @@ def run(args: argparse.Namespace) -> None:
     words = read_by_id(args.words, ["count", "pos_class", "matched"])
     counts, sets = words["count"].to_numpy(float), select_words(words)
     probes = Probes.open(args.probes)
+    check_chain(args.probes, words=args.words)
+    for path, about in probes.about.items():
+        check_run(path, about, args.expect)
     epochs = probes.epochs
     axes = dict(zip(AXES, [list(sets), ROLES, probes.tensors, probes.measures, STATISTICS], strict=True))
     # The resamples of a set depend on the seed and the words alone: runs on one corpus share them.
@@ -215,7 +223,12 @@ def run(args: argparse.Namespace) -> None:
         correlations.append(tabulate(replicates[e], n[e], axes, settings.level).assign(epoch=epoch))
         differences.append(compare_within_epoch(replicates[e], n[e], axes, settings.level).assign(epoch=epoch))
     differences += compare_epochs(replicates, n, epochs, axes, settings.level)
-    metadata = probes.origin._asdict() | {"condition": probes.condition, "statistics": settings.model_dump()}
+    metadata = probes.origin._asdict() | {
+        "condition": probes.condition,
+        "statistics": settings.model_dump(),
+        "checkpoints": {key: value for about in probes.about.values() for key, value in about["checkpoints"].items()},
+        **{key: probes.about[probes.paths[0]][key] for key in ("vocabulary", "tokens")},
+    }
     order = ["epoch", "role", "tensor", "measure", "words", "statistic"]
     numbers = ["value", "low", "high", "n"]
     for path, tables, columns in (

@@ -13,6 +13,7 @@ from natural_sparsity.analysis.tensors import check_tensors
 from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.errors import UserError
 from natural_sparsity.files import read_json, read_metadata, read_parquet
+from natural_sparsity.identity import check_made_from
 
 # An error about a threshold says which value would leave this many words.
 ENOUGH = 10
@@ -135,7 +136,7 @@ def read_checkpoints(paths: Sequence[Path | str]) -> pd.DataFrame:
     """
     numbers = ["learning_rate_in", "learning_rate_out", "train_loss", "dev_loss"]
     rows: dict[tuple[int, int], list[float]] = {}
-    states = {path: read_json(path, [*Origin._fields, "epoch", *numbers]) for path in paths}
+    states = {path: read_json(path, [*Origin._fields, "epoch", "parameters", "before", *numbers]) for path in paths}
     if states:
         check_same({path: {key: state[key] for key in ("data", "model")} for path, state in states.items()})
     for path in paths:
@@ -148,8 +149,48 @@ def read_checkpoints(paths: Sequence[Path | str]) -> pd.DataFrame:
         if key in rows:
             raise UserError(f"{path}: a second checkpoint of seed {key[0]}, epoch {key[1]}; give one file per epoch")
         rows[key] = row
+    check_succession(states)
     frame = pd.DataFrame([[*key, *rows[key]] for key in sorted(rows)], columns=["seed", "epoch", *numbers])
     return frame.astype({"seed": int, "epoch": int})
+
+
+def check_succession(states: Mapping[Path | str, Mapping[str, Any]]) -> None:
+    """Refuse checkpoints of which one was not trained from the one before it, where both are given.
+
+    Raises:
+        UserError: a line that names both files.
+    """
+    by_epoch = {(find_origin(state), state["epoch"]): path for path, state in states.items()}
+    for (origin, epoch), path in by_epoch.items():
+        if earlier := by_epoch.get((origin, epoch - 1)):
+            check_made_from(path, states[path], "before", earlier, states[earlier]["parameters"], "checkpoint")
+
+
+def check_chain(
+    measured: Sequence[Path | str], states: Sequence[Path | str] = (), words: Path | str | None = None
+) -> None:
+    """Refuse probes or correlations that were made from other checkpoints, or with other words, than those given.
+
+    Args:
+        measured: Parquet files that ``probe`` or ``correlate`` wrote.
+        states: ``state.json`` of checkpoints; each is compared with what was measured on its run and epoch.
+        words: the table of words of their data.
+
+    Raises:
+        UserError: two files do not belong together; it names both.
+    """
+    by_epoch = {}
+    for path in states:
+        state = read_json(path, [*Origin._fields, "epoch", "parameters"])
+        by_epoch[find_origin(state), str(state["epoch"])] = path, state["parameters"]
+    vocabulary = None if words is None else read_metadata(words).get("vocabulary")
+    for path in measured:
+        origin, metadata = read_origin(path, ["checkpoints", "vocabulary"])
+        for epoch in metadata["checkpoints"]:
+            if (origin, epoch) in by_epoch:
+                check_made_from(path, metadata["checkpoints"], epoch, *by_epoch[origin, epoch], name="checkpoint")
+        if words is not None:
+            check_made_from(path, metadata, "vocabulary", words, vocabulary)
 
 
 def read_states(paths: Sequence[Path | str], keys: Sequence[str] = ()) -> dict[Origin, dict[str, Any]]:

@@ -157,6 +157,7 @@ def run(args: argparse.Namespace) -> None:
         UserError: files do not fit together; a split or the vocabulary is too small to train on.
     """
     account = read_accounts(args.accounts)
+    vocabulary, digests = files.identify(args.vocabulary), dict[str, str]()
     words = pa.array(read_by_id(args.vocabulary, ["word"])["word"])
     dtype = np.min_scalar_type(len(words) - 1)
     row_ids = map_rows_to_ids(args.counts, words, dtype)
@@ -204,10 +205,14 @@ def run(args: argparse.Namespace) -> None:
             account["splits"][name] = describe_split(counts, documents)
             summary[f"{name}_unk_fraction"] = int(counts[UNK]) / max(len(streams[split]), 1)
             streams[split].flush()
-            files.append_digest(str(streams[split].filename))
+            about = {"split": name, "vocabulary": vocabulary}
+            files.seal_array(str(streams[split].filename), about)
+            digests[name] = files.open_seal(str(streams[split].filename))[1]
         refuse_small(account)
     account["warnings"] = list_warnings(account)
     story = tell(account)
     del account["filter"]["thresholds"]  # a table of its own
-    files.write_json(args.summary, summary | {"account": account})
+    files.write_json(
+        args.summary, summary | {"made_from": {"vocabulary": vocabulary}, "streams": digests, "account": account}
+    )
     print("\n".join(story), file=sys.stderr)

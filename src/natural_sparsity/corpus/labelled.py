@@ -280,13 +280,15 @@ def run(args: argparse.Namespace) -> None:
     )
     kept = frequent[: args.words]
     ids = {word: number for number, word in enumerate(kept, len(SPECIALS))}
-    for split, part in texts.items():
-        files.write_array(getattr(args, split), encode_texts(part, ids, args.length))
     known = [counts[word] for word in kept]
     frame = pd.DataFrame({"word": pd.Series([*SPECIALS, *kept], dtype="str")})
     frame["count"] = np.array([0, sum(counts.values()) - sum(known), *known], np.int64)
     frame.insert(0, "id", np.arange(len(frame), dtype=np.int32))
     files.write_parquet(args.vocabulary, frame)
+    vocabulary = files.identify(args.vocabulary)
+    for split, part in texts.items():
+        about = {"split": split, "vocabulary": vocabulary}
+        files.write_array(getattr(args, split), encode_texts(part, ids, args.length), about)
     summary: dict[str, Any] = {"classes": len(classes), "vocabulary": len(frame), "skipped": dict(skipped)}
     summary |= {split: describe(part, ids, args.length) for split, part in texts.items()}
     files.write_json(args.summary, summary)

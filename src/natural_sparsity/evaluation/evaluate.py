@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the evaluation of a checkpoint."""
     device = select_device(args.device, args.threads)
-    subject = open_subject(args.checkpoint, device)
+    subject = open_subject(args.checkpoint, device, args.expect)
     files.write_json(args.output, evaluate(subject, args.test, args.batch, args.window))
 
 

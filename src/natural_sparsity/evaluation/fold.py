@@ -16,12 +16,14 @@ from natural_sparsity.evaluation.subject import open_subject, require_lstm
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.gates import GATES
 from natural_sparsity.model.recurrent import RecurrentModel
+from natural_sparsity.settings import add_expectation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--from", type=Path, required=True, dest="source", help="folder of a sparsified LSTM")
     parser.add_argument("--checkpoint", type=Path, required=True, help="out: folder of the smaller model")
+    add_expectation(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -30,11 +32,11 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: a model of other cells.
     """
-    subject = open_subject(args.source, torch.device("cpu"))
+    subject = open_subject(args.source, torch.device("cpu"), args.expect)
     require_lstm(subject, "can be folded")
     masks = read_masks(subject.model, subject.tensors, subject.state["sparsify"])
     small = fold(subject.model, remove_dead(masks))
-    checkpoint.save(args.checkpoint, small, {**subject.state, "folded_from": subject.state["sha256"]})
+    checkpoint.save(args.checkpoint, small, {**subject.state, "folded_from": subject.state["parameters"]})
 
 
 @torch.no_grad()

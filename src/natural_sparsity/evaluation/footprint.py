@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: a model of other data than running text.
     """
-    subject = open_subject(args.checkpoint, select_device("cpu", 1))
+    subject = open_subject(args.checkpoint, select_device("cpu", 1), args.expect)
     check_kind(subject)
     split = subject.open_test(args.test, args.batch, args.window)
     rows = measure_footprints(subject, split, args.timed_tokens, args.rounded)

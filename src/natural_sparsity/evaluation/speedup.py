@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> None:
         UserError: the folded model was made from another checkpoint, or gives other outputs.
     """
     cpu = select_device("cpu", 1)
-    subject = open_subject(args.checkpoint, cpu)
+    subject = open_subject(args.checkpoint, cpu, args.expect)
     small, state = checkpoint.load(args.folded, cpu)
-    if state.get("folded_from") != subject.state["sha256"]:
+    if state.get("folded_from") != subject.state["parameters"]:
         raise UserError(f"{args.folded}: not folded from {args.checkpoint}; delete it and run again")
     split = subject.open_test(args.test, args.batch, args.window)
     files.write_json(args.output, subject.identify() | measure_speedup(subject.model, small, split, args.timed_tokens))

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
         UserError: a model of other cells.
     """
     device = select_device(args.device, args.threads)
-    subject = open_subject(args.checkpoint, device)
+    subject = open_subject(args.checkpoint, device, args.expect)
     require_lstm(subject, "has gates to count")
     files.write_json(args.output, measure_structure(subject, subject.open_test(args.test, args.batch, args.window)))
 

@@ -1,6 +1,7 @@
 """The checkpoint that a command evaluates, opened with the data that it was trained on."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ from torch import Tensor
 from natural_sparsity.data import held_out
 from natural_sparsity.data.base import Data, Split, open_data
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_run, check_tokens
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.recurrent import RecurrentModel
-from natural_sparsity.settings import positive
+from natural_sparsity.settings import add_expectation, positive
 
 
 class Subject(NamedTuple):
@@ -26,12 +28,13 @@ class Subject(NamedTuple):
 
     def open_test(self, path: Path | None, batch: int, window: int) -> Split:
         """Open the test split; ``path`` is its file, where the data have files."""
+        check_tokens(path, self.folder, self.state)
         return self.data.split("test", path, batch, window, self.model.interface)
 
     def identify(self) -> dict[str, Any]:
         """Return the fields that every evaluation begins with: which checkpoint of which run it is."""
         fields = {key: self.state[key] for key in ("data", "model", "seed", "epoch", "kind", "sparsify")}
-        return fields | {"cell": self.model.architecture.cell, "checkpoint": self.state["sha256"]}
+        return fields | {"cell": self.model.architecture.cell, "checkpoint": self.state["parameters"]}
 
     def score(self, split: Split) -> dict[str, Any]:
         """Return the held-out loss, and the score with what it measures and how to print it."""
@@ -46,13 +49,14 @@ class Subject(NamedTuple):
         }
 
 
-def open_subject(folder: Path, device: torch.device) -> Subject:
-    """Load the checkpoint in ``folder``.
+def open_subject(folder: Path, device: torch.device, expected: Mapping[str, Any]) -> Subject:
+    """Load the checkpoint in ``folder``, which must be of the run and epoch ``expected``.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file is missing or damaged, or is of another run or epoch.
     """
     model, state = checkpoint.load(folder, device)
+    check_run(folder, state, expected)
     tensors = checkpoint.load_tensors(folder, device)
     return Subject(folder, model, state, tensors, open_data(state["kind"], state["block"]))
 
@@ -75,6 +79,7 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=positive, default=10, help="streams, or examples, at a time")
     parser.add_argument("--window", type=positive, default=35, help="steps of text at a time; bounds memory only")
     parser.add_argument("--output", type=Path, required=True, help="out: JSON")
+    add_expectation(parser)
 
 
 def add_device_arguments(parser: argparse.ArgumentParser, default: str) -> None:

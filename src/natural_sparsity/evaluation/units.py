@@ -19,12 +19,13 @@ from natural_sparsity.config.base import read_block
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.errors import UserError
 from natural_sparsity.evaluation.structure import find_reading_gates, read_masks, remove_dead
+from natural_sparsity.identity import check_run, check_tokens
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.output_layer import SoftmaxBlock
 from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.probing.probe import observe_frozen, open_streams
-from natural_sparsity.settings import json_object
+from natural_sparsity.settings import add_expectation, json_object
 from natural_sparsity.training.observation import Observation
 
 
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet, a row per tensor and unit")
+    add_expectation(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,6 +53,8 @@ def run(args: argparse.Namespace) -> None:
     device = select_device(args.device, args.threads)
     set_precision(settings.matmul_precision)
     model, state = checkpoint.load(args.checkpoint, device)
+    check_run(args.checkpoint, state, args.expect)
+    tokens = check_tokens(args.tokens, args.checkpoint, state)
     streams = open_streams(args.tokens, settings, args.checkpoint, state)
     weights, sums = count_weights(model), UnitSums(model)
     observe_frozen(model, streams, settings, sums, state, f"units of epoch {state['epoch']}")
@@ -60,7 +64,8 @@ def run(args: argparse.Namespace) -> None:
         **{key: state[key] for key in ("data", "model", "seed", "epoch", "sparsify")},
         "condition": args.condition,
         "probe": args.probe,
-        "checkpoint": state["sha256"],
+        "checkpoint": state["parameters"],
+        "tokens": tokens,
     }
     files.write_parquet(args.output, table.merge(weights, on=["layer", "unit"], validate="many_to_one"), metadata)
 

@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.analysis.products import Origin, check_same, find_origin, read_origin, read_tensors
+from natural_sparsity.analysis.products import Origin, check_chain, check_same, find_origin, read_origin, read_tensors
 from natural_sparsity.errors import UserError
 from natural_sparsity.explorer.names import NORMS, check_names
 from natural_sparsity.explorer.words import digest, read_words
+from natural_sparsity.identity import check_run
+from natural_sparsity.settings import add_expectation
 
 ROLES = ("target", "input")
 MEAN = "_mean"
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, help="out: folder, a script per measure, role and tensor, and data.json"
     )
+    add_expectation(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,6 +47,8 @@ def run(args: argparse.Namespace) -> None:
     if missing:
         raise UserError(f"{probes[missing[0]]}: no checkpoint of its epoch {missing[0]} was given; give its state.json")
     words = read_words(args.words)
+    check_run(args.probes[0], metadata, args.expect)
+    check_chain(args.probes, args.checkpoints, args.words)
     measures, tensors = find_axes(probes)
     check_names(args.probes[0], metadata, measures, tensors)
     key = f"{origin.data}/{origin.model}/seed{origin.seed}/{metadata['condition']}"

@@ -16,6 +16,7 @@ from natural_sparsity.analysis.products import GROUP, check_same
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.arguments import add_unit
 from natural_sparsity.figures.style import Style
+from natural_sparsity.files import read_parquet
 
 SUMMARY = "the paper's statements: values, intervals and verdicts"
 # Inches; the height of a row is that at 8 points.
@@ -30,7 +31,7 @@ COLUMNS = ["claim", "verdict", "because", "evidence", "value", "low", "high", "n
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare inputs and options."""
     parser.add_argument(
-        "--claims", type=Path, metavar="T", nargs="+", required=True, help="claims CSV, one file per seed"
+        "--claims", type=Path, metavar="T", nargs="+", required=True, help="Parquet of the claims, one file per seed"
     )
     add_unit(parser)
 
@@ -52,10 +53,7 @@ def read_claims(paths: Sequence[Path | str]) -> pd.DataFrame:
     """
     frames: dict[Path | str, pd.DataFrame] = {}
     for path in paths:
-        try:
-            frame = pd.read_csv(path, keep_default_na=False, na_values=[""])[["seed", *GROUP, *COLUMNS]]
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path}: no claims table ({error}); delete it and run again") from error
+        frame = read_parquet(path, ["seed", *GROUP, *COLUMNS])
         if frame.empty or not frame["verdict"].isin(VERDICTS).all():
             raise UserError(f"{path}: a verdict is none of {', '.join(VERDICTS)}; delete it and run again")
         frames[path] = frame

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from natural_sparsity.analysis.products import (
     average_over_seeds,
+    check_chain,
     find_drops,
     read_checkpoints,
     read_correlations,
@@ -27,6 +28,7 @@ ENDS = ("low", "high", "sd", "seeds")
 
 def read_course(args: argparse.Namespace, intervals: bool) -> tuple[pd.DataFrame, list[int]]:
     """The correlations over seeds, with bootstrap ``intervals`` or without, and after which epochs the rate dropped."""
+    check_chain(args.correlations, args.checkpoints, getattr(args, "words", None))
     correlations = read_correlations(args.correlations, args.measure, args.statistic)
     drops = find_drops(read_checkpoints(args.checkpoints), correlations["epoch"])
     correlations = average_over_seeds(correlations, ["epoch", "role", "tensor", "words"])

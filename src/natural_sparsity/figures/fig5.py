@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from natural_sparsity.analysis.products import (
     average_over_seeds,
+    check_chain,
     read_probes,
     read_tensors,
     read_words,
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
     """The points and lines drawn, and the figure."""
     tensor = GRADIENT + find_top(read_tensors(args.probes[0]))
+    check_chain(args.probes, words=args.words)
     probes = average_over_seeds(read_probes(args.probes, "target", tensor, args.measure), ["epoch", "id"])
     table = select_words(probes, read_words(args.words), args.threshold, args.measure)
     return table, plot(table, style, args.measure, tensor)

@@ -13,6 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.style import GREY, Style
+from natural_sparsity.files import read_parquet
 
 SUMMARY = "held-out score of pruned models by density, with controls"
 PANEL = (3.3, 2.8)
@@ -29,7 +30,7 @@ COLUMNS = ["family", "role", "level", "density", "seeds", "measure", *SCORE, "ma
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the input."""
-    parser.add_argument("--lottery", type=Path, metavar="L", required=True, help="CSV of the lottery-ticket table")
+    parser.add_argument("--lottery", type=Path, metavar="L", required=True, help="Parquet of the lottery-ticket table")
 
 
 def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
@@ -44,10 +45,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     Raises:
         UserError: the file is no such table, or has no pruned model.
     """
-    try:
-        rows = pd.read_csv(path, keep_default_na=False, na_values=dict.fromkeys(SCORE, ""))[COLUMNS]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a lottery-ticket table ({error}); delete it and run again") from error
+    rows = read_parquet(path, COLUMNS)
     if not (rows["role"] != "dense").any() or not (rows["role"] == "dense").any():
         raise UserError(f"{path}: no dense or no pruned model to draw")
     return rows

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from natural_sparsity.analysis.products import (
     average_over_seeds,
+    check_chain,
     check_same,
     find_place,
     group_by_model,
@@ -74,6 +75,7 @@ def select_points(
     Raises:
         UserError: a model without a checkpoint, no dense model, or no other.
     """
+    check_chain(correlations, checkpoints)
     groups = group_by_model(correlations)
     check_same({paths[0]: {"data": data, "condition": condition} for (data, _, condition), paths in groups.items()})
     places = {}

@@ -12,8 +12,8 @@ from matplotlib.patches import Patch
 
 from natural_sparsity.analysis.tensors import GRADIENT
 from natural_sparsity.analysis.units import SIDES
-from natural_sparsity.errors import UserError
 from natural_sparsity.figures.style import MARKERS, Style, write_symbol
+from natural_sparsity.files import read_parquet
 
 SUMMARY = "do the units that carry the concentration keep their weights?"
 WIDTH, ABOVE, PANEL = 6.9, 0.9, 1.65
@@ -24,7 +24,7 @@ QUANTITIES = {"part": "part\nin χ²", "size": "mean\nsize"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the input."""
-    parser.add_argument("--units", type=Path, metavar="L", required=True, help="CSV of the table of units")
+    parser.add_argument("--units", type=Path, metavar="L", required=True, help="Parquet of the table of units")
 
 
 def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
@@ -39,11 +39,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     Raises:
         UserError: the file is no such table.
     """
-    try:
-        rows = pd.read_csv(path, keep_default_na=False, na_values=dict.fromkeys(("rho", "low", "high"), ""))
-        rows = rows[[*COLUMNS, *CHANCE, "seeds"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a table of units ({error}); delete it and run again") from error
+    rows = read_parquet(path, [*COLUMNS, *CHANCE, "seeds"])
     ends = rows.groupby("family")["level"].agg(["min", "max"])
     kept = [level in tuple(ends.loc[family]) for family, level in zip(rows["family"], rows["level"], strict=True)]
     return rows[np.array(kept) & rows["role"].ne("random_init")].reset_index(drop=True)

@@ -48,7 +48,10 @@ def run(args: argparse.Namespace) -> None:
     if args.masks:
         donor, other = checkpoint.load(args.masks, cpu)
         donor_tensors = checkpoint.load_tensors(args.masks, cpu)
-        if any(other[key] != state[key] for key in ("data", "kind", "block", "interface", "architecture", "seed")):
+        if any(
+            other[key] != state[key]
+            for key in ("data", "kind", "block", "interface", "architecture", "seed", "vocabulary")
+        ):
             raise UserError(
                 f"{args.masks}: of another model, data or seed than {args.start}; delete both and run again"
             )

@@ -1,6 +1,5 @@
 """Checkpoints: a folder with the parameters as safetensors and everything else as JSON. Never pickle."""
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+import xxhash
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -36,7 +36,8 @@ FIELDS = [
     "best_dev_loss",
     "steps",
     "examples",
-    "sha256",
+    "parameters",
+    "vocabulary",
 ]
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -70,7 +71,7 @@ def save(
         "architecture": model.architecture.model_dump(mode="json"),
         "versions": {name: version(name) for name in ("natural-sparsity", "torch", "numpy", "safetensors")},
         "python": platform.python_version(),
-        "sha256": sha256_of(folder / PARAMETERS),
+        "parameters": files.compute_digest(folder / PARAMETERS).hex(),
     }
     files.write_json(folder / STATE, {**state, **about})
 
@@ -89,14 +90,8 @@ def digest(
     method_tensors: Mapping[str, Tensor] = NOTHING,
     optimizer_tensors: Mapping[str, Tensor] = NOTHING,
 ) -> str:
-    """The SHA-256 that the file of the parameters would have."""
-    return hashlib.sha256(safetensors.torch.save(collect(model, method_tensors, optimizer_tensors))).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """The file's SHA-256, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The digest that the file of the parameters would have."""
+    return xxhash.xxh3_128_hexdigest(safetensors.torch.save(collect(model, method_tensors, optimizer_tensors)))
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -116,7 +111,7 @@ def load(folder: Path, device: torch.device) -> tuple[RecurrentModel, dict[str, 
     """
     state, path = read_state(folder), folder / PARAMETERS
     try:
-        if sha256_of(path) != state["sha256"]:
+        if files.compute_digest(path).hex() != state["parameters"]:
             raise UserError(f"{path}: not the parameters that {folder / STATE} was written with; delete both")
         tensors = load_file(path)
     except (OSError, safetensors.SafetensorError) as error:

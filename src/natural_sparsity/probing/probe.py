@@ -15,6 +15,7 @@ from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import open_data
 from natural_sparsity.data.streams import Streams
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_made_from, check_run, check_tokens
 from natural_sparsity.methods.base import Place
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
@@ -24,7 +25,7 @@ from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.progress import Progress
-from natural_sparsity.settings import json_object
+from natural_sparsity.settings import add_expectation, json_object
 from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.observation import Observation, Observer
 from natural_sparsity.training.steps import make_step
@@ -52,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="out: a Parquet file per checkpoint, a row per word, role and tensor",
     )
+    parser.add_argument("--epochs", type=int, nargs="+", metavar="N", help="the epoch of each checkpoint, to check")
+    add_expectation(parser)
     moving = parser.add_argument_group("for weights: training")
     moving.add_argument(
         "--from",
@@ -75,12 +78,17 @@ def run(args: argparse.Namespace) -> None:
     moving = settings.weights == "training"
     training = read_block(Training, args.training, "training") if moving else None
     given = {"--checkpoint": args.checkpoint, "--output": args.output} | ({"--from": args.before} if moving else {})
-    if len(set(map(len, given.values()))) > 1:
-        numbers = ", ".join(f"{len(paths)} {option}" for option, paths in given.items())
+    numbered = given | ({"--epochs": args.epochs} if args.epochs else {})
+    if len(set(map(len, numbered.values()))) > 1:
+        numbers = ", ".join(f"{len(values)} {option}" for option, values in numbered.items())
         raise UserError(f"{numbers}: give one of each for every checkpoint")
     device = select_device(args.device, args.threads)
     set_precision((training or settings).matmul_precision)
-    for folder, output, *before in zip(*given.values(), strict=True):
+    for i, (folder, output, *before) in enumerate(zip(*given.values(), strict=True)):
+        state = checkpoint.read_state(folder)
+        check_kind(folder, state)
+        check_run(folder, state, {**args.expect, "epoch": args.epochs[i] if args.epochs else None})
+        tokens = check_tokens(args.tokens, folder, state)
         if training:
             gathering = gather_in_training(args.tokens, settings, training, before[0], folder, device, args.teacher)
         else:
@@ -88,7 +96,6 @@ def run(args: argparse.Namespace) -> None:
         loss = float(gathering.loss) / gathering.positions
         if not math.isfinite(loss):
             raise UserError(f"{folder}: the loss is not finite; the checkpoint cannot be probed")
-        state = checkpoint.read_state(folder)
         metadata = {
             **{key: state[key] for key in ("data", "model", "seed", "epoch")},
             "condition": args.condition,
@@ -96,7 +103,9 @@ def run(args: argparse.Namespace) -> None:
             "loss": loss,
             "positions": gathering.positions,
             "probe": args.probe,
-            "checkpoint": state["sha256"],
+            "checkpoints": {str(state["epoch"]): state["parameters"]},
+            "vocabulary": state["vocabulary"],
+            "tokens": tokens,
         }
         files.write_parquet(output, gathering.table(), metadata)
 
@@ -218,7 +227,7 @@ def gather_in_training(
         model, data, training, past["learning_rate_out"], split.batch, method, memory=memory, observer=gathering
     )
     train_epoch(step, split, f"training of epoch {state['epoch']}")
-    if checkpoint.digest(model, method.tensors, step.memory()) != state["sha256"]:
+    if checkpoint.digest(model, method.tensors, step.memory()) != state["parameters"]:
         machine = f"{state['device']}, threads: {state['threads']}, torch {state['versions']['torch']}"
         raise UserError(
             f"{folder}: its epoch, trained again, gave other parameters; it was trained on {machine}: use the same, and"
@@ -234,7 +243,9 @@ def check_succession(before: Path, past: dict[str, Any], folder: Path, state: di
         UserError: a line that names both.
     """
     run = ("data", "model", "seed")
-    if past["epoch"] + 1 != state["epoch"] or any(past[key] != state[key] for key in run):
+    if past["epoch"] + 1 == state["epoch"] and all(past[key] == state[key] for key in run):
+        check_made_from(folder, state, "before", before, past["parameters"], "checkpoint")
+    else:
         one, other = (
             f"epoch {each['epoch']} of {each['data']}/{each['model']}, seed {each['seed']}," for each in (past, state)
         )

@@ -18,9 +18,11 @@ from natural_sparsity.analysis.claims import (
     format_range,
     judge_all,
 )
-from natural_sparsity.analysis.products import find_drops, read_checkpoints, read_origin, read_states
+from natural_sparsity.analysis.products import check_chain, find_drops, read_checkpoints, read_origin, read_states
 from natural_sparsity.corpus.vocabulary import UNITS
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_run
+from natural_sparsity.settings import add_expectation
 from natural_sparsity.tables.writer import Grid, Table
 
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unit", choices=UNITS, default="word", help="what the data's tokens are (default %(default)s)"
     )
+    add_expectation(parser)
 
 
 def tabulate(args: argparse.Namespace) -> Table:
@@ -50,6 +53,8 @@ def tabulate(args: argparse.Namespace) -> Table:
         raise UserError(
             f"--checkpoints: one is of {others.pop()}, but {args.correlations} is of {origin}; leave it out"
         )
+    check_run(args.correlations, {**metadata, **origin._asdict()}, args.expect)
+    check_chain([args.correlations, args.differences], args.checkpoints)
     checkpoints = read_checkpoints(args.checkpoints)
     missing = sorted(set(correlations["epoch"]) - set(checkpoints["epoch"]))
     if missing:
@@ -57,7 +62,8 @@ def tabulate(args: argparse.Namespace) -> Table:
     run = Run(correlations, differences, find_drops(checkpoints, correlations["epoch"]))
     rows = judge_all(run, unit=args.unit).assign(**origin._asdict(), condition=metadata["condition"])
     introduction = introduce(run, metadata["statistics"], args.unit)
-    return Table(rows, [lay_out(rows)], introduction, groups=["claim"])
+    made_from = {"correlations": files.identify(args.correlations)}
+    return Table(rows, [lay_out(rows)], introduction, groups=["claim"], metadata=made_from)
 
 
 def introduce(run: Run, statistics: dict[str, Any], unit: str) -> str:

@@ -2,16 +2,16 @@
 
 import argparse
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.analysis.claims import VERDICTS
-from natural_sparsity.analysis.products import Origin, find_origin, read_origin
+from natural_sparsity.analysis.products import Origin, check_chain, find_origin, read_origin
 from natural_sparsity.analysis.tensors import GRADIENT, find_top, list_layers, write_tensor
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_made_from
 from natural_sparsity.tables.writer import Grid, Table
 
 NAMES = [*Origin._fields, "condition", "measure"]
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
     one_each = "one for each of --correlations, in their order"
     parser.add_argument("--correlations", type=Path, nargs="+", required=True, help="Parquet, per run and condition")
-    parser.add_argument("--claims", type=Path, nargs="+", required=True, help=f"CSV, {one_each}")
+    parser.add_argument("--claims", type=Path, nargs="+", required=True, help=f"Parquet, {one_each}")
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help=f"last state.json, {one_each}")
     parser.add_argument("--summaries", type=Path, nargs="+", required=True, help=f"the data's summary.json, {one_each}")
 
@@ -57,14 +57,14 @@ def describe(correlations: Path, claims: Path, checkpoint: Path, summary: Path) 
     are empty for other measures.
 
     Raises:
-        UserError: a file is invalid, the claims or the checkpoint belong to another run than the
-            correlations, or the checkpoint is not that of their last epoch.
+        UserError: a file is invalid, the claims or the checkpoint belong to other correlations, or the checkpoint is
+            not that of their last epoch.
     """
     origin, metadata = read_origin(correlations, ["condition"], "correlate")
     columns = ["epoch", "role", "tensor", "measure", "words", "statistic", "value", "low", "high"]
     frame = files.read_parquet(correlations, columns)
     state = files.read_json(checkpoint, [*Origin._fields, "epoch", "train_loss", "dev_loss"])
-    sizes = files.read_json(summary, ["vocabulary", "train_tokens"])
+    sizes = files.read_json(summary, ["vocabulary", "train_tokens", "made_from"])
     last = int(frame["epoch"].max())
     if (find_origin(state), state["epoch"]) != (origin, last):
         raise UserError(f"{checkpoint}: is not of {origin} and epoch {last}, as {correlations} is")
@@ -72,7 +72,9 @@ def describe(correlations: Path, claims: Path, checkpoint: Path, summary: Path) 
         ["measure", "tensor", "epoch"]
     )
     top = find_top(frame["tensor"])
-    verdicts = count_verdicts(claims, [*map(str, origin), metadata["condition"]])
+    check_chain([correlations], [checkpoint])
+    check_made_from(correlations, metadata, "vocabulary", summary, sizes["made_from"]["vocabulary"])
+    verdicts = count_verdicts(claims, correlations)
     losses = [math.exp(state[f"{split}_loss"]) for split in ("train", "dev")]
     numbers = [len(list_layers(frame["tensor"])), sizes["vocabulary"], sizes["train_tokens"], last, *losses]
     places = [(GRADIENT + top, frame["epoch"].min()), (GRADIENT + top, last), (top, last), ("grad_x", last)]
@@ -89,20 +91,15 @@ def describe(correlations: Path, claims: Path, checkpoint: Path, summary: Path) 
     return pd.DataFrame(rows).astype(dict.fromkeys(VERDICTS, "Int64"))
 
 
-def count_verdicts(path: Path, run: Sequence[str]) -> dict[str, int]:
+def count_verdicts(path: Path, correlations: Path) -> dict[str, int]:
     """How many claims have each verdict in a claims table.
 
     Raises:
-        UserError: the file is no claims table, or is of another ``run`` (data, model, seed, condition).
+        UserError: the file is no claims table, or was not made from these ``correlations``.
     """
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-        runs = rows[[*Origin._fields, "condition"]].drop_duplicates().to_numpy().tolist()
-        counts = rows.drop_duplicates("claim")["verdict"].value_counts()
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: no claims table ({error}); delete it and run again") from error
-    if runs != [list(run)]:
-        raise UserError(f"{path}: is not of data, model, seed, condition {', '.join(run)}; give that run's claims")
+    rows = files.read_parquet(path, ["claim", "verdict"])
+    check_made_from(path, files.read_metadata(path), "correlations", correlations, files.identify(correlations))
+    counts = rows.drop_duplicates("claim")["verdict"].value_counts()
     return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
 
 

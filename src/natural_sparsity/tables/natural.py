@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.analysis.products import check_same, find_place, read_origin, read_states
+from natural_sparsity.analysis.products import check_chain, check_same, find_place, read_origin, read_states
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.analysis.tensors import GRADIENT, list_layers
 from natural_sparsity.errors import UserError
@@ -48,6 +48,7 @@ def read_last(correlations: Sequence[Path], checkpoints: Sequence[Path]) -> pd.D
         UserError: correlations without a checkpoint of their run and last epoch, or of several data or conditions; or
             no dense model.
     """
+    check_chain(correlations, checkpoints)
     states = read_states(checkpoints, ["architecture"])
     origins = {path: read_origin(path, ["condition"], "correlate") for path in correlations}
     check_same({path: {key: metadata[key] for key in ("data", "condition")} for path, (_, metadata) in origins.items()})

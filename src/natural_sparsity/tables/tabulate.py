@@ -1,4 +1,4 @@
-"""``natural-sparsity tabulate TABLE``: from the workflow's products to STEM.csv, STEM.md and STEM.html."""
+"""``natural-sparsity tabulate TABLE``: from the workflow's products to STEM.parquet, .csv, .md and .html."""
 
 import argparse
 
@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare a subcommand for each table, with the inputs of that table."""
     for subparser in add_subcommands(parser, "table", registry.TABLES):
         subparser.add_argument("--title", required=True, help="the heading of the table and the title of its page")
-        subparser.add_argument("--output", required=True, metavar="STEM", help="out: STEM.csv, STEM.md, STEM.html")
+        subparser.add_argument("--output", required=True, metavar="STEM", help="out: STEM.parquet, .csv, .md, .html")
 
 
 def run(args: argparse.Namespace) -> None:

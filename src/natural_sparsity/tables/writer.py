@@ -1,9 +1,10 @@
-"""Write a table: the numbers as CSV, for readers as Markdown, and as a page that a browser shows."""
+"""Write a table: the numbers as Parquet, which later steps read; as CSV; and for readers as Markdown and as a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -28,7 +29,8 @@ class Table:
     """The numbers, tidy; the grids that show them to readers; and what the columns mean.
 
     ``introduction`` stands above the grids, ``note`` below them. ``groups``: columns of the frame by which rows belong
-    together on the page, where texts that repeat within a group are left out.
+    together on the page, where texts that repeat within a group are left out. ``metadata``: what the table was made
+    from, for those that read it.
     """
 
     frame: pd.DataFrame
@@ -36,16 +38,18 @@ class Table:
     introduction: str = ""
     note: str = ""
     groups: Sequence[str] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write(table: Table, title: str, stem: Path | str) -> None:
-    """Write ``stem``.csv, .md and .html."""
+    """Write ``stem``.csv, .md, .html and, last, .parquet."""
     with files.atomic(f"{stem}.csv") as path:
         table.frame.to_csv(path, index=False, lineterminator="\n")
     with files.atomic(f"{stem}.md") as path:
         path.write_text(render_markdown(table, title), encoding="utf-8")
     with files.atomic(f"{stem}.html") as path:
         path.write_text(render_page(table, title), encoding="utf-8")
+    files.write_parquet(f"{stem}.parquet", table.frame, dict(table.metadata))
 
 
 def render_markdown(table: Table, title: str) -> str:

@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> None:
     ids = dict(zip(vocabulary["word"], vocabulary["id"].tolist(), strict=True))
     tagger = Tagger(model)
     frame = tagger.count(read_training_sentences(args.cased, args.assignment, lower=args.case == "lower"), ids)
-    files.write_parquet(args.output, frame, {"model": model, "model_version": meta["version"], "case": args.case})
+    about = {"model": model, "model_version": meta["version"], "case": args.case}
+    files.write_parquet(args.output, frame, about | {"vocabulary": files.identify(args.vocabulary)})
 
 
 def read_meta(model: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_made_from
 from natural_sparsity.tagging.matching import find_matched_ranges
 
 OPEN = ["ADJ", "ADV", "INTJ", "NOUN", "PROPN", "VERB"]
@@ -35,12 +36,15 @@ def run(args: argparse.Namespace) -> None:
     )
     counts = [files.read_parquet(path, ["id", "pos", "count"]) for path in args.tags]
     tags = pd.concat(counts, ignore_index=True) if counts else none
-    metadata = files.read_metadata(args.tags[0]) if args.tags else {}
+    digest = files.identify(args.vocabulary)
+    metadata = files.read_metadata(args.tags[0]) if args.tags else {"vocabulary": digest}
     for path in args.tags[1:]:
         if files.read_metadata(path) != metadata:
             raise UserError(
                 f"{path}: tagged with other settings than {args.tags[0]}; delete the older file and run again"
             )
+    for path in args.tags[:1]:
+        check_made_from(path, metadata, "vocabulary", args.vocabulary, digest)
     unknown = tags["id"][~tags["id"].isin(vocabulary["id"])]
     if len(unknown):
         raise UserError(

@@ -5,7 +5,6 @@ the random numbers, so a resumed epoch equals an uninterrupted one bit for bit. 
 checkpoint, with the same data, settings and code, uses it; it is removed at the end of the epoch.
 """
 
-import hashlib
 import json
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import safetensors
 import torch
+import xxhash
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -140,9 +140,9 @@ class Saves:
 
 
 def compute_digest(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str:
-    """Compute the SHA-256 of the metadata without their digest and of the tensors' names and bytes."""
+    """Compute the 128-bit XXH3 of the metadata without their digest and of the tensors' names and bytes."""
     rest = {key: value for key, value in metadata.items() if key != "digest"}
-    result = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    result = xxhash.xxh3_128(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(tensors):
         result.update(name.encode())
         result.update(tensors[name].numpy().tobytes())

@@ -16,12 +16,13 @@ from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import open_data
 from natural_sparsity.data.held_out import evaluate
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_run, check_tokens
 from natural_sparsity.methods.base import Method, Place, implementation, make_method
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
 from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.provenance import code_digest
-from natural_sparsity.settings import json_object
+from natural_sparsity.settings import add_expectation, json_object
 from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.optimizers import CONSTANT_RATE
 from natural_sparsity.training.saves import Interruption, Saves
@@ -49,17 +50,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, nargs="+", required=True, metavar="FOLDER", help="out: one checkpoint per epoch"
     )
+    parser.add_argument(
+        "--epochs", type=int, nargs="+", metavar="N", help="the number of each of these epochs, to check"
+    )
+    add_expectation(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train as many epochs as there are output folders, each from the checkpoint that the one before wrote."""
+    """Train as many epochs as there are output folders, each from the checkpoint that the one before wrote.
+
+    Raises:
+        UserError: another number of ``--epochs`` than of folders; also as :func:`run_epoch` does.
+    """
+    numbers = args.epochs or [None] * len(args.checkpoint)
+    if len(numbers) != len(args.checkpoint):
+        raise UserError(
+            f"{len(numbers)} --epochs, {len(args.checkpoint)} --checkpoint: give one number for each folder"
+        )
     training = read_block(Training, args.training, "training")
     device = select_device(args.device, args.threads)
     set_precision(training.matmul_precision)
     before = args.start
     with Interruption() as interruption:
-        for after in args.checkpoint:
-            run_epoch(args, training, device, before, after, interruption)
+        for after, number in zip(args.checkpoint, numbers, strict=True):
+            run_epoch(args, training, device, before, after, number, interruption)
             before = after
 
 
@@ -80,17 +94,21 @@ def run_epoch(
     device: torch.device,
     before: Path,
     after: Path,
+    number: int | None,
     interruption: Interruption,
 ) -> None:
-    """Train one epoch from one checkpoint and write the next.
+    """Train one epoch from one checkpoint and write the next; ``number`` is the epoch that it must be, if given.
 
     Raises:
         UserError: a file cannot be used, or the loss is not finite; then the next checkpoint is not written.
         SystemExit: a signal came; the epoch can be resumed.
     """
     model, state = checkpoint.load(before, device)
+    check_run(before, state, {**args.expect, "epoch": None if number is None else number - 1})
     check_parents(args, before, state)
     epoch, seed, best = state["epoch"] + 1, state["seed"], state["best_dev_loss"]
+    given = {"train": args.train, "dev": args.dev}
+    tokens = {split: check_tokens(path, before, state, split) for split, path in given.items() if path}
     data = open_data(state["kind"], state["block"])
     train = data.training_split(args.train, training, model.interface, seed, epoch)
     dev = data.split("dev", args.dev, training.evaluation_batch, training.window, model.interface)
@@ -104,13 +122,13 @@ def run_epoch(
         "epoch": epoch,
         "seed": seed,
         "learning_rate": learning_rate,
-        "parameters": state["sha256"],
-        "files": [checkpoint.sha256_of(path) for path in (args.train,) if path],
+        "parameters": state["parameters"],
+        "tokens": tokens,
         "kind": state["kind"],
         "block": state["block"],
         "training": training.model_dump(mode="json"),
         "sparsify": args.sparsify,
-        "teacher": checkpoint.read_state(args.teacher)["sha256"] if args.teacher else None,
+        "teacher": checkpoint.read_state(args.teacher)["parameters"] if args.teacher else None,
         "device": device.type,
         "torch": torch.__version__,
         "code": [code_digest(name) for name in modules_behind(state["kind"], args.sparsify)],
@@ -124,8 +142,10 @@ def run_epoch(
     optimizer = method.optimization.optimizer if method.optimization else training.optimizer
     decay = None if optimizer in CONSTANT_RATE else training.decay
     next_state = {
-        **{key: state[key] for key in ("data", "model", "kind", "block", "seed")},
+        **{key: state[key] for key in ("data", "model", "kind", "block", "seed", "vocabulary")},
         "epoch": epoch,
+        "before": state["parameters"],
+        "tokens": tokens,
         "sparsify": args.sparsify,
         "learning_rate_in": learning_rate,
         "learning_rate_out": next_learning_rate(learning_rate, dev_loss, best, decay),
@@ -158,7 +178,7 @@ def check_parents(args: argparse.Namespace, before: Path, state: dict[str, Any])
     if not args.sparsify:
         raise UserError("--teacher: a dense model learns from nobody; give --sparsify, or leave the teacher out")
     teacher = checkpoint.read_state(args.teacher)
-    for key in ("data", "kind", "block", "seed"):
+    for key in ("data", "kind", "block", "seed", "vocabulary"):
         if teacher[key] != state[key]:
             raise UserError(
                 f"{args.teacher}: its {key} is {teacher[key]}, the student's {state[key]}; give its own teacher"

@@ -1,0 +1,69 @@
+"""Whether files belong together: each says which run it is of and, by their digests, which files it was made from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from natural_sparsity import files
+from natural_sparsity.errors import UserError
+
+
+def check_run(path: Path | str, fields: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Refuse a file that is of another run, epoch or condition than the one that belongs in its place.
+
+    Args:
+        path: the file, or the folder of a checkpoint.
+        fields: what it says about itself.
+        expected: what they should be. A field that is None here, or that the file does not have, is not compared.
+
+    Raises:
+        UserError: a field differs.
+    """
+    for key, value in expected.items():
+        if value is not None and fields.get(key, value) != value:
+            raise UserError(
+                f"{path}: its {key} is {fields[key]!r}, but that of {value!r} belongs here; was it moved or renamed?"
+                " Put it back, or delete it and run again"
+            )
+
+
+def check_made_from(
+    path: Path | str, fields: Mapping[str, Any], key: str, source: Path | str, digest: Any, name: str = ""
+) -> None:
+    """Refuse a file that was made from another file than ``source``.
+
+    Args:
+        path: the file.
+        fields, key: what it says about itself, and the field with the digest of what it was made from.
+        source: the file given as the source, or one that was made from the same.
+        digest: the digest of the source.
+        name: what to call the source; its key by default.
+
+    Raises:
+        UserError: the digests differ, or there is none.
+    """
+    if fields.get(key) != digest:
+        raise UserError(
+            f"{path}: was made from another {name or key} than {source}; delete the older of the two and run again"
+        )
+
+
+def check_tokens(path: Path | None, folder: Path, state: Mapping[str, Any], split: str | None = None) -> str | None:
+    """Check that tokens are of the vocabulary that the checkpoint in ``folder`` was made for; return their digest.
+
+    Args:
+        path: an array of tokens; None for generated data.
+        folder, state: the checkpoint.
+        split: the split that they must be; any if None.
+
+    Raises:
+        UserError: they are of another vocabulary or split, or the checkpoint's data are generated.
+    """
+    if path is None:
+        return None
+    if state["vocabulary"] is None:
+        raise UserError(f"{path}: given to {folder}, whose data are generated; leave it out")
+    about = files.read_metadata(path)
+    check_run(path, about, {"split": split})
+    check_made_from(path, about, "vocabulary", folder, state["vocabulary"])
+    return files.identify(path)
