@@ -4,7 +4,7 @@ CORES ?= 2
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run report check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install
+.PHONY: run report check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install install-test lock
 
 run: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -16,7 +16,7 @@ report: run
 # Before each commit: under a minute on two cores, three the first time.
 check: lint unit
 
-lint: install
+lint: install-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -25,22 +25,22 @@ lint: install
 	$(BIN)/snakemake --lint
 
 # xdist gives whole files to CORES processes. For one process, call .venv/bin/python -m pytest yourself.
-unit: install
+unit: install-test
 	$(PYTEST) -m unit --quiet --numprocesses $(CORES) --dist loadfile
 
 # What a newcomer runs: about a quarter of an hour on two cores.
-test: install
+test: install-test
 	$(PYTEST) -m "not slow" --numprocesses $(CORES) --dist loadfile
 
 # What takes minutes: whole experiments, runs that are killed, long series. .ci/run runs them after make test.
-test-slow: install
+test-slow: install-test
 	$(PYTEST) -m slow --numprocesses $(CORES) --dist loadfile
 
 # Runs that are killed at many moments and on a disk that is too small; ten minutes, part of test-slow.
-test-faults: install
+test-faults: install-test
 	$(PYTEST) tests/workflow/test_faults.py
 
-test-gpu: install
+test-gpu: install-test
 	$(PYTEST) -m gpu -s
 
 # Ten to twenty minutes. As root on Debian 12: installs SLURM, starts it on 127.0.0.1 and takes it down again.
@@ -49,15 +49,15 @@ test-slurm: .venv-slurm/installed
 	tests/slurm/cluster.sh install
 	.venv-slurm/bin/python -m pytest tests/slurm
 
-.venv-slurm/installed: .venv/installed
+.venv-slurm/installed: .venv/test-installed envs/slurm.lock
 	$(BIN)/python -m venv .venv-slurm
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-slurm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
-	.venv-slurm/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
+	envs/install.sh .venv-slurm/bin/python slurm
 	touch $@
 
 # Does this commit compute what BASE computed? Runs the same experiments with both and compares every field; an hour.
 BASE ?= HEAD~1
-golden: install
+golden: install-test
 	rm -rf results/golden && mkdir -p results/golden
 	git worktree prune && git worktree add --detach results/golden/base $(BASE)
 	$(MAKE) -C results/golden/base install
@@ -66,21 +66,38 @@ golden: install
 	$(BIN)/python tests/golden/manifest.py compare results/golden/before.json results/golden/after.json
 
 # Mends what lint finds, where a tool can.
-format: install
+format: install-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow
 
+# What runs; `install-test` adds what tests and lints.
 install: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "natural-sparsity needs Python 3.11 or later; make PYTHON=python3.11")'
+.venv/installed: pyproject.toml envs/build.lock envs/run.lock
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "natural-sparsity needs Python 3.11, 3.12 or 3.13; make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	envs/install.sh $(BIN)/python run
 	touch $@
 
+install-test: .venv/test-installed
+
+.venv/test-installed: .venv/installed envs/test.lock
+	envs/install.sh $(BIN)/python test
+	touch $@
+
+# After a pin in pyproject.toml has changed; needs uv (pip install uv). Other versions stay while they fit.
+UV ?= uv
+lock:
+	$(UV) pip compile --quiet --group build --output-file envs/build.lock
+	$(UV) pip compile --quiet pyproject.toml --constraint envs/build.lock --output-file envs/run.lock
+	$(UV) pip compile --quiet --group test --constraint envs/run.lock --output-file envs/test.lock
+	$(UV) pip compile --quiet --group slurm --constraint envs/run.lock --output-file envs/slurm.lock
+	sed "s/^# locks: .*/# locks: $$(cat envs/build.lock envs/run.lock | cksum)/" envs/natural-sparsity.post-deploy.sh > envs/new
+	mv envs/new envs/natural-sparsity.post-deploy.sh
+
 # Each measures this code and a reference in turn, in one process, and writes results/benchmarks/NAME.json.
-bench: install
+bench: install-test
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/probe.py --vocabulary 4000

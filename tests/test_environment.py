@@ -1,15 +1,139 @@
-"""The conda environment is the one that pip installs."""
+"""What is installed is locked: every file but those of torch and its CUDA packages, by version and hash."""
 
+import hashlib
+import os
+import re
+import subprocess
+import sys
 import tomllib
+import zipfile
+from importlib.metadata import distribution, version
 from pathlib import Path
 
+import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+# The lock of each list of pins in pyproject.toml.
+PINS = {"run": PROJECT["project"]["dependencies"], **PROJECT["dependency-groups"]}
+NOT_LOCKED = re.compile("torch|triton|nvidia-.*|cuda-.*")
 
 
-def test_the_conda_environment_has_the_pins_of_the_package():
-    pins = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+def read_lock(name):
+    """Each requirement of a lock, with its hashes."""
+    text = (ROOT / f"envs/{name}.lock").read_text(encoding="utf-8")
+    lines = re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "").splitlines()
+    found = [line.split(" --hash=") for line in lines if line]
+    return {Requirement(first): {value.strip() for value in hashes} for first, *hashes in found}
+
+
+LOCKS = {name: read_lock(name) for name in PINS}
+
+
+def names(requirements):
+    return {canonicalize_name(requirement.name) for requirement in requirements}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_has_the_version_and_hashes_of_each_package_and_no_address(name):
+    text = (ROOT / f"envs/{name}.lock").read_text(encoding="utf-8")
+    assert not re.search(r"://|--(?!hash=)\w|@", text)
+    for requirement, hashes in LOCKS[name].items():
+        assert re.fullmatch("==[0-9][0-9a-z.]*", str(requirement.specifier)), requirement
+        assert hashes and all(re.fullmatch("sha256:[0-9a-f]{64}", value) for value in hashes), requirement
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_has_the_pins_of_pyproject(name):
+    """After a change of a pin: make lock."""
+    locked = {canonicalize_name(each.name): each.specifier for each in LOCKS[name]}
+    for pin in map(Requirement, PINS[name]):
+        assert pin.name == "torch" or locked[canonicalize_name(pin.name)] == pin.specifier, pin
+    assert not list(filter(NOT_LOCKED.fullmatch, locked))
+
+
+def test_the_build_of_the_package_takes_what_is_locked():
+    assert PROJECT["build-system"]["requires"] == PINS["build"]
+
+
+def test_locks_agree():
+    together = {}
+    for lock in LOCKS.values():
+        for requirement, hashes in lock.items():
+            assert together.setdefault(requirement.name, (requirement.specifier, hashes)) == (
+                requirement.specifier,
+                hashes,
+            )
+
+
+@pytest.mark.parametrize("name", ["run", "test"])
+def test_the_locked_versions_are_installed(name):
+    for requirement in LOCKS[name]:
+        if not requirement.marker or requirement.marker.evaluate():
+            assert version(requirement.name) in requirement.specifier, requirement
+    (torch,) = (pin for pin in map(Requirement, PINS["run"]) if pin.name == "torch")
+    assert version("torch") in torch.specifier
+
+
+def test_all_that_the_package_imports_is_locked_so_that_pip_fetches_nothing_else():
+    """envs/install.sh leaves torch, which has no hash, to a call of pip that would fetch anything missing."""
+    locked = names(LOCKS["run"])
+    waiting, seen = list(map(Requirement, PINS["run"])), set()
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        applies = not requirement.marker or requirement.marker.evaluate({"extra": ""})
+        if applies and name not in seen and (name == "torch" or not NOT_LOCKED.fullmatch(name)):
+            assert name == "torch" or name in locked
+            seen.add(name)
+            waiting += map(Requirement, distribution(name).requires or [])
+    assert len(seen) > 80
+
+
+def test_the_conda_environment_is_made_anew_when_a_lock_changes():
+    """Snakemake compares the two files of the environment alone: make lock writes the checksum into one of them."""
     environment = yaml.safe_load((ROOT / "envs/natural-sparsity.yaml").read_text(encoding="utf-8"))
-    assert environment["dependencies"][-1]["pip"] == pins
     assert environment["channels"][-1] == "nodefaults"
+    assert all(re.fullmatch(r"(python|pip)=[0-9]+\.[0-9]+(\.[0-9]+)?", each) for each in environment["dependencies"])
+    script = (ROOT / "envs/natural-sparsity.post-deploy.sh").read_text(encoding="utf-8")
+    locks = b"".join((ROOT / f"envs/{name}.lock").read_bytes() for name in ("build", "run"))
+    checksum = subprocess.run(["cksum"], input=locks, capture_output=True, check=True).stdout.decode().strip()
+    assert f"\n# locks: {checksum}\n" in script
+
+
+def make_wheel(folder):
+    """A package of one empty module, as pip installs it."""
+    path = folder / "locked_thing-1.0-py3-none-any.whl"
+    about = "locked_thing-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("locked_thing.py", "")
+        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: locked-thing\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{about}/RECORD", "")
+    return path
+
+
+def test_a_file_with_another_hash_is_not_installed(tmp_path):
+    envs = tmp_path / "envs"
+    envs.mkdir()
+    (envs / "install.sh").write_bytes((ROOT / "envs/install.sh").read_bytes())
+    right = hashlib.sha256(make_wheel(tmp_path).read_bytes()).hexdigest()
+    nowhere_else = {"PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+
+    def install(line):
+        """Whether the script installs what a lock says; it then ends, since there is no package beside it."""
+        (envs / "a.lock").write_text(f"{line}\n")
+        (envs / "build.lock").write_text("")
+        environment = os.environ | nowhere_else | {"PIP_TARGET": str(tmp_path / "installed")}
+        command = ["bash", envs / "install.sh", sys.executable, "a"]
+        assert subprocess.run(command, env=environment, capture_output=True).returncode
+        return (tmp_path / "installed/locked_thing.py").exists()
+
+    assert not install("locked-thing==1.0")
+    assert not install(f"locked-thing==1.0 --hash=sha256:{'0' * 64}")
+    assert install(f"locked-thing==1.0 --hash=sha256:{right}")

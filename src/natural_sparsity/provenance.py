@@ -20,7 +20,17 @@ PACKAGE = "natural_sparsity"
 # has a digest of its own among the parameters of the rule.
 LEFT_OUT = {
     f"{PACKAGE}.{name}"
-    for name in ("errors", "files", "progress", "provenance", "registry", "settings", "subcommands", "training.saves")
+    for name in (
+        "errors",
+        "files",
+        "identity",
+        "progress",
+        "provenance",
+        "registry",
+        "settings",
+        "subcommands",
+        "training.saves",
+    )
 } | {f"{PACKAGE}.{name}" for name in ("config.base", "figures.draw", "tables.tabulate")}
 
 
