@@ -22,10 +22,10 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.001, "clip": 1}
 @pytest.mark.parametrize(
     ("block", "settings", "line"),
     [
-        (Probe, {"batch": 0}, "block.batch: 0 is not an integer of 1 or more"),
-        (Probe, {"batch": "x"}, "block.batch: 'x' is not an integer of 1 or more"),
-        (Probe, {"window": 2.5}, "block.window: 2.5 is not an integer of 1 or more"),
-        (Probe, {"window": True}, "block.window: true is not an integer of 1 or more"),
+        (Probe, {"batch": 0}, "block.batch: 0 is not an integer from 1 to 100000"),
+        (Probe, {"batch": "x"}, "block.batch: 'x' is not an integer from 1 to 100000"),
+        (Probe, {"window": 2.5}, "block.window: 2.5 is not an integer from 1 to 100000"),
+        (Probe, {"window": True}, "block.window: true is not an integer from 1 to 100000"),
         (Probe, {"dropout": 1}, "block.dropout: 1 is not true or false"),
         (Probe, {"widow": 3}, "block: unknown key 'widow'; did you mean 'window'?"),
         (
@@ -39,18 +39,18 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.001, "clip": 1}
         (
             Architecture,
             {"hidden": 3},
-            "block.hidden: 3 is not a list of at least one integer of 1 or more; write hidden: [3]",
+            "block.hidden: 3 is not a list of at least one integer from 1 to 16384; write hidden: [3]",
         ),
-        (Architecture, {"hidden": [3, 0]}, "block.hidden.1: 0 is not an integer of 1 or more"),
+        (Architecture, {"hidden": [3, 0]}, "block.hidden.1: 0 is not an integer from 1 to 16384"),
         (Architecture, {"dropout": 1.0}, "block.dropout: 1.0 is not a number from 0 to below 1"),
         (Architecture, {"dropout": -0.1}, "block.dropout: -0.1 is not a number from 0 to below 1"),
-        (Statistics, {"seed": -1}, "block.seed: -1 is not an integer of 0 or more"),
-        (Statistics, {"seed": 0.5}, "block.seed: 0.5 is not an integer of 0 or more"),
+        (Statistics, {"seed": -1}, "block.seed: -1 is not an integer from 0 to 4294967295"),
+        (Statistics, {"seed": 0.5}, "block.seed: 0.5 is not an integer from 0 to 4294967295"),
         (Training, {"clip": 10**400}, "block.clip: 1000000000000000000000000…"),
-        (Training, {"clip": float("inf")}, "block.clip: inf is not a number above 0"),
-        (Training, {"decay": "x"}, "block.decay: 'x' is not a number above 1, or null"),
+        (Training, {"clip": float("inf")}, "block.clip: inf is not a number above 0 up to 1e+30"),
+        (Training, {"decay": "x"}, "block.decay: 'x' is not a number above 1 up to 1e+30, or null"),
         (Training, [3], "block: [3] is not a block of keys"),
-        (Style, {"width": 0}, "block.width: 0 is not a number above 0 up to 100, or null"),
+        (Style, {"width": 0}, "block.width: 0 is not a number from 0.5 to 20, or null"),
     ],
 )
 def test_refusals(block, settings, line):
@@ -78,7 +78,7 @@ def test_a_number_that_arrives_as_text_gets_a_hint(text, hint):
 
 
 def test_the_hint_for_an_integer_is_an_integer():
-    line = r"^training\.batch: '1e3' is not an integer of 1 or more \(YAML reads it as text: write 1000\)$"
+    line = r"^training\.batch: '1e3' is not an integer from 1 to 100000 \(YAML reads it as text: write 1000\)$"
     with pytest.raises(UserError, match=line):
         read_block(Training, {"batch": "1e3"}, "training")
 

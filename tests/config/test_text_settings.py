@@ -50,7 +50,7 @@ def refuse(line, source="text.txt", **settings):
             {"lines_per_document": 10},
             ".lines_per_document: it is for format lines, and the format is auto; leave it out",
         ),
-        ({"lines_per_document": 0, "format": "lines"}, ".lines_per_document: 0 is not an integer of 1 or more"),
+        ({"lines_per_document": 0, "format": "lines"}, ".lines_per_document: 0 is not an integer from 1 to 1000000000"),
         ({"line_breaks": "wrap"}, ".line_breaks: 'wrap' is not one of auto, join, keep"),
         ({"unicode": "nfkc"}, ".unicode: 'nfkc' is not one of nfc, none"),
         ({"tokenised": "yes"}, ".tokenised: 'yes' is not true or false"),
@@ -58,7 +58,7 @@ def refuse(line, source="text.txt", **settings):
             {"tokenised": True, "line_breaks": "join"},
             ".line_breaks: join would merge the lines of tokenised text, each a sentence; leave it out",
         ),
-        ({"text_column": ""}, ".text_column: '' is not a text"),
+        ({"text_column": ""}, ".text_column: '' is not a text of 1 to 1000 characters"),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(settings, line):
@@ -311,7 +311,12 @@ def test_what_is_downloaded_has_a_plain_name(url, name):
     assert shlex.split(data.download("source")) == ["obtain", "--url", url, "--checksum", CHECKSUM]
 
 
-@pytest.mark.parametrize("url", ["https://", "http:///a", "https://[::1/a", "https://x.org/a\nb"])
+@pytest.mark.parametrize("url", ["https://", "http:///a", "https://[::1/a"])
 def test_an_address_that_is_none_is_refused(url):
     line = f".source.url: {url!r} is not the address of a file; write http:// or https://, a host and a path"
     refuse(line, {"url": url, "checksum": CHECKSUM})
+
+
+def test_an_address_with_a_line_break_is_refused():
+    line = ".source.url: 'https://x.org/a\\nb' has characters that cannot be printed; remove them"
+    refuse(line, {"url": "https://x.org/a\nb", "checksum": CHECKSUM})

@@ -104,23 +104,23 @@ def test_validation_leaves_its_argument_alone(config):
 REFUSALS = {
     # Single keys.
     "data.sample.min_cuont=5": "data.sample: unknown key 'min_cuont'; did you mean 'min_count'?",
-    "data.sample.min_count=-3": "data.sample.min_count: -3 is not an integer of 1 or more",
-    "data.sample.min_count=many": "data.sample.min_count: 'many' is not an integer of 1 or more",
+    "data.sample.min_count=-3": "data.sample.min_count: -3 is not an integer from 1 to 1000000000",
+    "data.sample.min_count=many": "data.sample.min_count: 'many' is not an integer from 1 to 1000000000",
     "data.sample.min_count=1e2": (
-        "data.sample.min_count: '1e2' is not an integer of 1 or more (YAML reads it as text: write 100)"
+        "data.sample.min_count: '1e2' is not an integer from 1 to 1000000000 (YAML reads it as text: write 100)"
     ),
-    "data.sample.min_count=1.0e+2": "data.sample.min_count: 100.0 is not an integer of 1 or more (write 100)",
-    "data.sample.min_count=1e-2": "data.sample.min_count: '1e-2' is not an integer of 1 or more",
-    "data.sample.min_count=1e999": "data.sample.min_count: '1e999' is not an integer of 1 or more",
+    "data.sample.min_count=1.0e+2": "data.sample.min_count: 100.0 is not an integer from 1 to 1000000000 (write 100)",
+    "data.sample.min_count=1e-2": "data.sample.min_count: '1e-2' is not an integer from 1 to 1000000000",
+    "data.sample.min_count=1e999": "data.sample.min_count: '1e999' is not an integer from 1 to 1000000000",
     "models.lstm.architecture.hidden=64": (
-        "models.lstm.architecture.hidden: 64 is not a list of at least one integer of 1 or more; write hidden: [64]"
+        "models.lstm.architecture.hidden: 64 is not a list of at least one integer from 1 to 16384; write hidden: [64]"
     ),
     "probes.frozen.measures=chi": (
         "probes.frozen.measures: 'chi' is not a list with at least one of chi, hoyer, gini, kurtosis, l0, each once;"
         " write measures: [chi]"
     ),
     "data.sample.min_count='5'": (
-        "data.sample.min_count: '5' is not an integer of 1 or more"
+        "data.sample.min_count: '5' is not an integer from 1 to 1000000000"
         " (it is text: write it without quotes; inside braces --config gives only text, so put it in a file)"
     ),
     "data.sample.shards=2.0": "data.sample.shards: 2.0 is not an integer from 1 to 10000 (write 2)",
@@ -129,23 +129,24 @@ REFUSALS = {
     ),
     "data.sample.unit=character": "data.sample.tagging: characters have no part of speech; leave it out",
     "data.sample=": "data.sample: null is not a block of keys",
-    "models.lstm.training.learning_rate=-1": "models.lstm.training.learning_rate: -1 is not a number above 0",
-    "models.lstm.training.learning_rate=.nan": "models.lstm.training.learning_rate: nan is not a number above 0",
+    "models.lstm.training.learning_rate=-1": "models.lstm.training.learning_rate: -1 is not a number above 0 up to…",
+    "models.lstm.training.learning_rate=.nan": "models.lstm.training.learning_rate: nan is not a number above 0 up to…",
     "models.lstm.training.learning_rate=1e-3": (
-        "models.lstm.training.learning_rate: '1e-3' is not a number above 0 (YAML reads it as text: write 1.0e-3)"
+        "models.lstm.training.learning_rate: '1e-3' is not a number above 0 up to 1e+30"
+        " (YAML reads it as text: write 1.0e-3)"
     ),
-    "models.lstm.training.clip=true": "models.lstm.training.clip: true is not a number above 0",
-    "models.lstm.training.decay=1": "models.lstm.training.decay: 1 is not a number above 1, or null",
+    "models.lstm.training.clip=true": "models.lstm.training.clip: true is not a number above 0 up to 1e+30",
+    "models.lstm.training.decay=1": "models.lstm.training.decay: 1 is not a number above 1 up to 1e+30, or null",
     "models.lstm.training.optimizer=adam": "models.lstm.training.decay: Adam's rate is constant; leave it out",
     "models.lstm.training={optimizer: adam, clip: 1}": (
         "models.lstm.training.learning_rate: missing; give it for Adam, since the default is for SGD"
     ),
     "models.lstm.training={optimizer: adam, learning_rate: 1}": "models.lstm.training.clip: missing; give it for Adam…",
     "models.lstm.architecture.hidden=[]": (
-        "models.lstm.architecture.hidden: [] is not a list of at least one integer of 1 or more"
+        "models.lstm.architecture.hidden: [] is not a list of at least one integer from 1 to 16384"
     ),
     "models.lstm.architecture.hidden=[200, true]": (
-        "models.lstm.architecture.hidden.1: true is not an integer of 1 or more"
+        "models.lstm.architecture.hidden.1: true is not an integer from 1 to 16384"
     ),
     "models.lstm.architecture.activation=tanh": (
         "models.lstm.architecture.activation: only cell rnn has one, and the cell is lstm; leave it out"
@@ -164,7 +165,7 @@ REFUSALS = {
     "probes.during={weights: training, dropout: false}": "probes.during.dropout: false contradicts weights: training…",
     "probes.during={weights: training, batch: 40}": "probes.during.batch: 40 contradicts weights: training…",
     "probes.frozen.weights=training": "probes.frozen.dropout: false contradicts weights: training…",
-    "epochs_per_job.probe=0": "epochs_per_job.probe: 0 is not an integer of 1 or more",
+    "epochs_per_job.probe=0": "epochs_per_job.probe: 0 is not an integer from 1 to 10000",
     "statistics.resamples=10": "statistics.resamples: 10 is not an integer from 100 to 100000",
     "statistics.level=95": "statistics.level: 95 is not a number from 0.5 to 0.999",
     "device=gpu": "device: 'gpu' is not auto, cpu, cuda or cuda:N",
@@ -183,9 +184,9 @@ REFUSALS = {
     "models={1: {}}": "models: 1 cannot name a block; names are texts",
     "data={null: {}}": "data: null cannot name a block; names are texts",
     "data={}": "data: {} is not a block with at least one entry",
-    "models.a/b={}": "models: 'a/b' cannot name a block; use letters, digits, - and _",
+    "models.a/b={}": "models: 'a/b' cannot name a block; use letters, digits, - and _, at most 100",
     "probes.epoch3={}": "probes: 'epoch3' cannot name a block, since results have files of that name; choose another",
-    "name=a/b": "name: 'a/b' cannot name a block; use letters, digits, - and _",
+    "name=a/b": "name: 'a/b' cannot name a block; use letters, digits, - and _, at most 100",
     # Sources.
     "data.sample.source={path: a, url: 'http://x/y'}": (
         "data.sample.source: give url and checksum, or path, or package and file, or train, dev and test; here are"

@@ -10,6 +10,9 @@ from natural_sparsity.config.yaml_files import Places, read_file
 from natural_sparsity.errors import UserError
 
 UP_TO_HERE = "; check indentation, quotes and brackets up to here"
+# Ten lines that stand for a billion values.
+LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10))
+MERGES = "a0: &a0 {k: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}\n" for i in range(1, 10))
 # What a file has, and the line of refusal after its name.
 REFUSALS = {
     # Two equal keys.
@@ -42,6 +45,15 @@ REFUSALS = {
         " write plain values, without !"
     ),
     "a: 1\n__use_yte__: true\n": ", line 2: __use_yte__ makes Snakemake run what the file says; write plain values",
+    # More than anybody would write.
+    f"a: 1\nseed: {'9' * 5000}\n": ", line 2: a number of 5,000 digits; write one that can be computed",
+    f"a: 0x{'f' * 5000}\n": ", line 1: a number of 5,002 digits; write one that can be computed",
+    f'{{"a": {"9" * 5000}}}': ", line 1: a number of 5,000 digits; write one that can be computed",
+    "[" * 5000: ": has brackets in brackets, hundreds of levels deep; write it flat",
+    '{"a": ' * 100_000: ": has brackets in brackets, hundreds of levels deep; write it flat",
+    LAUGHS: ": its aliases (*) stand for more than 1,000,000 values; write fewer of them",
+    MERGES: ": its aliases (*) stand for more than 1,000,000 values; write fewer of them",
+    "a: &a [1, *a]\n": ": its aliases (*) stand for more than 1,000,000 values; write fewer of them",
     "a: 1\nb: c\x07\n": ", line 2: a control character, U+0007; delete it",
     b"a: 1\nb: caf\xe9\n": ": byte 11 is not UTF-8; save the file as UTF-8",
     # Numbers that are not what they look like.
@@ -50,7 +62,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("written", REFUSALS, ids=repr)
+@pytest.mark.parametrize("written", REFUSALS, ids=lambda text: repr(text[:60]))
 def test_refusals(tmp_path, written):
     path = tmp_path / "mine.yaml"
     path.write_bytes(written if isinstance(written, bytes) else written.encode())

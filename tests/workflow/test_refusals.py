@@ -23,7 +23,7 @@ def refused(workflow, process):
     [
         ({"data": {"tiny": {"min_cuont": 1}}}, "line 3: data.tiny: unknown key 'min_cuont'; did you mean 'min_count'?"),
         ({"data": {"tiny": {"source": {"path": "a"}}}}, "line 3: data.tiny.source: give url and checksum, or path, or"),
-        ({"probes": {"frozen": {"batch": 0}}}, "line 3: probes.frozen.batch: 0 is not an integer of 1 or more"),
+        ({"probes": {"frozen": {"batch": 0}}}, "line 3: probes.frozen.batch: 0 is not an integer from 1 to 100000"),
     ],
 )
 def test_a_bad_configuration_is_one_line_and_no_job(fresh, changes, line):

@@ -6,21 +6,23 @@ from pydantic import Field
 
 from natural_sparsity.config.base import Block
 
+# A recurrent layer of 16,384 units has 2 billion weights, 8 GB.
+Width = Annotated[int, Field(ge=1, le=16_384)]
 Cell = Literal["lstm", "gru", "rnn"]
 
 
 class Architecture(Block):
     """The layers of a model: an embedding where the data have a vocabulary, recurrent layers, a linear output."""
 
-    embedding: int = Field(
+    embedding: Width = Field(
         200,
-        ge=1,
         description="Width of the embedding, in units.",
         json_schema_extra={"only": "vocabulary"},
     )
-    hidden: list[Annotated[int, Field(ge=1)]] = Field(
+    hidden: list[Width] = Field(
         [200, 200],
         min_length=1,
+        max_length=100,
         description="Width of each recurrent layer, in units, from the first to the last; one layer or more.",
     )
     cell: Cell = Field(

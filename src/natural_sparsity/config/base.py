@@ -29,11 +29,22 @@ Schema = dict[str, Any]
 
 # The JSON Schema keyword for an editor's explanation of a pattern; our error messages use it too.
 WORDS = "patternErrorMessage"
-# Names of blocks become names of files and folders.
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+# Names of blocks become names of files and folders, which file systems limit to 255 bytes.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 # Numbers that arrive as text: YAML 1.1 reads 1e-3 so, and --config everything in braces.
 EXPONENT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+))e([-+]?\d+)", re.IGNORECASE)
 AS_TEXT = " (it is text: write it without quotes; inside braces --config gives only text, so put it in a file)"
+
+
+# Numbers that mean the same in several blocks. Each has bounds, so that what nothing can compute is refused before any
+# job starts: every random generator takes a seed of 32 bits; a job per epoch makes a graph that Snakemake cannot plan;
+# float32 ends at 3e38; counts are kept in 64 bits.
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+Occurrences = Annotated[int, Field(ge=1, le=10**9)]
+Parallel = Annotated[int, Field(ge=1, le=100_000)]
+Rate = Annotated[float, Field(gt=0, le=1e30)]
+Factor = Annotated[float, Field(ge=0, le=1e30)]
 
 
 class Refusal(ValueError):
@@ -101,10 +112,23 @@ def read_block(cls: type[B], mapping: Mapping[str, Any], name: str) -> B:
 
 def check_unique(values: list[T]) -> list[T]:
     """Check that a list has nothing twice."""
+    seen: set[T] = set()
     for value in values:
-        if values.count(value) > 1:
+        if value in seen:
             raise Refusal("", f"{show(value)} is listed twice; list it once")
+        seen.add(value)
     return values
+
+
+def check_printable(text: str) -> str:
+    """Check that a text goes into a command and a message as it is."""
+    if not text.isprintable():
+        raise Refusal("", f"{show(text)} has characters that cannot be printed; remove them")
+    return text
+
+
+# A text that names a file, a column, an address or a model.
+Printable = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_printable)]
 
 
 # A list whose entries differ: Annotated[list[int], UNIQUE, UNIQUE_ITEMS].
@@ -133,7 +157,7 @@ def make_name(reserved: str) -> Any:
 
     def check(name: str) -> str:
         if not re.fullmatch(NAME, name):
-            raise Refusal("", f"{name!r} cannot name a block; use letters, digits, - and _")
+            raise Refusal("", f"{name!r} cannot name a block; use letters, digits, - and _, at most 100")
         if re.fullmatch(reserved, name):
             raise Refusal("", f"{name!r} cannot name a block, since results have files of that name; choose another")
         return name
@@ -229,7 +253,11 @@ def explain_choice(value: Any, schema: Schema, name: str) -> tuple[str, str]:
     """
     alternatives = [resolve(alternative, schema["$defs"]) for alternative in schema["oneOf"]]
     if not isinstance(value, dict):
-        has_path = isinstance(value, str) and any("path" in entry["properties"] for entry in alternatives)
+        has_path = (
+            isinstance(value, str)
+            and can_be_repeated(value)
+            and any("path" in entry["properties"] for entry in alternatives)
+        )
         hint = f"; write {name}: {{{give_place(value)}}}" if has_path else ""
         return "", f"{show(value)} is not a block of keys{hint}"
     for key in ("kind", "method"):
@@ -277,6 +305,8 @@ def describe_type(schema: Schema, definitions: Schema) -> str:
     kind = schema.get("type", "object")
     if kind in ("integer", "number"):
         return f"{kind} {describe_bounds(schema)}".strip()
+    if "maxLength" in schema:
+        return f"text of {schema.get('minLength', 0)} to {schema['maxLength']} characters"
     if kind == "array":
         return describe_list(schema, definitions)
     if kind == "boolean":
@@ -322,7 +352,10 @@ def add_article(phrase: str) -> str:
 def give_hint(value: Any, schema: Schema, keys: Sequence[str]) -> str:
     """Say how a list of one entry is written, and a number, true, false or null so that it does not arrive as text."""
     if schema.get("type") == "array" and isinstance(value, int | float | str) and not isinstance(value, bool):
-        return AS_TEXT if str(value).startswith(("[", "{")) else f"; write {keys[-1]}: [{value}]"
+        text = str(value) if can_be_repeated(value) else ""
+        if text.startswith(("[", "{")):
+            return AS_TEXT
+        return f"; write {keys[-1]}: [{text}]" if text else ""
     if schema.get("type") == "integer" and is_whole(value):
         return f" ({'YAML reads it as text: ' if isinstance(value, str) else ''}write {float(value):.0f})"
     if not isinstance(value, str) or "string" in str(schema.get("type")) or "enum" in schema:
@@ -335,6 +368,11 @@ def give_hint(value: Any, schema: Schema, keys: Sequence[str]) -> str:
     return AS_TEXT if re.fullmatch(r"[-+]?[\d._]+|true|false|null|~|\[.*|\{.*", value) else ""
 
 
+def can_be_repeated(value: float | str) -> bool:
+    """Tell whether a number or a text is short enough for a hint, and has no line breaks or other invisible signs."""
+    return len(value) <= 200 and value.isprintable() if isinstance(value, str) else abs(value) < 1e15
+
+
 def is_whole(value: Any) -> bool:
     """Tell whether a value is an integer that is written as another number, such as 1e2 or 100.0."""
     is_number = isinstance(value, float) or (isinstance(value, str) and EXPONENT.fullmatch(value))
@@ -344,5 +382,8 @@ def is_whole(value: Any) -> bool:
 def show(value: Any) -> str:
     """Show a value as the user wrote it, shortened to fit a line."""
     plain = isinstance(value, bool) or value is None
-    text = json.dumps(value) if plain else " ".join(repr(value).split())
+    try:
+        text = json.dumps(value) if plain else " ".join(repr(value).split())
+    except ValueError:  # which Python raises for an integer of more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}..."

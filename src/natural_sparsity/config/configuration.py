@@ -85,13 +85,14 @@ class Configuration(Block):
     )
     device: str = Field(
         "auto",
-        pattern="^(auto|cpu|cuda(:[0-9]+)?)$",
+        pattern="^(auto|cpu|cuda(:[0-9]{1,2})?)$",
         description="Where to train and probe; `auto` is CUDA where there is a GPU. Changing it reruns nothing.",
         json_schema_extra={WORDS: "auto, cpu, cuda or cuda:N"},
     )
     save_interval_s: int = Field(
         600,
         ge=1,
+        le=10_000_000,
         description=(
             "Seconds between the saves that training makes inside an epoch. A killed job resumes from its last"
             " save when it is run again. Changing it reruns nothing."

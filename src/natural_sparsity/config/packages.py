@@ -5,7 +5,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 # The name of a package at the top level: to find one below it, Python would import those above.
-TOP_LEVEL = "^[A-Za-z_][A-Za-z0-9_]*$"
+TOP_LEVEL = "^[A-Za-z_][A-Za-z0-9_]{0,99}$"
 
 
 def find_package(name: str) -> Path | None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, Block, one_of
+from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, Block, Parallel, one_of
 from natural_sparsity.config.training import PRECISION, MatmulPrecision
 from natural_sparsity.registry import MEASURES
 
@@ -38,8 +38,8 @@ class Probe(Block):
         0.1, gt=0, lt=1, description="The measure `l0` counts the entries below this share of the vector's largest."
     )
     split: Literal["train", "dev", "test"] = Field("train", description="The split that is read.")
-    batch: int = Field(40, ge=1, description="Contiguous streams that are read in parallel.")
-    window: int = Field(35, ge=1, description="Tokens per stream over which gradients go back in time.")
+    batch: Parallel = Field(40, description="Contiguous streams that are read in parallel.")
+    window: Parallel = Field(35, description="Tokens per stream over which gradients go back in time.")
     dropout: bool = Field(False, description="Whether dropout is on.")
     matmul_precision: MatmulPrecision = Field("highest", description=PRECISION)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, Block
+from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, Block, Epochs, Seed
 
 
 class Run(Block):
@@ -14,14 +14,14 @@ class Run(Block):
 
     data: str = Field(description="Name of the data.")
     model: str = Field(description="Name of the model.")
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], UNIQUE, UNIQUE_ITEMS] = Field(
+    seeds: Annotated[list[Seed], UNIQUE, UNIQUE_ITEMS] = Field(
         [1],
         min_length=1,
+        max_length=1000,
         description="The model is trained once per seed, which determines initial weights, dropout and generated data.",
     )
-    epochs: int = Field(
+    epochs: Epochs = Field(
         50,
-        ge=1,
         description="Passes over the training split; for generated data, epochs of `training.steps` steps.",
     )
     probes: Annotated[list[str], UNIQUE, UNIQUE_ITEMS] | None = Field(
@@ -40,5 +40,5 @@ class EpochsPerJob(Block):
 
     renamed = {"train_epoch": "train"}
 
-    train: int = Field(1, ge=1, description="Epochs trained in one job.")
-    probe: int = Field(1, ge=1, description="Checkpoints probed in one job.")
+    train: Epochs = Field(1, description="Epochs trained in one job.")
+    probe: Epochs = Field(1, description="Checkpoints probed in one job.")

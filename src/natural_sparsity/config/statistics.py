@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from natural_sparsity.config.base import Block
+from natural_sparsity.config.base import Block, Seed
 
 
 class Statistics(Block):
@@ -10,4 +10,4 @@ class Statistics(Block):
 
     resamples: int = Field(1000, ge=100, le=100_000, description="Resamples of the words.")
     level: float = Field(0.95, ge=0.5, le=0.999, description="Level of the percentile intervals.")
-    seed: int = Field(1, ge=0, description="Seed of the resamples.")
+    seed: Seed = Field(1, description="Seed of the resamples.")

@@ -14,21 +14,21 @@ class Style(Block):
     """The style of a figure."""
 
     width: float | None = Field(
-        None, gt=0, le=100, description="Width, in inches. By default, each figure has its own width."
+        None, ge=0.5, le=20, description="Width, in inches. By default, each figure has its own width."
     )
     height: float | None = Field(
-        None, gt=0, le=100, description="Height, in inches. By default, each figure has its own height."
+        None, ge=0.5, le=20, description="Height, in inches. By default, each figure has its own height."
     )
     dpi: float = Field(
         300.0,
-        gt=0,
-        le=2400,
+        ge=10,
+        le=1200,
         description="Resolution of the PNG and of the rasterised parts of the PDF, in dots per inch.",
     )
-    font_size: float = Field(8.0, gt=0, le=100, description="Size of the text, in points.")
+    font_size: float = Field(8.0, ge=1, le=100, description="Size of the text, in points.")
     line_width: float = Field(1.2, gt=0, le=100, description="Width of lines, in points.")
     marker_size: float = Field(3.5, gt=0, le=100, description="Size of markers, in points.")
-    palette: str | Annotated[list[str], Field(min_length=COLORS)] = Field(
+    palette: str | Annotated[list[str], Field(min_length=COLORS, max_length=100)] = Field(
         "colorblind", description="Name of a seaborn palette, or a list of four colours or more."
     )
     colormap: str = Field("viridis", description="Matplotlib's colour map of heat maps.")

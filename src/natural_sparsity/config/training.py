@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from natural_sparsity.config.base import Block, Refusal
+from natural_sparsity.config.base import Block, Parallel, Rate, Refusal
 
 # The values that torch.set_float32_matmul_precision takes.
 MatmulPrecision = Literal["highest", "high", "medium"]
@@ -23,29 +23,28 @@ class Training(Block):
         "sgd",
         description="Plain SGD or Adam. With Adam, give `learning_rate` and `clip`, since their defaults are for SGD.",
     )
-    learning_rate: float = Field(20.0, gt=0, description="Learning rate of the first epoch.")
-    clip: float = Field(0.25, gt=0, description="Bound on the global ℓ2 norm of the gradient.")
+    learning_rate: Rate = Field(20.0, description="Learning rate of the first epoch.")
+    clip: Rate = Field(0.25, description="Bound on the global ℓ2 norm of the gradient.")
     decay: float | None = Field(
         4.0,
         gt=1,
+        le=1e30,
         description=(
             "What the learning rate is divided by after an epoch whose dev loss is no better than the best so far;"
             " `null` keeps it constant. Adam's rate is always constant."
         ),
     )
-    batch: int = Field(
-        40, ge=1, description="Sequences per step: streams of text, labelled texts or generated sequences."
+    batch: Parallel = Field(
+        40, description="Sequences per step: streams of text, labelled texts or generated sequences."
     )
-    window: int = Field(
+    window: Parallel = Field(
         35,
-        ge=1,
         description="Tokens per step and stream: how far gradients go back in time.",
         json_schema_extra={"only": "streams"},
     )
-    steps: int = Field(100, ge=1, description="Steps per epoch.", json_schema_extra={"only": "generated"})
-    evaluation_batch: int = Field(
+    steps: int = Field(100, ge=1, le=10**6, description="Steps per epoch.", json_schema_extra={"only": "generated"})
+    evaluation_batch: Parallel = Field(
         10,
-        ge=1,
         description="Sequences per batch when a held-out loss is measured.",
         json_schema_extra={"only": "not generated"},
     )

@@ -4,6 +4,7 @@ Snakemake merges the files and keeps neither: of two equal keys it takes the las
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from natural_sparsity.errors import UserError
 MERGE = "tag:yaml.org,2002:merge"
 # With this key, Snakemake takes a file for a template, and evaluates the Python in it before any of ours is asked.
 TEMPLATE = "__use_yte__"
+LONGEST = 400  # digits of a number; a float has 309 at most before the point
+LARGEST = 10**6  # values in a file, with what aliases stand for
 # What YAML 1.1 reads as another number than a person does: 010 is 8, and 1:30 is 90.
 SURPRISE = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.\d*)?)")
 # The keys that a message begins with, and the first text in it that is in quotes.
@@ -107,6 +110,7 @@ def read_file(name: str, path: Path) -> tuple[yaml.Node | None, Any]:
         root = loader.get_single_node()
         for node in list_nodes(root):
             check_node(name, node)
+        check_size(name, root)
         # This also puts what << merges in into the nodes.
         return root, values if is_json or root is None else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
@@ -114,6 +118,8 @@ def read_file(name: str, path: Path) -> tuple[yaml.Node | None, Any]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise UserError(f"{name}, line {line}: a control character, U+{int(error.character):04X}; delete it") from error
+    except RecursionError as error:
+        raise UserError(f"{name}: has brackets in brackets, hundreds of levels deep; write it flat") from error
     except ValueError as error:
         raise UserError(f"{name}: YAML takes a value for a date, but {error}; put the value in quotes") from error
 
@@ -122,7 +128,7 @@ def read_json(text: str) -> tuple[bool, Any]:
     """Tell whether a text is JSON; return its values, whose numbers may have exponents that are text in YAML."""
     try:
         return True, json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False, None
 
 
@@ -138,12 +144,32 @@ def list_nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
             nodes = [*below, *nodes] if isinstance(node, yaml.CollectionNode) else nodes
 
 
+def check_size(name: str, root: yaml.Node | None) -> None:
+    """Refuse a file whose aliases stand for more than it could say: ten lines can stand for a billion values."""
+    sizes: dict[int, float] = {}
+
+    def measure(node: yaml.Node) -> float:
+        if id(node) not in sizes:
+            sizes[id(node)] = math.inf  # until it is known: an alias to a block that it is in never ends
+            pairs = node.value if isinstance(node, yaml.MappingNode) else []
+            below = [each for pair in pairs for each in pair] if pairs else node.value
+            sizes[id(node)] = 1 + (sum(map(measure, below)) if isinstance(node, yaml.CollectionNode) else 0)
+        return sizes[id(node)]
+
+    if root is not None and measure(root) > LARGEST:
+        raise UserError(f"{name}: its aliases (*) stand for more than {LARGEST:,} values; write fewer of them")
+
+
 def check_node(name: str, node: yaml.Node) -> None:
     """Refuse a block that has a key twice, and a number that YAML takes for another."""
     line = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         check_keys(name, node)
-    elif isinstance(node, yaml.ScalarNode) and node.tag.endswith((":int", ":float")) and SURPRISE.fullmatch(node.value):
+    elif not isinstance(node, yaml.ScalarNode) or not node.tag.endswith((":int", ":float")):
+        return
+    elif len(node.value) > LONGEST:
+        raise UserError(f"{name}, line {line}: a number of {len(node.value):,} digits; write one that can be computed")
+    elif SURPRISE.fullmatch(node.value):
         number = yaml.safe_load(node.value)
         raise UserError(f"{name}, line {line}: YAML reads {node.value} as {number}; write the number that you mean")
 

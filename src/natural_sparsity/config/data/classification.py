@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from natural_sparsity.config.base import Block, Refusal
+from natural_sparsity.config.base import Block, Occurrences, Parallel, Refusal, Seed
 from natural_sparsity.config.data.base import Fraction, Kind
 from natural_sparsity.config.data.local import check_file
 from natural_sparsity.config.data.source import LabelledSource
@@ -25,7 +25,7 @@ class Split(Block):
         ),
     )
     test: Fraction = Field(0.2, description="Share for test. Not used if the data come with a test split.")
-    seed: int = Field(1, ge=0, description="Seed of the hash.")
+    seed: Seed = Field(1, description="Seed of the hash.")
 
 
 class Settings(Kind):
@@ -52,16 +52,17 @@ class Settings(Kind):
             " or tweets. `imdb`: aclImdb_v1.tar.gz. `ag_news`: train.csv, with test.csv as `test_source`."
         ),
     )
-    classes: int = Field(ge=2, description="How many classes the texts have.")
+    classes: int = Field(ge=2, le=1000, description="How many classes the texts have.")
     words: int = Field(
         20_000,
         ge=1,
+        le=10**7,
         description="Maximum size of the vocabulary: the most frequent words are kept; others are unknown.",
     )
-    min_occurrences: int = Field(
-        2, ge=1, description="How often a word must occur in training to be in the vocabulary."
+    min_occurrences: Occurrences = Field(
+        2, description="How often a word must occur in training to be in the vocabulary."
     )
-    length: int = Field(200, ge=1, description="How many words of a text are read, from its start.")
+    length: Parallel = Field(200, description="How many words of a text are read, from its start.")
     split: Split = Field(default_factory=Split, description="How the texts are divided.")
 
     @model_validator(mode="after")

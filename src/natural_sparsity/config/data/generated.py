@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from natural_sparsity.config.base import Seed
 from natural_sparsity.config.data.base import Kind
 
 
@@ -14,9 +15,8 @@ class Generated(Kind):
     generated = True
     probed = False
 
-    seed: int = Field(
+    seed: Seed = Field(
         1,
-        ge=0,
         description="Seed of the held-out sequences. Training sequences are drawn from the seed of the run.",
     )
-    held_out: int = Field(1000, ge=1, description="Sequences in each of the two held-out sets, dev and test.")
+    held_out: int = Field(1000, ge=1, le=10**6, description="Sequences in each of the two held-out sets, dev and test.")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from natural_sparsity.config.base import WORDS, Block, Refusal, show
+from natural_sparsity.config.base import WORDS, Block, Printable, Refusal, show
 from natural_sparsity.config.data.local import list_files
 from natural_sparsity.config.packages import TOP_LEVEL, find_package
 from natural_sparsity.errors import UserError
@@ -35,7 +35,7 @@ def check_url(url: str) -> str:
         host = urlsplit(url).hostname
     except ValueError:
         host = None
-    if not host or not url.isprintable():
+    if not host:
         raise Refusal("", f"{show(url)} is not the address of a file; write http:// or https://, a host and a path")
     return url
 
@@ -101,7 +101,7 @@ class Source(Block):
 class Download(Source):
     """A file on the web."""
 
-    url: Annotated[str, AfterValidator(check_url)] = Field(
+    url: Annotated[Printable, AfterValidator(check_url)] = Field(
         pattern="^https?://",
         description="Address of the file.",
         json_schema_extra={WORDS: "an address that begins with http:// or https://"},
@@ -152,7 +152,9 @@ class Packaged(Source):
         description="The installed Python package, at the top level. It is not imported.",
         json_schema_extra={WORDS: "the name of a package at the top level: letters, digits and _"},
     )
-    file: Annotated[Path_, AfterValidator(check_inside)] = Field(description="The path of the file inside the package.")
+    file: Annotated[Printable, AfterValidator(check_inside)] = Field(
+        description="The path of the file inside the package."
+    )
 
     def list_local(self, key: str) -> list[str]:
         """The path in the package's folder."""
@@ -170,12 +172,12 @@ class Distribution(Source):
     """The source distribution of a Python package, from the index that pip uses; it is not built or installed."""
 
     sdist: str = Field(
-        pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
         description="Name of the package on the index.",
         json_schema_extra={WORDS: "the name of a package: letters, digits, ., - and _"},
     )
     version: str = Field(
-        pattern="^[0-9][A-Za-z0-9.]*$",
+        pattern="^[0-9][A-Za-z0-9.]{0,99}$",
         description="Its version, in quotes where it could be read as a number.",
         json_schema_extra={WORDS: "a version, such as 3.3.2"},
     )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from natural_sparsity.config.base import Block, Refusal, join_words, one_of
+from natural_sparsity.config.base import Block, Occurrences, Printable, Refusal, Seed, join_words, one_of
 from natural_sparsity.config.data.base import Fraction, Kind
 from natural_sparsity.config.data.local import check_text
 from natural_sparsity.config.data.source import TextSource
@@ -32,7 +32,7 @@ class Split(Block):
     train: Fraction = Field(0.7, description="Share of the documents that models train on.")
     dev: Fraction = Field(0.1, description="Share whose loss decides the learning rate.")
     test: Fraction = Field(0.2, description="Share that is held out until a model is evaluated.")
-    seed: int = Field(1, ge=0, description="Seed of the hash.")
+    seed: Seed = Field(1, description="Seed of the hash.")
 
     @model_validator(mode="after")
     def check_sum(self) -> Self:
@@ -46,24 +46,33 @@ class Split(Block):
 class Tagging(Block):
     """Part-of-speech tagging of the training split."""
 
-    model: str = Field("en_core_web_sm", description="The spaCy model: name of an installed package, or a folder.")
+    model: Printable = Field(
+        "en_core_web_sm", description="The spaCy model: name of an installed package, or a folder."
+    )
     case: Literal["original", "lower"] = Field(
         "original",
         description="The case of the words given to the tagger. The paper does not say which it used.",
     )
-    min_tagged: int = Field(
-        100, ge=1, description="How often a word must be tagged with its majority part of speech to get a class."
+    min_tagged: Occurrences = Field(
+        100, description="How often a word must be tagged with its majority part of speech to get a class."
     )
     matched_size: int = Field(
-        120, ge=3, description="Number of words of each class, open and closed, in the frequency-matched samples."
+        120,
+        ge=3,
+        le=10**6,
+        description="Number of words of each class, open and closed, in the frequency-matched samples.",
     )
 
 
 class Thresholds(Block):
     """How often a word must occur in the training split to be drawn; it must exceed the threshold."""
 
-    fig2: int = Field(100_000, ge=0, description="Occurrences that a word of the heat map in figure 2 must exceed.")
-    fig5: int = Field(1000, ge=0, description="Occurrences that a word of the scatter plot in figure 5 must exceed.")
+    fig2: int = Field(
+        100_000, ge=0, le=10**9, description="Occurrences that a word of the heat map in figure 2 must exceed."
+    )
+    fig5: int = Field(
+        1000, ge=0, le=10**9, description="Occurrences that a word of the scatter plot in figure 5 must exceed."
+    )
 
 
 class Settings(Kind):
@@ -94,9 +103,8 @@ class Settings(Kind):
             " article. `json` (JSON Lines) and `parquet`: a document per row, with its text in `text_column`."
         ),
     )
-    text_column: str = Field(
+    text_column: Printable = Field(
         "text",
-        min_length=1,
         description="Key or column with the text, in JSON Lines and Parquet, also if read as `lines` or `wikitext`.",
     )
     line_breaks: Literal["auto", "join", "keep"] = Field(
@@ -106,9 +114,8 @@ class Settings(Kind):
             " make each a paragraph; `auto`: join them if their lengths show that the text is hard-wrapped."
         ),
     )
-    lines_per_document: int = Field(
+    lines_per_document: Occurrences = Field(
         100,
-        ge=1,
         description="Maximum lines per document, for `format: lines`. A blank line also ends a document.",
     )
     tokenised: bool = Field(
@@ -129,8 +136,8 @@ class Settings(Kind):
             " 4 and 5, which compare word classes, are skipped."
         ),
     )
-    max_documents: int | None = Field(
-        None, ge=1, description="How many documents to read, from the start; `null` reads all."
+    max_documents: Occurrences | None = Field(
+        None, description="How many documents to read, from the start; `null` reads all."
     )
     shards: int = Field(
         1,
@@ -138,9 +145,8 @@ class Settings(Kind):
         le=10_000,
         description="Pieces in which the text is tokenised and tagged in parallel. Results do not depend on it.",
     )
-    min_count: int = Field(
+    min_count: Occurrences = Field(
         100,
-        ge=1,
         description=(
             "Sentences with a word that occurs fewer times than this in the corpus are dropped. If the source names its"
             " splits, words that occur fewer times in training become `<unk>` instead."

@@ -87,7 +87,11 @@ DenseModel = Annotated[
 ]
 Rewind = Annotated[
     int,
-    Field(ge=0, description="Epoch of the dense model whose weights training starts from; 0 is the untrained model."),
+    Field(
+        ge=0,
+        le=10_000,
+        description="Epoch of the dense model whose weights training starts from; 0 is the untrained model.",
+    ),
 ]
 Levels = Annotated[
     int, Field(ge=1, le=100, description="Number of levels of sparsity. Each becomes a model, `NAME-levelN`.")
@@ -130,6 +134,6 @@ Controls = Annotated[
         )
     ),
 ]
-Begin = Annotated[float, Field(ge=0, description="When pruning begins, in epochs.")]
-End = Annotated[float, Field(gt=0, description="When each level's density is reached, in epochs.")]
-Every = Annotated[int, Field(ge=1, description="Steps from one pruning to the next.")]
+Begin = Annotated[float, Field(ge=0, le=10_000, description="When pruning begins, in epochs.")]
+End = Annotated[float, Field(gt=0, le=10_000, description="When each level's density is reached, in epochs.")]
+Every = Annotated[int, Field(ge=1, le=10**9, description="Steps from one pruning to the next.")]

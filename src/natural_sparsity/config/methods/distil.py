@@ -24,7 +24,8 @@ class Settings(Method):
     weight: float = Field(0.5, gt=0, le=1, description="Share of the teacher in the loss.")
     temperature: float = Field(
         1.0,
-        gt=0,
+        ge=0.01,
+        le=1000,
         description=(
             "Temperature of both softmaxes, the teacher's and the student's, in the teacher's share of the loss."
         ),

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from natural_sparsity.config.base import WORDS
+from natural_sparsity.config.base import WORDS, Epochs, Factor
 from natural_sparsity.config.methods.base import LAST, PRUNABLE, DenseModel, Method, Parent, PrunedTensors, Variant
 
 
@@ -42,10 +42,10 @@ class Settings(Method):
             " which gives an ℓ1 penalty of the same strength."
         ),
     )
-    strength: float = Field(0.1, ge=0, description="Factor of the penalty.")
+    strength: Factor = Field(0.1, description="Factor of the penalty.")
     sparsity: float = Field(0.9, ge=0, lt=1, description="Share of the weights that are pruned in the end.")
-    ramp: int = Field(
-        ge=1, description="Epoch by which that share is pruned; until then, the pruned share grows linearly."
+    ramp: Epochs = Field(
+        description="Epoch by which that share is pruned; until then, the pruned share grows linearly."
     )
     tensors: PrunedTensors = Field(PRUNABLE)
     retrain: bool = Field(

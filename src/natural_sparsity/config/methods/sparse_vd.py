@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS
+from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, Rate
 from natural_sparsity.config.methods.base import Method, Needs, Rewind
 
 
@@ -42,10 +42,10 @@ class Settings(Method):
         ),
     )
     threshold: float = Field(
-        3.0, lt=8, description="A variable whose log α is this or more counts as 0; log α stays below 8."
+        3.0, ge=-20, lt=8, description="A variable whose log α is this or more counts as 0; log α stays below 8."
     )
-    learning_rate: float = Field(0.002, gt=0, description="Learning rate of Adam, in place of the training's.")
-    clip: float = Field(10.0, gt=0, description="Bound on the ℓ2 norm of the gradient, in place of the training's.")
+    learning_rate: Rate = Field(0.002, description="Learning rate of Adam, in place of the training's.")
+    clip: Rate = Field(10.0, description="Bound on the ℓ2 norm of the gradient, in place of the training's.")
     dropout: float = Field(
         0.0,
         ge=0,
