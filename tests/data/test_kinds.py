@@ -1,11 +1,14 @@
 """What every kind of data brings: splits that go on from any batch, and draws that depend on keys alone."""
 
+import math
+
 import pytest
 import torch
 
 from chains import CPU, KINDS, VOCABULARY, Chain
 from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import open_data
+from natural_sparsity.data.text import PerplexityTally
 from natural_sparsity.errors import UserError
 from natural_sparsity.registry import DATA
 
@@ -120,3 +123,8 @@ def test_a_block_of_another_form_is_refused_in_one_line(block):
     with pytest.raises(UserError, match="^block") as error:
         open_data("addition", block)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("loss", "perplexity"), [(2.0, math.exp(2)), (709.0, math.exp(709)), (1e30, math.inf)])
+def test_a_run_that_diverged_has_a_perplexity(loss, perplexity):
+    assert PerplexityTally.score(object(), loss, 1) == perplexity

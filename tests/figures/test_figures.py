@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from natural_sparsity.analysis import products as inputs
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures import chi, fig2, fig3, fig4, fig5, training
-from natural_sparsity.figures.style import DROP, Style, spread_out
+from natural_sparsity.figures.style import DROP, Style, save, spread_out
 from natural_sparsity.files import write_parquet
 
 TENSORS = describe_depth(2)
@@ -558,6 +559,26 @@ def test_training_has_a_perplexity_where_the_loss_is_that_of_classes(products: P
             table, figure = training.draw(args, Style())
         assert figure.axes[0].get_ylabel() == label
         assert ("dev_perplexity" in table) == perplexity == bool(figure.axes[0].child_axes)
+
+
+@pytest.mark.parametrize("loss", [40.0, 300.0, 709.0, 710.0, 1e30, 3e38])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_run_that_diverges_is_drawn(products: Path, loss: float, seeds: int) -> None:
+    for seed in range(seeds):
+        state = {"seed": seed, "epoch": 3, "train_loss": loss, "dev_loss": 1.1 * loss}
+        write_state(products / f"diverged{seed}.json", **state)
+        write_state(products / f"before{seed}.json", seed=seed, epoch=2)
+    states = [str(path) for path in products.glob("*[0-9].json") if "checkpoint" not in path.name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table, figure = training.draw(parse(training, checkpoints=states), Style())
+        save(figure, table, products / "out/training")
+    above, drawn = figure.axes[0], pd.read_csv(products / "out/training.csv")
+    assert drawn["train_loss"].iloc[-1] == loss
+    assert drawn["train_perplexity"].iloc[-1] == pytest.approx(np.exp(loss) if loss < 709.5 else np.inf)
+    assert bool(above.child_axes) == (above.get_ylim()[1] < 709.5)
+    if above.child_axes:
+        assert 2 <= len(above.child_axes[0].get_yticks()) <= 6 and min(above.child_axes[0].get_yticks()) >= 1
 
 
 def test_training_without_losses_is_an_error(checkpoints: pd.DataFrame) -> None:

@@ -21,11 +21,9 @@ def test_three_thousand_files_are_read_trained_on_and_described(tmp_path):
     data |= {"tagging": {"min_tagged": 3, "matched_size": 3}, "thresholds": {"fig2": 3, "fig5": 5}}
     run = {"data": "many", "model": "small", "seeds": [1], "epochs": 1}
     workflow = Workflow(tmp_path)
-    workflow.run(
-        "--", "text", "results/experiments/tiny/provenance.json", changes={"data": {"many": data}, "runs": [run]}
-    )
+    workflow.run("text", "results/experiments/tiny/provenance.json", changes={"data": {"many": data}, "runs": [run]})
     account = files.read_json(tmp_path / "results/data/many/accounts/documents.json")
     assert account["documents"] == 3000
     described = files.read_json(tmp_path / "results/experiments/tiny/provenance.json")["configuration"]
     assert described["data"]["many"]["source"]["path"] == names
-    assert workflow.planned("--", "text", changes={"data": {"many": data}, "runs": [run]}) == {}
+    assert workflow.planned("text", changes={"data": {"many": data}, "runs": [run]}) == {}

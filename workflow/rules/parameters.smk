@@ -149,7 +149,7 @@ def figure(folder, name):
 def table(folder, name):
     """A table's files; its page goes into the report. Its name is the wildcard ``table``."""
     stem = f"{folder}/{{table,{name}}}"
-    return [f"{stem}.csv", f"{stem}.md", in_report(f"{stem}.html", name, form="table")]
+    return [f"{stem}.parquet", f"{stem}.csv", f"{stem}.md", in_report(f"{stem}.html", name, form="table")]
 
 
 def targets(*names):

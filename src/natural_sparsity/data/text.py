@@ -1,6 +1,7 @@
 """Text as language models read it: streams of tokens, each predicted from those before it."""
 
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from natural_sparsity.data.base import Batch, Data, Measure, SoftmaxTally
 from natural_sparsity.data.streams import Streams
 from natural_sparsity.errors import UserError
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
+
+LARGEST = math.log(sys.float_info.max)
 
 
 class TextSplit:
@@ -36,8 +39,8 @@ class PerplexityTally(SoftmaxTally):
     """The score is the perplexity, exp of the mean loss."""
 
     def score(self, loss: float, examples: int) -> float:
-        """The perplexity."""
-        return math.exp(loss)
+        """The perplexity; infinite for the loss of a run that diverged, where a double cannot hold it."""
+        return math.exp(loss) if loss < LARGEST else math.inf
 
 
 class Text(Data):

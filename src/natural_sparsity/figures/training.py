@@ -25,6 +25,8 @@ from natural_sparsity.files import read_json
 SUMMARY = "losses, perplexity and learning rate by epoch"
 SIZE = (3.3, 3.4)
 MEAN = "mean"  # instead of a seed
+# The perplexity of a larger loss exceeds what a double holds.
+MOST = np.log(np.finfo(float).max)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +48,8 @@ def list_epochs(checkpoints: pd.DataFrame, perplexity: bool = True) -> pd.DataFr
 
     Columns: ``seed, epoch, train_loss, dev_loss, learning_rate, learning_rate_drop`` and, with ``perplexity``,
     ``train_perplexity, dev_perplexity``. Several seeds add rows of seed ``mean``: the losses' means, and their sample
-    standard deviations ``train_sd`` and ``dev_sd``; a perplexity there is that of the mean loss.
+    standard deviations ``train_sd`` and ``dev_sd``; a perplexity there is that of the mean loss. The perplexity of a
+    loss above :data:`MOST` is infinite.
 
     Raises:
         UserError: there is no loss at all.
@@ -63,12 +66,16 @@ def list_epochs(checkpoints: pd.DataFrame, perplexity: bool = True) -> pd.DataFr
         mean = losses.mean().join(spread).reset_index().assign(seed=MEAN)
         rows = pd.concat([rows.astype({"seed": object, "learning_rate_drop": object}), mean], ignore_index=True)
     for split in ("train", "dev") if perplexity else ():
-        rows[f"{split}_perplexity"] = np.exp(rows[f"{split}_loss"])
+        with np.errstate(over="ignore"):
+            rows[f"{split}_perplexity"] = np.exp(rows[f"{split}_loss"])
     return rows
 
 
 def choose_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round perplexities between the losses ``low`` and ``high``, as many as possible up to ``most``."""
+    """Round perplexities between the losses ``low`` and ``high``, as many as possible up to ``most``.
+
+    If there are too many powers of ten, every so many are taken.
+    """
     best: list[float] = []
     scale = 10.0 ** np.arange(np.floor(low / np.log(10)), np.ceil(high / np.log(10)) + 1)
     for digits in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], np.arange(1, 10, 0.5), np.arange(1, 10, 0.1)):
@@ -76,11 +83,12 @@ def choose_ticks(low: float, high: float, most: int = 6) -> list[float]:
         inside = ticks[(ticks >= np.exp(low)) & (ticks <= np.exp(high))]
         if len(best) < len(inside) <= most:
             best = inside.tolist()
-    return best
+    powers = scale[(scale >= 1) & (scale <= np.exp(high))]
+    return best or powers[:: max(1, -(-len(powers) // most))].tolist()
 
 
 def plot(table: pd.DataFrame, style: Style, label: str = "loss (nats per token)") -> Figure:
-    """The losses, with perplexity on the right if there is one, above the learning rate.
+    """The losses, with perplexity on the right if there is one that a double holds, above the learning rate.
 
     The losses of several seeds are drawn as their mean within a band of one standard deviation; each seed has its rate.
     """
@@ -129,7 +137,7 @@ def plot(table: pd.DataFrame, style: Style, label: str = "loss (nats per token)"
     if seeds > 1:
         handles, names = [*handles, make_band_handle()], [*names, f"mean ± 1 s.d. of {seeds} seeds"]
     set_epoch_axis(below, epochs.tolist())
-    if "dev_perplexity" in table:
+    if "dev_perplexity" in table and above.get_ylim()[1] < MOST:
         add_perplexity(above)
     figure.legend(handles, names, loc="outside upper center", ncols=3 if seeds == 1 else 2, columnspacing=1.2)
     return figure

@@ -4,6 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
@@ -75,7 +76,8 @@ def describe(correlations: Path, claims: Path, checkpoint: Path, summary: Path) 
     check_chain([correlations], [checkpoint])
     check_made_from(correlations, metadata, "vocabulary", summary, sizes["made_from"]["vocabulary"])
     verdicts = count_verdicts(claims, correlations)
-    losses = [math.exp(state[f"{split}_loss"]) for split in ("train", "dev")]
+    with np.errstate(over="ignore"):  # of a run that diverged
+        losses = [float(np.exp(state[f"{split}_loss"])) for split in ("train", "dev")]
     numbers = [len(list_layers(frame["tensor"])), sizes["vocabulary"], sizes["train_tokens"], last, *losses]
     places = [(GRADIENT + top, frame["epoch"].min()), (GRADIENT + top, last), (top, last), ("grad_x", last)]
     rows = []
