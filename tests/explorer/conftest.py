@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from small_run import WORDS, make_probes, pack, write_inputs
 
-from natural_sparsity import cli, files
+from example_products import write_words
+from natural_sparsity import cli
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,7 @@ def probes(words) -> dict[int, pd.DataFrame]:
 def words_file(tmp_path_factory, words):
     """The words table as a file."""
     path = tmp_path_factory.mktemp("words") / "words.parquet"
-    files.write_parquet(path, words)
+    write_words(path, words)
     return path
 
 

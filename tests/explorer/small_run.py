@@ -8,6 +8,7 @@ from natural_sparsity import cli
 
 TENSORS = ["h_e", "h_1", "h_2", "x", "grad_h_e", "grad_h_1", "grad_h_2", "grad_x"]
 HOSTILE = ["<script>alert(1)</script>", "$x$", "&lt;b&gt;", '"quoted"', "</script>", "%{y}", "été", "日本"]
+HOSTILE += ["__proto__", "constructor", "toString", "007", "1e3", "NA", "null", "true"]
 WORDS = ["<unk>", "<eos>", "the", *HOSTILE, *(f"word{i}" for i in range(290))]
 EPOCHS = [1, 2, 3, 4, 5]
 DROPS = [2, 4]
@@ -15,10 +16,13 @@ PROBE = {"weights": "frozen", "dropout": False, "batch": 40, "measures": ["chi"]
 NEVER, UNDEFINED = WORDS.index("word20"), WORDS.index("word30")
 
 
-def write_inputs(folder, words, probes, seed=1, condition="frozen") -> dict[str, list[str]]:
-    """Write probes and states of a run, in another order than their epochs'; the arguments of ``pack``."""
+def write_inputs(folder, words, probes, seed=1, condition="frozen", **names) -> dict[str, list[str]]:
+    """Write probes and states of a run, in another order than their epochs'; the arguments of ``pack``.
+
+    ``names``: of the data and the model.
+    """
     rate = 20.0
-    run = {"data": "small", "model": "lstm", "seed": seed}
+    run = {"data": "small", "model": "lstm", "seed": seed} | names
     name = f"{seed}-{condition}"
     for epoch, table in probes.items():
         after = rate / 4 if epoch in DROPS else rate

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from small_run import DROPS, EPOCHS, NEVER, PROBE, TENSORS, UNDEFINED, WORDS, make_probes, pack, write_inputs
 
-from example_products import describe_depth, write_probe, write_state
+from example_products import describe_depth, write_probe, write_state, write_words
 from natural_sparsity import cli, files
 from natural_sparsity.explorer.page import ASSETS, embed
 
@@ -154,7 +154,7 @@ def explore(folder, data, *more):
 def test_words_are_matched_with_data_by_their_content(explorer, words, words_file, tmp_path):
     """In any order; words of other data next to them do not matter, words that are not there do."""
     data = explorer / "small/lstm/seed1/frozen"
-    files.write_parquet(tmp_path / "other.parquet", words.assign(count=words["count"] + 1))
+    write_words(tmp_path / "other.parquet", words.assign(count=words["count"] + 1))
     before = (explorer / "words/small.js").read_bytes()
     both = ["--words", tmp_path / "other.parquet", words_file, "--units", "character", "word"]
     explore(explorer, sorted(explorer.glob("small/lstm/seed*/*")), *both)

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 from small_run import DROPS, EPOCHS, HOSTILE, NEVER, UNDEFINED, WORDS, make_probes, pack, write_inputs
 
-from example_products import describe_depth
-from natural_sparsity import cli, files
+from example_products import describe_depth, write_words
+from natural_sparsity import cli
 
 pytestmark = pytest.mark.browser
 
@@ -387,7 +387,7 @@ def test_a_lost_file_is_named(browser, explorer, tmp_path):
 def test_characters_are_called_so_and_the_most_frequent_are_followed(open_page, inputs, words, tmp_path):
     folder = tmp_path / "explorer"
     characters = tmp_path / "characters.parquet"
-    files.write_parquet(characters, words.assign(pos=None, pos_class=None))
+    write_words(characters, words.assign(pos=None, pos_class=None))
     pack(inputs | {"--words": [str(characters)]}, folder / "data")
     given = ["--words", str(characters), "--units", "character"]
     cli.main(["explore", "--data", str(folder / "data"), *given, "--output", str(folder / "index.html")])
@@ -414,3 +414,29 @@ def test_models_of_any_depth_open_at_their_top_gradient(open_page, words, words_
     page = open_page(folder=tmp_path / "explorer")
     assert page.locator("#tensor").input_value() == f"grad_h_{layers}"
     assert_scatter_shows(page, expected(probes, 5, words, tensor=f"grad_h_{layers}"))
+
+
+@pytest.mark.parametrize("name", ["__proto__", "constructor", "toString"])
+def test_no_name_that_javascript_knows_breaks_the_page(open_page, name):
+    """As any choice in the address, and as a word that is followed."""
+    keys = ("run", "seed", "condition", "measure", "role", "tensor", "colour", "least", "epoch", "panels", "log")
+    page = open_page(f"#{'&'.join(f'{key}={name}' for key in keys)}&words={name}")
+    assert page.locator("#colour").input_value() == "class"
+    assert page.locator("#tensor").input_value() == "grad_h_2"
+    assert followed(page) == [name]
+
+
+def test_names_that_look_like_something_else_stay_names(open_page, words_file, probes, tmp_path):
+    for number, (data, model, condition) in enumerate([("007", "constructor", "null"), ("1e3", "NA", "true")]):
+        inputs = write_inputs(tmp_path / str(number), words_file, probes, 1, condition, data=data, model=model)
+        pack(inputs, tmp_path / f"explorer/{data}")
+    folders = [f"{tmp_path}/explorer/007", f"{tmp_path}/explorer/1e3"]
+    given = ["--words", str(words_file), "--units", "word", "--output", f"{tmp_path}/explorer/index.html"]
+    cli.main(["explore", "--data", *folders, *given])
+    page = open_page("#run=1e3/NA&words=007", folder=tmp_path / "explorer")
+    assert page.locator("#run option").all_text_contents() == ["007 · constructor", "1e3 · NA"]
+    assert page.locator("#about").inner_text().startswith("Condition true: ")
+    assert followed(page) == ["007"]
+    page.locator("#run").select_option("007/constructor")
+    settled(page)
+    assert page.locator("#about").inner_text().startswith("Condition null: ")

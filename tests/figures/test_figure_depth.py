@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from example_products import describe_depth, write_correlations, write_probe, write_state
+from example_products import describe_depth, write_correlations, write_probe, write_state, write_words
 from natural_sparsity.cli import main
 from natural_sparsity.figures import fig3
 from natural_sparsity.figures.style import Style, write_symbol
-from natural_sparsity.files import write_parquet
 
 pytestmark = pytest.mark.integration  # seconds each: left to make test
 
@@ -34,7 +33,7 @@ def depth(request, tmp_path):
     n = 30
     words = {"id": range(n), "word": [f"w{i}" for i in range(n)], "count": range(10 * n, 0, -10), "tagged": 9}
     classes = {"share": 1.0, "pos_class": ["open", "closed"] * (n // 2)}
-    write_parquet(tmp_path / "words.parquet", pd.DataFrame(words | classes))
+    write_words(tmp_path / "words.parquet", pd.DataFrame(words | classes))
     for epoch in EPOCHS:
         parts = [
             pd.DataFrame(

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from scipy import optimize, stats
 
-from example_products import describe_depth, parse, write_correlations, write_probe, write_state
+from example_products import describe_depth, parse, write_correlations, write_probe, write_state, write_words
 from natural_sparsity.analysis import products as inputs
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
@@ -74,7 +74,7 @@ def products(
     tmp_path: Path, words: pd.DataFrame, probes: pd.DataFrame, correlations: pd.DataFrame, checkpoints: pd.DataFrame
 ) -> Path:
     """A folder with the products of a run; other tensors, roles, measures and statistics are decoys."""
-    write_parquet(tmp_path / "words.parquet", words)
+    write_words(tmp_path / "words.parquet", words)
     for epoch, frame in probes.groupby("epoch"):
         frame = (
             frame[["id", "value"]]

@@ -5,13 +5,12 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 
-from example_products import describe_depth, write_correlations, write_probe, write_state
+from example_products import describe_depth, write_correlations, write_probe, write_state, write_words
 from natural_sparsity.analysis import products as inputs
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures import fig3, training
 from natural_sparsity.figures.style import BAND, Style, name_measure, write_measure
-from natural_sparsity.files import write_parquet
 
 TENSORS = describe_depth(2)
 SETS = ["all", "open", "closed", "open_matched", "closed_matched"]
@@ -38,7 +37,7 @@ def products(tmp_path):
         "share": 1.0,
         "pos_class": "open",
     }
-    write_parquet(tmp_path / "words.parquet", pd.DataFrame(words))
+    write_words(tmp_path / "words.parquet", pd.DataFrame(words))
     for seed in SEEDS:
         frames = []
         for measure in ("chi", "gini"):

@@ -24,7 +24,7 @@ const address = (() => {
     const { state } = view, kept = new URLSearchParams(location.hash.slice(1));
     for (const key of KEYS) if (kept.has(key)) state[key] = kept.get(key);
     state.least = Number(state.least) || 1;
-    if (!(state.colour in style.GROUPS)) state.colour = "class";
+    if (!Object.hasOwn(style.GROUPS, state.colour)) state.colour = "class";
     if (state.role !== "input") state.role = "target";
     state.log = kept.get("log") === "1";
     state.panels = (kept.get("panels") || "").split(" ").filter(Boolean);
