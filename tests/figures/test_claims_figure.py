@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from example_claims import EPOCHS, REFUTED, make_tables
 from example_products import write_correlations, write_state
+from natural_sparsity import files
 from natural_sparsity.analysis.claims import CLAIMS, NOT_TESTABLE, REPRODUCED
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
@@ -33,7 +34,7 @@ def command(folder):
 def drawn(folder) -> Figure:
     main(command(folder))
     with Style().apply():
-        result = claims.plot(claims.read_claims([folder / "claims.csv"]), Style())
+        result = claims.plot(claims.read_claims([folder / "claims.parquet"]), Style())
         result.draw_without_rendering()
     return result
 
@@ -70,7 +71,7 @@ def test_the_figures_command_writes_what_it_drew_and_the_same_bytes_again(produc
     main(command(products))
     contents = []
     for name in ("one", "two"):
-        main(["draw", "claims", "--claims", f"{products}/claims.csv", "--output", f"{products}/{name}"])
+        main(["draw", "claims", "--claims", f"{products}/claims.parquet", "--output", f"{products}/{name}"])
         contents.append([(products / f"{name}.{kind}").read_bytes() for kind in ("csv", "pdf", "png")])
     assert contents[0] == contents[1]
     table = pd.read_csv(products / "claims.csv")
@@ -79,12 +80,12 @@ def test_the_figures_command_writes_what_it_drew_and_the_same_bytes_again(produc
 
 def test_several_seeds_share_the_lines_and_their_verdicts_are_counted(products):
     main(command(products))
-    other = pd.read_csv(products / "claims.csv")
+    other = pd.read_parquet(products / "claims.parquet")
     changed = other["claim"] == "target words: strongly ∇h²"
     other.loc[changed, ["verdict", "value", "holds"]] = [REPRODUCED, 0.75, "yes"]
-    other.assign(seed=2).to_csv(products / "other.csv", index=False)
-    pd.read_csv(products / "claims.csv").assign(seed=7).to_csv(products / "third.csv", index=False)
-    table = claims.read_claims([products / f"{name}.csv" for name in ("claims", "other", "third")])
+    files.write_parquet(products / "other.parquet", other.assign(seed=2))
+    files.write_parquet(products / "third.parquet", pd.read_parquet(products / "claims.parquet").assign(seed=7))
+    table = claims.read_claims([products / f"{name}.parquet" for name in ("claims", "other", "third")])
     assert table["seed"].unique().tolist() == [1, 2, 7]
     with Style().apply():
         result = claims.plot(table, Style())
@@ -97,14 +98,14 @@ def test_several_seeds_share_the_lines_and_their_verdicts_are_counted(products):
     assert sorted(line.get_xdata()[0] for line in points) == [0.25, 0.25, 0.75]
     assert len({line.get_ydata()[0] for line in points}) == 3
     assert "0.42 [0.25, 0.75], 3 seeds" in texts
-    (products / "short.csv").write_text(pd.read_csv(products / "claims.csv")[:3].to_csv(index=False))
-    with pytest.raises(UserError, match=r"short\.csv: has other claims"):
-        claims.read_claims([products / "claims.csv", products / "short.csv"])
+    files.write_parquet(products / "short.parquet", pd.read_parquet(products / "claims.parquet")[:3])
+    with pytest.raises(UserError, match=r"short\.parquet: has other claims"):
+        claims.read_claims([products / "claims.parquet", products / "short.parquet"])
     with pytest.raises(UserError, match="two are of one seed"):
-        claims.read_claims([products / "claims.csv", products / "claims.csv"])
-    other.assign(seed=2, model="gru").to_csv(products / "other.csv", index=False)
-    with pytest.raises(UserError, match=r"other\.csv: model is 'gru', in .*claims\.csv it is 'lstm'"):
-        claims.read_claims([products / "claims.csv", products / "other.csv"])
+        claims.read_claims([products / "claims.parquet", products / "claims.parquet"])
+    files.write_parquet(products / "other.parquet", other.assign(seed=2, model="gru"))
+    with pytest.raises(UserError, match=r"other\.parquet: model is 'gru', in .*claims\.parquet it is 'lstm'"):
+        claims.read_claims([products / "claims.parquet", products / "other.parquet"])
 
 
 def test_the_figure_of_a_run_without_any_evidence(products):
@@ -117,6 +118,6 @@ def test_the_figure_of_a_run_without_any_evidence(products):
 
 
 def test_a_file_that_is_no_claims_table_is_refused(tmp_path):
-    (tmp_path / "x.csv").write_text("claim,verdict\na,reproduced\n")
-    with pytest.raises(UserError, match=r"x\.csv: no claims table"):
-        claims.read_claims([tmp_path / "x.csv"])
+    files.write_parquet(tmp_path / "x.parquet", pd.DataFrame({"claim": ["a"], "verdict": ["reproduced"]}))
+    with pytest.raises(UserError, match=r"x\.parquet: no column"):
+        claims.read_claims([tmp_path / "x.parquet"])

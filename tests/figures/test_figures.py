@@ -1,5 +1,6 @@
 """The figures show the numbers of their inputs, all of them and nothing else."""
 
+import csv
 import os
 import re
 import subprocess
@@ -597,3 +598,18 @@ def test_chi_shows_1_on_the_axis_and_half_root_2_on_the_diagonal() -> None:
     drawn = [child for child in figure.axes[0].get_children() if isinstance(child, Annotation)]
     lengths = [np.hypot(*arrow.xy) for arrow in drawn if arrow.arrow_patch is not None]
     assert lengths == pytest.approx([1, 2**-0.5])  # an arrow to the diamond is as long as its vector's χ
+
+
+@pytest.mark.integration
+def test_words_that_look_like_something_else_stay_words_in_the_csv(products: Path, words: pd.DataFrame) -> None:
+    odd = ["007", "1e3", "NA", "nan", "null", "None", "true", "-inf", "1,5", '"', '"",', "'", "__proto__"]
+    write_words(products / "words.parquet", words.assign(word=[*WORDS[:2], *odd]))
+    for figure in ("fig2", "fig5"):
+        main(command(products, figure))
+        with (products / f"out/{figure}.csv").open(newline="", encoding="utf-8") as file:
+            drawn = {(row["word"], row["count"]) for row in csv.DictReader(file) if row["word"]}
+        expected = dict(zip(odd, COUNTS[2:], strict=True))
+        if figure == "fig5":
+            expected = {word: n for word, n, kind in zip(odd, COUNTS[2:], CLASSES[2:], strict=True) if kind}
+        assert {word for word, _ in drawn} == set(expected)
+        assert all(float(n) == expected[word] for word, n in drawn)

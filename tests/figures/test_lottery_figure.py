@@ -7,6 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from example_products import ACCURACY, tabulate, write_evaluation
+from natural_sparsity import files
 from natural_sparsity.cli import main
 from natural_sparsity.figures import lottery as figure
 from natural_sparsity.figures.style import Style
@@ -38,28 +39,28 @@ def make_table(folder, **measure):
 def test_the_figure_has_every_number_and_marks_what_matches(tmp_path):
     table = make_table(tmp_path)
     writer.write(table, "Lottery", tmp_path / "t")
-    main(["draw", "lottery", "--lottery", f"{tmp_path}/t.csv", "--output", f"{tmp_path}/lottery"])
+    main(["draw", "lottery", "--lottery", f"{tmp_path}/t.parquet", "--output", f"{tmp_path}/lottery"])
     drawn = pd.read_csv(tmp_path / "lottery.csv", keep_default_na=False)
     assert len(drawn) == 6
     assert drawn["score"].tolist() == table.frame["score"].tolist()
     assert (tmp_path / "lottery.png").stat().st_size > 10_000
     assert (tmp_path / "lottery.pdf").exists()
     with Style().apply():
-        panel = figure.plot(figure.read_table(tmp_path / "t.csv"), Style()).axes[0]
+        panel = figure.plot(figure.read_table(tmp_path / "t.parquet"), Style()).axes[0]
     filled = [line for line in panel.lines if line.get_linestyle() == "None" and line.get_markerfacecolor() != "white"]
     matching = table.frame[table.frame["matching"] == "yes"]
     points = [value for line in filled if line.get_marker() in "os^D" for value in line.get_ydata()]
     assert sorted(points) == pytest.approx(sorted(matching["score"]))
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(SystemExit, match=r"other\.csv: not a lottery-ticket table"):
-        main(["draw", "lottery", "--lottery", f"{tmp_path}/other.csv", "--output", f"{tmp_path}/x"])
+    files.write_parquet(tmp_path / "other.parquet", pd.DataFrame({"a": [1]}))
+    with pytest.raises(SystemExit, match=r"other\.parquet: no column 'family'"):
+        main(["draw", "lottery", "--lottery", f"{tmp_path}/other.parquet", "--output", f"{tmp_path}/x"])
 
 
 @pytest.mark.parametrize(("measure", "label"), [({}, "perplexity (test)"), (ACCURACY, "accuracy (test)")])
 def test_the_axis_is_called_by_the_measure(tmp_path, measure, label):
     writer.write(make_table(tmp_path, **measure), "Lottery", tmp_path / "t")
     with Style().apply():
-        drawn = figure.plot(figure.read_table(tmp_path / "t.csv"), Style())
+        drawn = figure.plot(figure.read_table(tmp_path / "t.parquet"), Style())
     assert drawn.axes[0].get_ylabel() == label
 
 

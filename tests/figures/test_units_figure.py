@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from natural_sparsity import files
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures import units
@@ -29,8 +30,8 @@ def path(tmp_path):
                             **numbers,
                         }
                         rows.append({**row, "chance_low": -0.2, "chance_high": 0.2})
-    pd.DataFrame(rows).to_csv(tmp_path / "units.csv", index=False)
-    return tmp_path / "units.csv"
+    files.write_parquet(tmp_path / "units.parquet", pd.DataFrame(rows))
+    return tmp_path / "units.parquet"
 
 
 def test_the_first_and_the_last_level_are_drawn_with_their_random_masks(path):
@@ -53,6 +54,6 @@ def test_the_first_and_the_last_level_are_drawn_with_their_random_masks(path):
 
 
 def test_another_table_is_refused(tmp_path):
-    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match=r"x\.csv: not a table of units"):
-        units.read_table(tmp_path / "x.csv")
+    files.write_parquet(tmp_path / "x.parquet", pd.DataFrame({"a": [1]}))
+    with pytest.raises(UserError, match=r"x\.parquet: no column 'model'"):
+        units.read_table(tmp_path / "x.parquet")
