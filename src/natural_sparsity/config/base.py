@@ -32,7 +32,7 @@ WORDS = "patternErrorMessage"
 # Names of blocks become names of files and folders, which file systems limit to 255 bytes.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 # Numbers that arrive as text: YAML 1.1 reads 1e-3 so, and --config everything in braces.
-EXPONENT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+))e([-+]?\d+)", re.IGNORECASE)
+EXPONENT = re.compile(r"([-+]?(?:\d++(?:\.\d*+)?|\.\d++))e([-+]?\d+)", re.IGNORECASE)
 AS_TEXT = " (it is text: write it without quotes; inside braces --config gives only text, so put it in a file)"
 
 

@@ -59,16 +59,17 @@ def read_mode(path: str) -> int:
     """
     if not path.isprintable():
         raise UserError(f"{path!r}: the name is not UTF-8 or has characters that cannot be printed; rename it")
-    if found := PLACEHOLDER.search(path):
-        raise UserError(f"{path} has {found[0]} in its name, which Snakemake takes for a placeholder; rename it")
     try:
-        return Path(path).stat().st_mode
+        mode = Path(path).stat().st_mode
     except FileNotFoundError as error:
         raise UserError(explain_missing(path)) from error
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UserError(f"{path} is a link that leads back to itself; remove it") from error
         raise UserError(f"{path} cannot be reached ({error.strerror}); name another") from error
+    if found := PLACEHOLDER.search(path):
+        raise UserError(f"{path} has {found[0]} in its name, which Snakemake takes for a placeholder; rename it")
+    return mode
 
 
 def explain_missing(path: str) -> str:

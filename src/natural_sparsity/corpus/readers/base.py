@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import string
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -132,8 +133,8 @@ def read_lines(stream: Stream) -> Iterator[tuple[int, str]]:
 
 def find_first_line(head: bytes) -> str:
     """Return the first line that is not blank among the first bytes of a file; empty if there is none."""
-    match = re.search(rb"[^\n]*[^\s\xef\xbb\xbf][^\n]*", head)
-    return match[0].removeprefix(BOM).decode(errors="replace").rstrip("\r") if match else ""
+    lines = (line for line in head.split(b"\n") if line.strip(BOM + string.whitespace.encode()))
+    return next(lines, b"").removeprefix(BOM).decode(errors="replace").rstrip("\r")
 
 
 def make_document(text: str, layout: Layout = "paragraphs", title: str = "") -> Document:

@@ -12,11 +12,11 @@ from natural_sparsity.errors import UserError
 
 MAX_DEPTH = 50
 # As MediaWiki reads it: what follows the link does not count.
-REDIRECT = re.compile(r"#\s*redirect\s*:?\s*\[\[", re.IGNORECASE)
+REDIRECT = re.compile(r"#\s*redirect\s*+:?\s*+\[\[", re.IGNORECASE)
 # In another language, the word may have two parts. A numbered list may begin so too, but it does not end there.
-LOCAL_REDIRECT = re.compile(r"#[^\s\[\]#:*;]+(?:[ _][^\s\[\]#:*;]+)?\s*:?\s*\[\[[^\[\]\n]+\]\](.*)", re.DOTALL)
+LOCAL_REDIRECT = re.compile(r"#[^\s\[\]#:*;]++(?: [^\s\[\]#:*;]++)?\s*+:?\s*+\[\[[^\[\]\n]++\]\](.*)", re.DOTALL)
 # What pages that redirect may have besides: categories, templates, comments, switches.
-MARGIN = re.compile(r"\[\[[^\[\]]*\]\]|\{\{[^{}]*\}\}|<!--.*?-->|__\w+__|\s+", re.DOTALL)
+MARGIN = re.compile(r"(?:\[\[[^\[\]]*\]\]|\{\{[^{}]*\}\}|<!--.*?-->|__\w+__|\s+)*+", re.DOTALL)
 
 
 def recognise(head: bytes) -> bool:
@@ -189,4 +189,4 @@ def is_redirect(wikitext: str) -> bool:
     if not wikitext.startswith("#"):
         return False
     local = LOCAL_REDIRECT.match(wikitext)
-    return bool(REDIRECT.match(wikitext) or (local and not MARGIN.sub("", local[1])))
+    return bool(REDIRECT.match(wikitext) or (local and MARGIN.fullmatch(local[1])))

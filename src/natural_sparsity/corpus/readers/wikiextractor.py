@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from natural_sparsity.corpus.readers.base import BOM, Account, Document, Options, check_size, name_wiki, read_lines
 from natural_sparsity.corpus.readers.json_lines import parse_object
@@ -10,7 +11,15 @@ from natural_sparsity.corpus.readers.rows import make_row
 from natural_sparsity.corpus.streams import Stream
 from natural_sparsity.errors import UserError
 
-HEADER = re.compile(r'<doc id="([^"]*)"(?:.*? url="([^"]*)")?.*? title="(.*)">\s*')
+START = '<doc id="'
+
+
+class Header(NamedTuple):
+    """What the first line of a document says; ``url`` may be empty."""
+
+    id: str
+    url: str
+    title: str
 
 
 def recognise(head: bytes) -> bool:
@@ -25,7 +34,7 @@ def recognise(head: bytes) -> bool:
 def read(stream: Stream, options: Options, account: Account) -> Iterator[Document]:
     """Yield the documents that are not empty."""
     path = stream.path
-    header: re.Match[str] | None = None
+    header: Header | None = None
     wiki: str | None = None
     started = 0
     body: list[str] = []
@@ -41,19 +50,19 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
         elif header is None:
             if "root>" in line:
                 line = re.sub(r"</?root>", "", line)  # around documents that a tool wrapped into well-formed XML
-            header, started = HEADER.fullmatch(line), offset
+            header, started = read_header(line), offset
             if header is None and line.strip():
                 raise UserError(f'{path}: byte {offset}: expected <doc id="…" url="…" title="…"> or a JSON object')
             continue
         elif line.strip() != "</doc>":
-            if line.startswith('<doc id="'):
+            if line.startswith(START):
                 raise UserError(f"{path}: byte {offset}: the document before has no </doc>; the file is damaged")
             check_size(offset - started, path, started, "a document")
             body.append(line)
             continue
         else:
-            wiki = wiki or name_wiki(header[2] or "")
-            document = clean(header[1], header[3], body)
+            wiki = wiki or name_wiki(header.url)
+            document = clean(header.id, header.title, body)
             header, body = None, []
         if document.text:
             yield Document(account.make_id(document.id, wiki), document.title, document.text)
@@ -61,6 +70,17 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
             account.skipped["empty"] += 1
     if header is not None:
         raise UserError(f"{path}: byte {started}: this document has no </doc>; the file is truncated")
+
+
+def read_header(line: str) -> Header | None:
+    """Read the first line of a document, whose title may have quotation marks in it; None if it is none."""
+    line = line.rstrip()
+    if not line.startswith(START) or not line.endswith('">'):
+        return None
+    id_, _, rest = line.removeprefix(START).removesuffix('">').partition('"')
+    before, found, title = rest.partition(' title="')
+    url, closed, _ = before.partition(' url="')[2].partition('"')
+    return Header(id_, url if closed else "", title) if found else None
 
 
 def clean(id_: str, title: str, lines: list[str]) -> Document:

@@ -11,7 +11,6 @@ from natural_sparsity.corpus.streams import Stream
 
 START = re.compile(rb"(?:\s*\n)? = (?!= )[^\n]*[^\s=] = *\r?\n\s*\n")
 TITLE = re.compile(r"= (?!= )(.+)(?<! =) =")
-HEADING = re.compile(r"(= ){2,}.+( =){2,}")
 # Hyphens and separators of digits were cut out of words: " @-@ ", " @,@ ", " @.@ ".
 JOINT = re.compile(r" ?@([-,.])@ ?")
 
@@ -26,7 +25,7 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
     for title, lines in split_articles(list_lines(stream, options), stream.path):
         if not title:
             account.remark(stream.path.name, "starts in the middle of an article, which gets no title")
-        text = [line for line in lines if not HEADING.fullmatch(line)]
+        text = [line for line in lines if not is_heading(line)]
         if options.tokenised:
             yield make_document("\n".join([f"= {title} ="] * bool(title) + lines), "sentences", join(title))
         elif not text:
@@ -34,6 +33,11 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
         else:
             account.skipped["heading"] += len(lines) - len(text)
             yield make_document(join("\n".join(text)), "paragraphs", join(title))
+
+
+def is_heading(line: str) -> bool:
+    """Tell whether a line is the title of a section, with two signs or more on either side: ``= = History = =``."""
+    return line.startswith("= = ") and line.endswith(" = =") and len(line) > len("= =  = =")
 
 
 def split_articles(lines: Iterable[str], path: Path) -> Iterator[tuple[str, list[str]]]:
