@@ -104,6 +104,25 @@ def test_a_job_is_given_arguments_of_any_length(tmp_path, words):
     assert os.fsdecode(process.stdout).split("\0") == words
 
 
+def test_a_command_computes_in_one_thread_whatever_the_environment_says():
+    code = "import os; from natural_sparsity.cli import ADJUSTED, ONE_THREAD, limit_threads; limit_threads();"
+    code += " import pyarrow; print(pyarrow.cpu_count(), {os.environ[name] for name in ONE_THREAD},"
+    code += " {*ADJUSTED} & {*os.environ})"
+    variables = {**os.environ, "OMP_NUM_THREADS": "7", "OMP_THREAD_LIMIT": "5", "MKL_NUM_THREADS": "3"}
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables)
+    assert process.stdout == "1 {'1'} set()\n", process.stderr
+
+
+@pytest.mark.integration
+def test_torch_has_the_threads_that_it_is_told():
+    pytest.importorskip("torch")
+    code = "from natural_sparsity import cli; cli.limit_threads(); import torch; print(torch.get_num_threads());"
+    code += " from natural_sparsity.model.device import select_device; select_device('cpu', 2);"
+    code += " print(torch.get_num_threads(), torch.__config__.parallel_info().split('omp_get_max_threads() : ')[1][0])"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout == "1\n2 2\n", process.stderr
+
+
 def assert_light(module):
     """Its import, in a process of its own, brings neither torch nor spaCy."""
     code = f"import sys, {module}; print({{'torch', 'spacy'}} & set(sys.modules))"

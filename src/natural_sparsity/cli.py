@@ -48,10 +48,16 @@ COMMANDS = {
 }
 
 FROM_FILE = "--arguments"
+# What linear algebra, OpenMP and Arrow read when they are imported. Sums depend on the number of threads, so one is the
+# rule, whatever the machine has; torch is told what a command's --threads says.
+LIBRARIES = ("OMP", "OPENBLAS", "GOTO", "MKL", "BLIS", "NUMEXPR")
+ONE_THREAD = (*(f"{library}_NUM_THREADS" for library in LIBRARIES), "VECLIB_MAXIMUM_THREADS")
+ADJUSTED = ("OMP_DYNAMIC", "OMP_THREAD_LIMIT", "MKL_DYNAMIC")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command; a :class:`UserError` or a failed write becomes one line on stderr and exit status 1."""
+    limit_threads()
     argv = expand(sys.argv[1:] if argv is None else argv)
     name = argv[0] if argv and argv[0] in COMMANDS else None
     parser = argparse.ArgumentParser(prog="natural-sparsity", description=(__doc__ or "").splitlines()[0])
@@ -72,6 +78,13 @@ def main(argv: list[str] | None = None) -> None:
         # Damaged inputs raise a UserError, so this is an output that cannot be written, or a full disk.
         reason = " ".join(str(error).split())
         sys.exit(f"natural-sparsity {args.command}: {reason}; see that the output can be written and the disk has room")
+
+
+def limit_threads() -> None:
+    """Let results depend neither on how many processors a machine shows nor on what its environment says of threads."""
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    for name in ADJUSTED:
+        os.environ.pop(name, None)
 
 
 def expand(argv: Sequence[str]) -> list[str]:
