@@ -47,6 +47,14 @@ def test_a_script_holds_the_means_and_counts_of_its_probes(explorer, probes, mea
     assert np.isnan(means[:, UNDEFINED]).all() == (measure == "chi")
 
 
+def test_norms_of_a_run_that_diverged_are_packed_as_numbers(inputs, probes, tmp_path):
+    huge = probes[5].assign(l1_mean=1e39)
+    write_probe(tmp_path / "huge.parquet", huge, data="small", epoch=5, positions=1, probe=PROBE)
+    pack(inputs | {"--probes": [*inputs["--probes"][1:], f"{tmp_path}/huge.parquet"]}, tmp_path / "out")
+    means, _ = decoded(tmp_path / "out/l1.target.h_1.js")
+    assert means[EPOCHS.index(5), 5] == pytest.approx(3.4028e38, rel=1e-4)
+
+
 def test_the_data_say_what_they_are(explorer):
     about = files.read_json(explorer / "small/lstm/seed2/training/data.json")
     assert [about[key] for key in ("data", "model", "seed", "condition")] == ["small", "lstm", 2, "training"]

@@ -25,6 +25,8 @@ from natural_sparsity.settings import add_expectation
 
 ROLES = ("target", "input")
 MEAN = "_mean"
+# The largest float32 of which the upper three bytes are all there is: norms of a run that diverged may exceed it.
+LARGEST = float(np.array(0x7F7FFF00, np.uint32).view(np.float32))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,7 +141,7 @@ def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary
 
     Returns:
         float32 and uint32, each (roles, tensors, epochs, vocabulary). Where a word never has the role, or the measure
-        is nowhere defined, the mean is NaN and the number 0.
+        is nowhere defined, the mean is NaN and the number 0. A mean above :data:`LARGEST` is that.
 
     Raises:
         UserError: a row's id, role or tensor is none of those, or one repeats.
@@ -160,7 +162,8 @@ def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary
         # Norms are defined for a vector of zeros, measures of sparsity are not.
         n = frame["count"] if measure in NORMS else frame["count"] - frame["zeros"]
         mean = frame[measure + MEAN].to_numpy(np.float64)
-        values[role, tensor, e, word] = np.where(np.isfinite(mean) & (n > 0), mean, np.nan)
+        defined = np.isfinite(mean) & (n > 0)
+        values[role, tensor, e, word] = np.where(defined, mean.clip(-LARGEST, LARGEST), np.nan)
         counts[role, tensor, e, word] = n
     return values, counts
 
