@@ -78,7 +78,9 @@ def stranger(tmp_path):
             save_file(tensors, parameters)
         if raw is not None:
             parameters.write_bytes(raw)
-        files.write_json(state, json.loads(state.read_text()) | {"sha256": checkpoint.sha256_of(parameters)} | changes)
+        files.write_json(
+            state, json.loads(state.read_text()) | {"parameters": files.compute_digest(parameters).hex()} | changes
+        )
         return lambda: checkpoint.load(tmp_path, CPU)
 
     return forge, load_file(parameters)

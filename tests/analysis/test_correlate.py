@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from example_products import RUN, describe_depth
+from example_products import RUN, describe_depth, write_probe, write_words
 from natural_sparsity import files
 from natural_sparsity.analysis import correlate
 from natural_sparsity.analysis.statistics import resampling_weights
@@ -36,7 +36,7 @@ def products(tmp_path, sample):
     words = pd.DataFrame({"id": range(200), "word": [f"w{i}" for i in range(200)], "count": count.astype(int)})
     words["pos_class"] = [None, None] + ["open", "closed", None] * 66
     words["matched"] = (words["id"] % 2 == 0) & words["pos_class"].notna()
-    files.write_parquet(tmp_path / "words.parquet", words)
+    write_words(tmp_path / "words.parquet", words)
     chi[9] = np.nan
     for epoch, noise in ((7, 0.0), (8, 0.3)):
         other = chi + noise * np.random.default_rng(epoch).normal(size=200)
@@ -52,15 +52,12 @@ def products(tmp_path, sample):
                 for role, tensor, y in columns
             ]
         )
-        files.write_parquet(
-            tmp_path / f"probe{epoch}.parquet",
-            probe.assign(l2_mean=probe["l1_mean"], gini_mean=-probe["chi_mean"]),
-            probed(epoch),
-        )
+        probe = probe.assign(l2_mean=probe["l1_mean"], gini_mean=-probe["chi_mean"])
+        write_probe(tmp_path / f"probe{epoch}.parquet", probe, **probed(epoch))
     return tmp_path, words, chi
 
 
-def run(folder, epochs=(7,), **settings):
+def run(folder, epochs=(7,), expect=None, **settings):
     correlate.run(
         argparse.Namespace(
             probes=[folder / f"probe{epoch}.parquet" for epoch in epochs],
@@ -68,6 +65,7 @@ def run(folder, epochs=(7,), **settings):
             statistics=SETTINGS | settings,
             correlations=folder / "correlations.parquet",
             differences=folder / "differences.parquet",
+            expect=expect or {},
         )
     )
     correlations, differences = (pd.read_parquet(folder / f"{k}.parquet") for k in ("correlations", "differences"))
@@ -166,7 +164,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(products):
 
 def test_a_class_without_words_has_no_correlation_and_no_difference(products):
     folder, words, _ = products
-    files.write_parquet(folder / "words.parquet", words.assign(pos_class=None, matched=False))
+    write_words(folder / "words.parquet", words.assign(pos_class=None, matched=False))
     correlations, differences = run(folder)
     row = correlations.loc[7, "target", "grad_h_2", "chi", "closed", "pearson"]
     assert row["n"] == 0 and row[["value", "low", "high"]].isna().all()
@@ -184,7 +182,7 @@ def test_two_probes_of_an_epoch_are_refused(products):
 )
 def test_probes_that_do_not_belong_together_are_refused(products, other):
     folder, _, _ = products
-    files.write_parquet(folder / "probe8.parquet", pd.read_parquet(folder / "probe8.parquet"), probed(8, **other))
+    write_probe(folder / "probe8.parquet", pd.read_parquet(folder / "probe8.parquet"), **probed(8, **other))
     [key] = other
     with pytest.raises(UserError, match=rf"probe8\.parquet: {key} is .*, in .*probe7\.parquet it is .*of one {key}"):
         run(folder, (7, 8))
@@ -224,16 +222,38 @@ def test_every_measure_that_was_probed_is_correlated(products):
     np.testing.assert_allclose(gini["low"], -chi["high"], atol=1e-12, equal_nan=True)
 
 
+def test_what_another_run_or_another_vocabulary_left_there_is_refused(products):
+    folder, words, _ = products
+    said = r"probe7\.parquet: its model is 'lstm', but that of 'gru' belongs here; was it moved or renamed\?"
+    with pytest.raises(UserError, match=said):
+        run(folder, expect={"data": RUN["data"], "model": "gru"})
+    run(folder, expect=RUN | {"condition": "frozen"})
+    write_words(folder / "words.parquet", words, vocabulary="of other words")
+    with pytest.raises(UserError, match=r"probe7\.parquet: was made from another vocabulary than .*words\.parquet"):
+        run(folder)
+
+
+def test_the_tables_name_what_they_were_made_from(products):
+    run(products[0], (7, 8))
+    probes = [files.read_metadata(products[0] / f"probe{epoch}.parquet") for epoch in (7, 8)]
+    for name in ("correlations", "differences"):
+        metadata = files.read_metadata(products[0] / f"{name}.parquet")
+        assert metadata["checkpoints"] == probes[0]["checkpoints"] | probes[1]["checkpoints"]
+        assert [metadata[key] for key in ("vocabulary", "tokens")] == [
+            probes[0][key] for key in ("vocabulary", "tokens")
+        ]
+
+
 def test_words_out_of_order_are_refused(products):
     """A word's id is taken for its row: with rows shuffled, every correlation would be another's."""
     folder, words, _ = products
-    files.write_parquet(folder / "words.parquet", words.sample(frac=1, random_state=0))
+    write_words(folder / "words.parquet", words.sample(frac=1, random_state=0))
     with pytest.raises(UserError, match=r"words\.parquet: its rows are not in the order of their ids"):
         run(folder)
 
 
 def test_a_probe_of_another_vocabulary_is_refused(products):
     folder, words, _ = products
-    files.write_parquet(folder / "words.parquet", words[:100])
+    write_words(folder / "words.parquet", words[:100])
     with pytest.raises(UserError, match=r"probe7\.parquet: has ids beyond the 100 of the words table"):
         run(folder)

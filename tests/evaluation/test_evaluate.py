@@ -33,7 +33,7 @@ def test_every_kind_has_the_same_fields(tmp_path, kind):
             == evaluation["weights"]
             == sum(parameter.numel() for parameter in chain.load(name)[0].values() if parameter.dim() > 1)
         )
-        assert evaluation["checkpoint"] == chain.load(name)[2]["sha256"]
+        assert evaluation["checkpoint"] == chain.load(name)[2]["parameters"]
 
 
 def test_a_language_model_has_its_perplexity(tickets):

@@ -35,7 +35,7 @@ def test_the_folded_checkpoint_is_a_smaller_model_with_the_same_outputs(chain):
     tokens = torch.randint(60, (20, 3), generator=torch.Generator().manual_seed(0))
     model, state = chain.open("sparse3")
     small, folded = chain.open("sparse3-folded")
-    assert (folded["folded_from"], folded["epoch"], folded["model"]) == (state["sha256"], 3, "s")
+    assert (folded["folded_from"], folded["epoch"], folded["model"]) == (state["parameters"], 3, "s")
     logits = [each.output(each.eval()(tokens, each.zero_state(3))[1]) for each in (model, small)]
     torch.testing.assert_close(logits[1], logits[0], atol=1e-5, rtol=0)
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in model.parameters())

@@ -30,7 +30,7 @@ def damaged(tmp_path):
     state = {**dict.fromkeys(checkpoint.FIELDS, 0), "kind": "text", "data": "mine", "model": "small", "epoch": 4}
     checkpoint.save(tmp_path / "epoch4", model, {**state, "seed": 9, "block": {}, "sparsify": {"family": "some"}})
     tokens = np.random.default_rng(0).integers(VOCABULARY, size=BATCH * 18).astype(np.uint8)
-    files.write_array(tmp_path / "train.npy", tokens)
+    files.write_array(tmp_path / "train.npy", tokens, {"split": "train", "vocabulary": 0})
 
     def run(command, **settings):
         output = tmp_path / f"{command.__name__}.parquet"

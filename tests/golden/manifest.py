@@ -30,9 +30,11 @@ from safetensors.numpy import load_file
 EPOCHS, SEEDS = 3, 2
 # Fields that no two runs share, or that say how a product was made rather than what is in it.
 VOLATILE = re.compile(
-    r"(.*(seconds|speedup|milliseconds|faster|wall_time).*|sha256|digest|digests|versions|python|threads|device|code"
+    r"(.*(seconds|speedup|milliseconds|faster|wall_time).*|digest|digests|versions|python|threads|device|code"
     r"|format|commit|machine|checkpoint|folded_from|configuration)"
 )
+# What a product says that it was made from.
+DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 EXPLANATIONS = Path(__file__).with_name("differences.yaml")
 
 
@@ -106,7 +108,8 @@ def digest(value: Any) -> str:
 def stable(value: Any) -> Any:
     """A JSON value without volatile fields at any depth; a whole number is the same as integer and as float."""
     if isinstance(value, dict):
-        return {key: stable(entry) for key, entry in value.items() if not VOLATILE.fullmatch(key)}
+        kept = {key: entry for key, entry in value.items() if not VOLATILE.fullmatch(key)}
+        return {key: stable(entry) for key, entry in kept.items() if not DIGEST.fullmatch(str(entry))}
     if isinstance(value, list):
         return [stable(entry) for entry in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

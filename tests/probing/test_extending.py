@@ -34,7 +34,7 @@ def test_the_example_is_measured_at_every_tensor(tmp_path, joined):
     config = yaml.safe_load((ROOT / "config.yaml").read_text()) | yaml.safe_load(pick(blocks, "yaml")[0])
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     tokens = np.random.default_rng(3).integers(VOCABULARY, size=BATCH * (STEPS + 1))
-    files.write_array(tmp_path / "train.npy", tokens.astype(np.uint8))
+    files.write_array(tmp_path / "train.npy", tokens.astype(np.uint8), {"split": "train", "vocabulary": 0})
     model = small_model(torch.float32)
     state = {**dict.fromkeys(checkpoint.FIELDS, 0), "kind": "text", "block": {}, "sparsify": {}}
     checkpoint.save(tmp_path / "epoch1", model, state)

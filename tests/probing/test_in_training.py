@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from chains import CPU, Chain, call, make_text_step, text_batches
+from chains import CPU, Chain, call, make_text_step, text_batches, write_tokens
 from natural_sparsity import files
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.errors import UserError
@@ -31,9 +31,9 @@ CHOSEN = choose(MEASURES, Probe())
 def folder(tmp_path):
     """Checkpoints 0, 1 and 2 of a small model with dropout, trained on 150 tokens: five windows and a shorter one."""
     generator = np.random.default_rng(3)
-    for split, size in (("train", 150), ("dev", 100)):
-        files.write_array(tmp_path / f"{split}.npy", (generator.zipf(1.3, size) % VOCABULARY).astype(np.uint8))
     files.write_parquet(tmp_path / "vocabulary.parquet", pd.DataFrame({"id": np.arange(VOCABULARY)}))
+    for split, size in (("train", 150), ("dev", 100)):
+        write_tokens(tmp_path / f"{split}.npy", (generator.zipf(1.3, size) % VOCABULARY).astype(np.uint8))
     architecture = {"embedding": 8, "hidden": [6, 5], "dropout": 0.3}
     about = {"data": "d", "kind": "text", "model": "m", "seed": SEED, "vocabulary": tmp_path / "vocabulary.parquet"}
     call(initialise, **about, architecture=architecture, training=TRAINING, checkpoint=tmp_path / "epoch0")
@@ -107,7 +107,11 @@ def test_gathered_values_are_those_of_plain_training(folder, epoch):
     metadata = files.read_metadata(folder / f"{epoch}.parquet")
     state = checkpoint.read_state(folder / f"epoch{epoch}")
     assert (metadata["data"], metadata["model"], metadata["seed"]) == ("d", "m", SEED)
-    assert (metadata["epoch"], metadata["condition"], metadata["checkpoint"]) == (epoch, "during", state["sha256"])
+    assert (metadata["epoch"], metadata["condition"], metadata["checkpoints"]) == (
+        epoch,
+        "during",
+        {str(epoch): state["parameters"]},
+    )
     assert metadata["loss"] == pytest.approx(state["train_loss"], rel=1e-6)
     assert metadata["positions"] == (150 // BATCH - 1) * BATCH
 
@@ -151,7 +155,7 @@ def test_another_recipe_is_refused(folder, change):
 def test_other_tokens_are_refused(folder):
     tokens = np.load(folder / "train.npy")
     tokens[17] = (tokens[17] + 1) % VOCABULARY
-    files.write_array(folder / "train.npy", tokens)
+    write_tokens(folder / "train.npy", tokens)
     with pytest.raises(UserError, match=r"epoch2: its epoch, trained again, gave other parameters"):
         gather(folder, 2)
 
@@ -180,10 +184,10 @@ def test_settings_that_contradict_training_are_refused_in_one_line(folder, setti
 
 def test_a_digest_of_a_model_is_that_of_its_file(folder):
     model, state = checkpoint.load(folder / "epoch2", CPU)
-    assert checkpoint.digest(model) == state["sha256"]
+    assert checkpoint.digest(model) == state["parameters"]
     with torch.no_grad():
         model.output.bias[0] += 1e-7
-    assert checkpoint.digest(model) != state["sha256"]
+    assert checkpoint.digest(model) != state["parameters"]
 
 
 @pytest.mark.integration

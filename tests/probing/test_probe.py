@@ -93,7 +93,7 @@ def run_probe(tmp_path):
 
     def run(settings, *epochs):
         tokens = np.random.default_rng(3).integers(VOCABULARY, size=83).astype(np.uint8)
-        files.write_array(tmp_path / "train.npy", tokens)
+        files.write_array(tmp_path / "train.npy", tokens, {"split": "train", "vocabulary": 0})
         for epoch in epochs:
             state = dict.fromkeys(checkpoint.FIELDS, 0) | {"kind": "text", "epoch": epoch, "seed": 9, **RUN}
             checkpoint.save(tmp_path / f"epoch{epoch}", small_model(torch.float32, seed=epoch), state)

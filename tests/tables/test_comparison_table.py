@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from example_products import describe_depth, write_correlations, write_state
+from example_products import VOCABULARY, describe_depth, write_correlations, write_state
 from natural_sparsity.cli import main
-from natural_sparsity.files import write_json
+from natural_sparsity.files import identify, write_json, write_parquet
 
 RUNS = [
     ("wiki", "lstm", 1, "frozen"),
@@ -18,7 +18,7 @@ RUNS = [
 ]
 TENSORS = describe_depth(2)
 EPOCHS = [1, 2, 3]
-KINDS = {"correlations": "parquet", "claims": "csv", "checkpoints": "json", "summaries": "summary"}
+KINDS = {"correlations": "parquet", "claims": "claims", "checkpoints": "json", "summaries": "summary"}
 
 
 def rho(i, epoch, tensor, measure, tensors=TENSORS):
@@ -38,11 +38,12 @@ def write_run(folder, i, data, model, seed, condition, tensors=TENSORS):
     run = {"data": data, "model": model, "seed": seed}
     write_correlations(folder / f"{i}.parquet", frame, **run, condition=condition)
     write_state(folder / f"{i}.json", **run, epoch=3, train_loss=2.0 + i, dev_loss=3.0 + i)
-    write_json(folder / f"{i}.summary", {"vocabulary": 1000 + i, "train_tokens": 50_000 + i})
+    sizes = {"vocabulary": 1000 + i, "train_tokens": 50_000 + i}
+    write_json(folder / f"{i}.summary", {**sizes, "made_from": {"vocabulary": VOCABULARY}})
     verdicts = ["reproduced"] * i + ["not reproduced", "not reproduced", "not testable here"]
     claims = [{"claim": f"c{k}", "verdict": verdict} for k, verdict in enumerate(verdicts)]
     claims = pd.DataFrame(claims + claims[-1:])  # two pieces of evidence
-    claims.assign(**run, condition=condition).to_csv(folder / f"{i}.csv", index=False)
+    write_parquet(folder / f"{i}.claims", claims, {"correlations": identify(folder / f"{i}.parquet")})
 
 
 @pytest.fixture
@@ -102,10 +103,13 @@ def test_models_of_any_depth_are_compared_at_their_top_layer(folder, layers):
             {"checkpoints": ["0.json", "0.json", "2.json", "3.json"]},
             r"0\.json: is not of wiki/lstm, seed 2 and",
         ),
-        ({"claims": ["0.csv"]}, "4, 1, 4, 4 files; give as many of each kind"),
+        ({"claims": ["0.claims"]}, "4, 1, 4, 4 files; give as many of each kind"),
         ({kind: [f"0.{suffix}"] * 2 for kind, suffix in KINDS.items()}, "wiki/lstm/1/frozen/chi is given twice"),
-        ({"claims": ["0.json", "1.csv", "2.csv", "3.csv"]}, r"0\.json: no claims table"),
-        ({"claims": ["2.csv", "1.csv", "0.csv", "3.csv"]}, r"2\.csv: is not of .* wiki, lstm, 1, frozen"),
+        ({"claims": ["0.json", "1.claims", "2.claims", "3.claims"]}, r"0\.json: not a readable Parquet file"),
+        (
+            {"claims": ["2.claims", "1.claims", "0.claims", "3.claims"]},
+            r"2\.claims: was made from another correlations than .*0\.parquet",
+        ),
     ],
 )
 def test_what_does_not_belong_together_is_refused(folder, changed, message):

@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 
-from natural_sparsity import registry
+from natural_sparsity import files, registry
 from natural_sparsity.cli import main
 from natural_sparsity.tables.writer import Grid, Table, format_interval, write
 
@@ -34,7 +34,8 @@ def table():
 def test_the_csv_has_every_column_and_the_same_bytes_again(table, tmp_path):
     write(table, "Title", tmp_path / "sub/stem")
     first = {path.name: path.read_bytes() for path in (tmp_path / "sub").iterdir()}
-    assert set(first) == {"stem.csv", "stem.md", "stem.html"}
+    assert set(first) == {"stem.parquet", "stem.csv", "stem.md", "stem.html"}
+    pd.testing.assert_frame_equal(files.read_parquet(tmp_path / "sub/stem.parquet", list(FRAME)), FRAME)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "sub/stem.csv")[["value"]], FRAME[["value"]])
     assert first["stem.csv"].splitlines()[0] == b"claim,verdict,value,n,reason,empty,missing"
     write(table, "Title", tmp_path / "sub/stem")

@@ -17,7 +17,7 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from chains import after_steps, call, send_signal
+from chains import after_steps, call, send_signal, write_tokens
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
@@ -33,9 +33,9 @@ TRAINING = {"batch": 4, "window": 5, "learning_rate": 2.0}
 def epoch(tmp_path):
     """Arguments of the epoch after the untrained checkpoint, and what it writes if nothing disturbs it."""
     tokens = np.random.default_rng(0).zipf(1.3, 4 * (STEPS * 5 - 1)) % VOCABULARY  # the last window is shorter
-    files.write_array(tmp_path / "train.npy", tokens.astype(np.uint8))
-    files.write_array(tmp_path / "dev.npy", tokens[:200].astype(np.uint8))
     files.write_parquet(tmp_path / "vocabulary.parquet", pd.DataFrame({"id": range(VOCABULARY)}))
+    write_tokens(tmp_path / "train.npy", tokens.astype(np.uint8))
+    write_tokens(tmp_path / "dev.npy", tokens[:200].astype(np.uint8))
     names = {"data": "d", "kind": "text", "model": "m", "seed": 5, "vocabulary": tmp_path / "vocabulary.parquet"}
     architecture = {"embedding": 8, "hidden": [7, 9], "dropout": 0.2}
     call(initialise, **names, architecture=architecture, training=TRAINING, checkpoint=tmp_path / "init")
@@ -50,6 +50,8 @@ def epoch(tmp_path):
         device="cpu",
         threads=1,
         save_interval_s=1000.0,
+        epochs=None,
+        expect={},
     )
     train.run(args)
     expected = outcome(args)
@@ -233,7 +235,7 @@ def test_a_save_of_another_epoch_is_not_used(interrupted, monkeypatch, capsys, c
     if change == "tokens":
         tokens = np.load(args.train).copy()
         tokens[7] ^= 1
-        files.write_array(args.train, tokens)
+        write_tokens(args.train, tokens)
     elif change == "settings":
         args.training = args.training | {"clip": 0.26}
     elif change == "checkpoint":

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from chains import CPU, Chain, call, language_model, make_text_step, text_batches
+from chains import CPU, Chain, call, language_model, make_text_step, text_batches, write_tokens
 from natural_sparsity import files
 from natural_sparsity.data.base import open_data
 from natural_sparsity.data.held_out import evaluate
@@ -35,8 +35,9 @@ def tokens(tmp_path):
     words = Path(folder, "test/test_data/lee_background.cor").read_text().lower().split()
     ids = {word: rank for rank, (word, _) in enumerate(Counter(words).most_common(VOCABULARY - 1), 1)}
     stream = np.array([ids.get(word, 0) for word in words], np.uint16)
-    files.write_array(tmp_path / "train.npy", stream)
-    files.write_array(tmp_path / "dev.npy", stream[:3000])
+    files.write_parquet(tmp_path / "vocabulary.parquet", pd.DataFrame({"id": np.arange(VOCABULARY)}))
+    write_tokens(tmp_path / "train.npy", stream)
+    write_tokens(tmp_path / "dev.npy", stream[:3000])
     return tmp_path / "train.npy"
 
 
@@ -117,7 +118,6 @@ def run_train(tmp_path, before, *after, **training):
 
 def run_chain(tmp_path, name, epochs, seed=5, **training):
     """Initialise and train ``epochs`` epochs, each from the files of the one before; return the bytes of each."""
-    files.write_parquet(tmp_path / "vocabulary.parquet", pd.DataFrame({"id": np.arange(VOCABULARY)}))
     if not (tmp_path / f"{name}0").exists():
         given = {"data": "d", "kind": "text", "model": "m", "seed": seed, "vocabulary": tmp_path / "vocabulary.parquet"}
         architecture = {"embedding": 12, "hidden": [12, 12], "dropout": 0.2}

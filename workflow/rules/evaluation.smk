@@ -26,7 +26,7 @@ rule evaluate:
     params:
         code=code("evaluate", kind, method),
         batch=block("training", "evaluation_batch"),
-        inputs=inputs,
+        inputs=inputs_of_run,
     shell:
         "natural-sparsity evaluate {params.inputs} --batch {params.batch} --device {resources.device} --threads {threads}"
         " --output {output} 2> {log}"
@@ -50,7 +50,7 @@ rule measure_structure:
         command="structure",
         code=code("structure", kind, method),
         batch=block("training", "evaluation_batch"),
-        inputs=inputs,
+        inputs=inputs_of_run,
         rounded="",
     shell:
         "natural-sparsity {params.command} {params.inputs} --batch {params.batch} {params.rounded} --output {output} 2> {log}"
@@ -82,7 +82,7 @@ rule fold:
         mem_mb=memory(2000, 6),
     params:
         code=code("fold", method),
-        inputs=inputs,
+        inputs=inputs_of_run,
         checkpoint=checkpoint,
     shell:
         "natural-sparsity fold {params.inputs} --checkpoint {params.checkpoint} 2> {log}"
@@ -120,7 +120,7 @@ rule measure_units:
     params:
         code=code("units", kind, method),
         probe=lambda wildcards: to_json(experiment.probes[wildcards.probe]),
-        inputs=inputs,
+        inputs=inputs_of_run,
     shell:
         "natural-sparsity units {params.inputs} --condition {wildcards.probe} --probe {params.probe:q}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"

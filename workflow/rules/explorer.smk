@@ -20,7 +20,7 @@ rule pack:
         "../../envs/natural-sparsity.yaml"
     params:
         code=code("pack"),
-        inputs=inputs,
+        inputs=inputs_of_run,
     shell:
         "natural-sparsity pack {params.inputs} --output {output} 2> {log}"
 

@@ -6,7 +6,7 @@ from functools import cache, reduce
 from natural_sparsity import registry
 from natural_sparsity.cli import COMMANDS
 from natural_sparsity.config.experiment import to_json
-from natural_sparsity.config.rules import folders, give, options, refuse
+from natural_sparsity.config.rules import expect, folders, give, options, refuse
 from natural_sparsity.provenance import code_digest, find_commit
 
 digest = cache(code_digest)
@@ -71,6 +71,11 @@ def measures(wildcards):
 def inputs(wildcards, input):
     """A parameter: the inputs as options of the command."""
     return options(input)
+
+
+def inputs_of_run(wildcards, input):
+    """A parameter: the inputs as options of the command, and which run they must be of."""
+    return f"{options(input)} {expect(wildcards)}"
 
 
 def checkpoint(wildcards, output):

@@ -26,10 +26,11 @@ for job in experiment.jobs("probe"):
         params:
             code=code("probe", kind, measures, lambda wildcards: method(wildcards) if moving(wildcards) else []),
             probe=lambda wildcards: to_json(experiment.probes[wildcards.probe]),
+            epochs=job.epochs,
             training=lambda wildcards: block("training")(wildcards) if moving(wildcards) else "{}",
-            inputs=inputs,
+            inputs=inputs_of_run,
         shell:
-            "natural-sparsity probe {params.inputs} --training {params.training:q} --condition {wildcards.probe}"
+            "natural-sparsity probe {params.inputs} --epochs {params.epochs} --training {params.training:q} --condition {wildcards.probe}"
             " --probe {params.probe:q} --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
 
@@ -52,7 +53,7 @@ rule correlate:
     params:
         code=code("correlate"),
         statistics=to_json(experiment.configuration.statistics),
-        inputs=inputs,
+        inputs=inputs_of_run,
     shell:
         "natural-sparsity correlate {params.inputs} --statistics {params.statistics:q}"
         " --correlations {output.correlations} --differences {output.differences} 2> {log}"

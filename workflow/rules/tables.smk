@@ -31,6 +31,7 @@ use rule tabulate as tabulate_claims with:
         f"{SEED}/logs/{{table}}.log",
     params:
         **given(unit=unit),
+        inputs=inputs_of_run,
         title=titled("Claims"),
 
 

@@ -86,9 +86,10 @@ for job in experiment.jobs("train"):
             code=code("train", kind, method),
             training=block("training"),
             sparsify=block("sparsify"),
-            inputs=inputs,
+            inputs=inputs_of_run,
+            epochs=job.epochs,
             checkpoint=checkpoint,
         shell:
-            "natural-sparsity train {params.inputs} --training {params.training:q} --sparsify {params.sparsify:q}"
+            "natural-sparsity train {params.inputs} --epochs {params.epochs} --training {params.training:q} --sparsify {params.sparsify:q}"
             " --device {resources.device} --threads {threads} --save-interval-s {resources.save_interval_s}"
             " --checkpoint {params.checkpoint} 2> {log}"

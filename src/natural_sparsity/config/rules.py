@@ -1,6 +1,7 @@
 """What the rules need besides the experiment: options of commands, Snakemake's profile."""
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -70,6 +71,22 @@ def options(inputs: Mapping[str, str | Iterable[str]]) -> str:
             tensors = [path for path in paths if Path(path).name == "parameters.safetensors"]
             words += [f"--{name.rstrip('_')}", *(folders(tensors) or paths)]
     return shlex.join(words)
+
+
+def expect(wildcards: Mapping[str, str]) -> str:
+    """Which run, epoch and condition the files of a rule with these wildcards must be of, as an option of its command.
+
+    The epoch of the checkpoint ``init`` is not known here: pruned models start from one that was trained.
+    """
+    checkpoint = wildcards.get("checkpoint", "").removeprefix("epoch")
+    expected = {
+        "data": wildcards["data"],
+        "model": wildcards["model"],
+        "seed": int(wildcards["seed"]),
+        "epoch": int(checkpoint) if checkpoint.isdecimal() else None,
+        "condition": wildcards.get("probe"),
+    }
+    return shlex.join(["--expect", json.dumps({key: value for key, value in expected.items() if value is not None})])
 
 
 def give(settings: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.output_layer import SoftmaxBlock
 from natural_sparsity.model.recurrent import RecurrentModel
-from natural_sparsity.probing.probe import observe_frozen, open_streams
+from natural_sparsity.probing.probe import check_kind, observe_frozen, open_streams
 from natural_sparsity.settings import add_expectation, json_object
 from natural_sparsity.training.observation import Observation
 
@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
     device = select_device(args.device, args.threads)
     set_precision(settings.matmul_precision)
     model, state = checkpoint.load(args.checkpoint, device)
+    check_kind(args.checkpoint, state)
     check_run(args.checkpoint, state, args.expect)
     tokens = check_tokens(args.tokens, args.checkpoint, state)
     streams = open_streams(args.tokens, settings, args.checkpoint, state)

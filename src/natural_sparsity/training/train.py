@@ -16,7 +16,7 @@ from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import open_data
 from natural_sparsity.data.held_out import evaluate
 from natural_sparsity.errors import UserError
-from natural_sparsity.identity import check_run, check_tokens
+from natural_sparsity.identity import check_made_from, check_run, check_tokens
 from natural_sparsity.methods.base import Method, Place, implementation, make_method
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
@@ -178,11 +178,12 @@ def check_parents(args: argparse.Namespace, before: Path, state: dict[str, Any])
     if not args.sparsify:
         raise UserError("--teacher: a dense model learns from nobody; give --sparsify, or leave the teacher out")
     teacher = checkpoint.read_state(args.teacher)
-    for key in ("data", "kind", "block", "seed", "vocabulary"):
+    for key in ("data", "kind", "block", "seed"):
         if teacher[key] != state[key]:
             raise UserError(
                 f"{args.teacher}: its {key} is {teacher[key]}, the student's {state[key]}; give its own teacher"
             )
+    check_made_from(args.teacher, teacher, "vocabulary", before, state["vocabulary"])
 
 
 def modules_behind(kind: str, sparsify: dict[str, Any]) -> list[str]:
