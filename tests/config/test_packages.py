@@ -106,3 +106,13 @@ def test_a_model_without_its_configuration_is_refused(tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_text(json.dumps({"lang": "en", "name": "a", "version": "1"}))
     with pytest.raises(UserError, match="en_a-1 has no config.cfg; install the model again"):
         find_pipeline(str(tmp_path))
+
+
+def test_packages_of_another_environment_are_found(tmp_path, monkeypatch):
+    """As where a .pth file adds the site-packages of one; not what lies in any other folder."""
+    for folder, name in (("other/site-packages", "of_other"), ("run", "of_run")):
+        (tmp_path / folder / name).mkdir(parents=True)
+        (tmp_path / folder / name / "__init__.py").write_text("")
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    assert find_package("of_other") == tmp_path / "other/site-packages/of_other"
+    assert find_package("of_run") is None

@@ -1,6 +1,7 @@
 """Where a Python package is installed, told without importing anything."""
 
 import site
+import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -15,5 +16,7 @@ def find_package(name: str) -> Path | None:
     Snakefile may come with somebody else's configuration, and Python would take it first.
     """
     folders = site.getsitepackages() + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])
+    # Of another environment, which a .pth file of this one adds.
+    folders += [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
     spec = PathFinder.find_spec(name, folders) if name.isidentifier() else None
     return Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None

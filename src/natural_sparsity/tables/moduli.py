@@ -18,6 +18,8 @@ from natural_sparsity.tables.scores import MEASURE, average_score, check_measure
 from natural_sparsity.tables.writer import Grid, Table
 
 KEYS = ["family", "role", "space", "inhibitor", "inverted", "control", "strength"]
+# What a dense model has of them.
+OF_DENSE = {"space": "", "inhibitor": "", "inverted": False, "control": "", "strength": 0.0}
 GEOMETRY = ("distance_kept", "distance_all", "k_kept", "k_all")
 NOTE = (
     "The score is that of the test split after the last epoch, the mean over seeds with its 95 % t interval. Weights"
@@ -52,7 +54,7 @@ def compare(paths: Sequence[Path]) -> pd.DataFrame:
     rows = []
     for path in paths:
         value = values[path]
-        settings = {"family": value["model"], "role": "dense", **dict.fromkeys(KEYS[2:], ""), **value["sparsify"]}
+        settings = {"family": value["model"], "role": "dense", **OF_DENSE, **value["sparsify"]}
         numbers = {key: value[key] for key in ("seed", "cell", "loss", "score", *MEASURE, "density")}
         rows.append({key: settings[key] for key in KEYS} | numbers | value["geometry"] | {"path": path})
     frame = pd.DataFrame(rows)
