@@ -244,6 +244,25 @@ def test_the_tables_name_what_they_were_made_from(products):
         ]
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.assign(tensor=t["tensor"].replace("h_2", "h_3")), "has other tensors than the run's first probe"),
+        (lambda t: pd.concat([t, t.assign(tensor="h_7")]), "has other tensors than the run's first probe"),
+        (lambda t: t.assign(role="both"), "has a role other than target and input"),
+        (lambda t: pd.concat([t, t.head(1)]), "a word repeats in the same role and tensor"),
+        (lambda t: t.assign(id=t["id"] - 1), "has ids beyond the 200 of the words table"),
+    ],
+)
+def test_rows_that_have_no_place_are_refused(products, change, said):
+    """They would take that of another tensor, role or word."""
+    folder, _, _ = products
+    path = folder / "probe8.parquet"
+    write_probe(path, change(pd.read_parquet(path)), **probed(8))
+    with pytest.raises(UserError, match=rf"probe8\.parquet: {said}"):
+        run(folder, (7, 8))
+
+
 def test_words_out_of_order_are_refused(products):
     """A word's id is taken for its row: with rows shuffled, every correlation would be another's."""
     folder, words, _ = products

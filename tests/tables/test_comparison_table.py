@@ -8,7 +8,7 @@ import pytest
 
 from example_products import VOCABULARY, describe_depth, write_correlations, write_state
 from natural_sparsity.cli import main
-from natural_sparsity.files import identify, write_json, write_parquet
+from natural_sparsity.files import identify, read_json, write_json, write_parquet
 
 RUNS = [
     ("wiki", "lstm", 1, "frozen"),
@@ -117,3 +117,10 @@ def test_what_does_not_belong_together_is_refused(folder, changed, message):
     with pytest.raises(SystemExit, match=message):
         main(command(folder, **changed))
     assert not (folder / "out.csv").exists()
+
+
+def test_a_perplexity_that_no_double_can_hold_is_infinite(folder):
+    state = read_json(folder / "0.json")
+    write_json(folder / "0.json", {**state, "train_loss": 1e30})
+    main(command(folder))
+    assert pd.read_csv(folder / "out.csv")["train_perplexity"].iloc[0] == math.inf

@@ -15,7 +15,16 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.analysis.products import Origin, check_chain, check_same, find_origin, read_origin, read_tensors
+from natural_sparsity.analysis.products import (
+    ROLES,
+    Origin,
+    check_chain,
+    check_rows,
+    check_same,
+    find_origin,
+    read_origin,
+    read_tensors,
+)
 from natural_sparsity.analysis.statistics import pearson, percentile_interval, resampling_weights, spearman
 from natural_sparsity.analysis.tensors import GRADIENT, find_top
 from natural_sparsity.config.base import read_block
@@ -25,7 +34,6 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run
 from natural_sparsity.settings import add_expectation, json_object
 
-ROLES = ["target", "input"]
 NORMS = ["l1", "l2"]  # every probe has them, next to its measures
 # The mean over words is no correlation, but the class effect is a difference of means.
 STATISTICS = ["pearson", "pearson_log", "spearman", "mean"]
@@ -189,8 +197,7 @@ class Probes:
         """Each epoch's means, as :func:`arrange_by_word` gives them."""
         for path in self.paths:
             probe = files.read_parquet(path, ["id", "role", "tensor", *(f"{name}_mean" for name in self.measures)])
-            if probe["id"].max() >= vocabulary:
-                raise UserError(f"{path}: has ids beyond the {vocabulary} of the words table; was another run's given?")
+            check_rows(path, probe, vocabulary, self.tensors)
             yield arrange_by_word(probe, vocabulary, self.tensors, self.measures)
 
 
@@ -204,7 +211,7 @@ def run(args: argparse.Namespace) -> None:
     for path, about in probes.about.items():
         check_run(path, about, args.expect)
     epochs = probes.epochs
-    axes = dict(zip(AXES, [list(sets), ROLES, probes.tensors, probes.measures, STATISTICS], strict=True))
+    axes = dict(zip(AXES, [list(sets), list(ROLES), probes.tensors, probes.measures, STATISTICS], strict=True))
     # The resamples of a set depend on the seed and the words alone: runs on one corpus share them.
     weights = [
         resampling_weights(len(ids), settings.resamples, (settings.seed, i)) for i, ids in enumerate(sets.values())

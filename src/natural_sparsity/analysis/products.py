@@ -19,6 +19,8 @@ from natural_sparsity.identity import check_made_from
 ENOUGH = 10
 # What the files of several seeds have in common.
 GROUP = ("data", "model", "condition")
+# Where a word stands at a position that is probed.
+ROLES = ("target", "input")
 
 
 class Origin(NamedTuple):
@@ -72,6 +74,30 @@ def read_tensors(path: Path | str) -> list[str]:
         UserError: one of them is none that probes measure.
     """
     return check_tensors(path, read_parquet(path, ["tensor"])["tensor"].unique())
+
+
+def check_rows(path: Path | str, frame: pd.DataFrame, vocabulary: int, tensors: Sequence[str]) -> None:
+    """Refuse a probe with rows that have no place in an array by role, word and tensor, or two for one place.
+
+    Args:
+        path: the probe.
+        frame: its ``id, role, tensor``.
+        vocabulary: the number of words; ids are below it.
+        tensors: those that the run's other probes have.
+
+    Raises:
+        UserError: a row's id, role or tensor is none of those, or one repeats.
+    """
+    if not frame["id"].between(0, vocabulary - 1).all():
+        raise UserError(f"{path}: has ids beyond the {vocabulary} of the words table; was another run's given?")
+    if not frame["role"].isin(ROLES).all():
+        raise UserError(f"{path}: has a role other than {' and '.join(ROLES)}; probe again")
+    if set(frame["tensor"]) != set(tensors):
+        raise UserError(
+            f"{path}: has other tensors than the run's first probe ({', '.join(tensors)}); probe both again"
+        )
+    if frame.duplicated(["id", "role", "tensor"]).any():
+        raise UserError(f"{path}: a word repeats in the same role and tensor; probe again")
 
 
 def read_probes(paths: Sequence[Path | str], role: str, tensor: str, measure: str) -> pd.DataFrame:

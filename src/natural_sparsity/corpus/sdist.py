@@ -22,7 +22,8 @@ import requests
 from natural_sparsity.corpus import obtain
 from natural_sparsity.errors import UserError
 
-DEFAULT_INDEX = "https://pypi.org/simple"  # pip's default
+# Prints the address of the index that pip asks if it is not set up to ask another; no command of pip says it.
+DEFAULT_INDEX = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
 # The two forms of an index's answer: PEP 691 and PEP 503.
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 MAX_ANSWER = 1 << 26  # bytes
@@ -81,7 +82,8 @@ def list_indexes(settings: dict[str, str]) -> list[str]:
     """
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         raise UserError("pip is set up to ask no index (no-index); download the archive and give it as path")
-    indexes = [settings.get("index-url", DEFAULT_INDEX), *settings.get("extra-index-url", "").split()]
+    default = subprocess.run([sys.executable, "-c", DEFAULT_INDEX], capture_output=True, text=True, check=False).stdout
+    indexes = [settings.get("index-url", default.strip()), *settings.get("extra-index-url", "").split()]
     reachable = [index for index in indexes if index.startswith(("http://", "https://"))]
     if not reachable:
         raise UserError(f"pip's index {indexes[0]} is not on the web; give the archive as path")

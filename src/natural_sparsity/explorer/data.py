@@ -16,14 +16,22 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.analysis.products import Origin, check_chain, check_same, find_origin, read_origin, read_tensors
+from natural_sparsity.analysis.products import (
+    ROLES,
+    Origin,
+    check_chain,
+    check_rows,
+    check_same,
+    find_origin,
+    read_origin,
+    read_tensors,
+)
 from natural_sparsity.errors import UserError
 from natural_sparsity.explorer.names import NORMS, check_names
 from natural_sparsity.explorer.words import digest, read_words
 from natural_sparsity.identity import check_run
 from natural_sparsity.settings import add_expectation
 
-ROLES = ("target", "input")
 MEAN = "_mean"
 # The largest float32 of which the upper three bytes are all there is: norms of a run that diverged may exceed it.
 LARGEST = float(np.array(0x7F7FFF00, np.uint32).view(np.float32))
@@ -150,15 +158,10 @@ def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary
     counts = np.zeros(values.shape, np.uint32)
     for e, path in enumerate(probes.values()):
         frame = files.read_parquet(path, ["id", "role", "tensor", "count", "zeros", measure + MEAN])
+        check_rows(path, frame, vocabulary, tensors)
         role = pd.Index(ROLES).get_indexer(pd.Index(frame["role"]))
         tensor = pd.Index(tensors).get_indexer(pd.Index(frame["tensor"]))
         word = frame["id"].to_numpy()
-        if (role < 0).any() or ((word < 0) | (word >= vocabulary)).any():
-            raise UserError(
-                f"{path}: a role other than {' and '.join(ROLES)}, or an id that the words lack; probe again"
-            )
-        if frame.duplicated(["id", "role", "tensor"]).any():
-            raise UserError(f"{path}: a word repeats in the same role and tensor; probe again")
         # Norms are defined for a vector of zeros, measures of sparsity are not.
         n = frame["count"] if measure in NORMS else frame["count"] - frame["zeros"]
         mean = frame[measure + MEAN].to_numpy(np.float64)
