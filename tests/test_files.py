@@ -30,6 +30,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_an_empty_name_is_refused_in_one_line():
+    with pytest.raises(UserError, match="is no name of a file"), files.atomic(Path("")):
+        pass
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint32, bool])
 def test_an_array_written_in_blocks_is_that_of_numpy(tmp_path, dtype):
     blocks = [np.arange(5) % 2, np.arange(0), np.arange(1000) % 2]

@@ -46,6 +46,8 @@ def atomic(path: Path | str) -> Iterator[Path]:
         UserError: a write failed, usually because the disk is full. Errors that name a file themselves pass through.
     """
     path = Path(path)
+    if not path.name:
+        raise UserError(f"{str(path)!r}: is no name of a file; say where to write")
     make_folder(path.parent)
     remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -56,9 +58,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
             yield temporary
             # Some libraries write files that only their owner may read, but a team shares the folder.
             temporary.chmod(0o666 & ~read_umask())
-            flush(temporary)
-            temporary.replace(path)
-            flush(path.parent)
+            rename_durably(temporary, path)
         except OSError as error:
             if error.filename:
                 raise
@@ -68,6 +68,13 @@ def atomic(path: Path | str) -> Iterator[Path]:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def rename_durably(temporary: Path, path: Path) -> None:
+    """Rename a finished file in its folder, so that ``path`` is whole or as it was, even after a power cut."""
+    flush(temporary)
+    temporary.replace(path)
+    flush(path.parent)
 
 
 def make_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from natural_sparsity import files
 from natural_sparsity.errors import UserError
 
 HEX_DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
@@ -34,10 +35,10 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{args.url}: only http and https addresses can be downloaded")
     part = args.output.with_name(args.output.name + ".part")
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(part.parent)
         fetch(args.url, part)
         verify(part, args.checksum)
-        part.replace(args.output)
+        files.rename_durably(part, args.output)
     except DigestError as error:
         part.unlink()
         raise UserError(f"{args.url}: {error}; check the checksum, or run again if the file may be damaged") from error
