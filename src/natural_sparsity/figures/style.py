@@ -1,5 +1,6 @@
 """What the figures share: the style, the names of tensors and measures, axes by epoch, bands, and saving."""
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -105,14 +106,23 @@ class Style(block.Style):
         return Figure(figsize=(self.width, self.height), layout="constrained")
 
 
+# By format: what matplotlib is not to write down.
+UNDATED: dict[str, dict[str, None]] = {
+    "pdf": dict.fromkeys(["CreationDate", "Creator", "Producer"]),
+    "png": {"Software": None},
+}
+
+
 def save(figure: Figure, table: pd.DataFrame, stem: Path | str) -> None:
     """Write ``stem``.csv, .pdf and .png; no date and no version goes in, so that equal input gives equal bytes."""
     with atomic(f"{stem}.csv") as path:
         table.to_csv(path, index=False, lineterminator="\n")
-    with atomic(f"{stem}.pdf") as path:
-        figure.savefig(path, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    with atomic(f"{stem}.png") as path:
-        figure.savefig(path, format="png", metadata={"Software": None})
+    for suffix, metadata in UNDATED.items():
+        # In memory first: on a full disk, matplotlib would fail with an error of its own.
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=suffix, metadata=metadata)
+        with atomic(f"{stem}.{suffix}") as path:
+            path.write_bytes(drawn.getvalue())
 
 
 def name_measure(measure: str) -> str:
