@@ -36,9 +36,10 @@ test: install-test
 test-slow: install-test
 	$(PYTEST) -m slow --numprocesses $(CORES) --dist loadfile
 
-# Runs that are killed at many moments and on a disk that is too small; ten minutes, part of test-slow.
+# Jobs killed at many moments, disks that fill, power cuts, inputs of great size; part of test-slow.
 test-faults: install-test
-	$(PYTEST) tests/workflow/test_faults.py
+	$(PYTEST) tests/workflow/test_faults.py tests/workflow/test_depth.py tests/workflow/test_power_cuts.py tests/test_size.py \
+		--numprocesses $(CORES) --dist loadfile
 
 test-gpu: install-test
 	$(PYTEST) -m gpu -s

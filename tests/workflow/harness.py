@@ -17,6 +17,9 @@ TINY = Path(__file__).with_name("tiny.yaml")
 # The rules that only name what is to be made.
 TARGETS = {*registry.FIGURES, *registry.TABLES, "all", "figures", "evaluations", "text"}
 
+# Names of products that hold seconds; the table of structures has those of folding.
+TIMED = {"provenance", "footprint", "speedup", (Path("results/experiments/tiny"), "structure")}
+
 
 class Workflow:
     """The workflow in ``folder``, with ``tiny.yaml`` and whatever goes on top of it."""
@@ -34,6 +37,7 @@ class Workflow:
         called_in: Path | None = None,
         prefix: Sequence[str] = (),
         name: str | None = "tiny",
+        cores: int = 2,
     ):
         """Run snakemake; ``changes`` go over the configuration. Returns the finished process, output as text.
 
@@ -44,7 +48,7 @@ class Workflow:
             (self.folder / "changes.yaml").write_text(yaml.safe_dump(changes))
             configfiles.append(str(self.folder / "changes.yaml"))
         command = [*prefix, str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(root / "Snakefile")]
-        command += [*arguments, "--directory", str(self.folder), "--cores", "2", "--configfile", *configfiles]
+        command += [*arguments, "--directory", str(self.folder), "--cores", str(cores), "--configfile", *configfiles]
         command += ["--config", f"name={name}"] if name else []
         variables = {**os.environ, **(environment or {})}
         return subprocess.run(
@@ -69,6 +73,31 @@ class Workflow:
         jobs = {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
         # "describe" writes down the configuration and the commit: it follows any change, and nothing follows from it.
         return {name: count for name, count in jobs.items() if name not in {*TARGETS, "describe"}}
+
+
+def products(folder: Path) -> dict[str, bytes]:
+    """All results by their paths but logs, what holds times that were measured, and provenance.
+
+    Of JSON, the content without times and without the digest of the whole.
+    """
+    found = {}
+    for path in sorted((folder / "results").rglob("*")):
+        place = path.relative_to(folder)
+        timed = {"logs", "benchmarks"} & set(place.parts) or path.stem in TIMED or (place.parent, path.stem) in TIMED
+        if path.is_file() and not path.name.startswith(".") and not timed:
+            content = path.read_bytes()
+            if path.suffix == ".json" and content:
+                value = json.loads(content)
+                content = json.dumps(
+                    {key: value[key] for key in value if key not in {"wall_time_s", "digest"}}
+                ).encode()
+            found[place.as_posix()] = content
+    return found
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What was being written when something ended it."""
+    return [path for path in (folder / "results").rglob(".*") if path.name != ".snakemake_timestamp"]
 
 
 def results_in(report: Path) -> dict[str, dict]:

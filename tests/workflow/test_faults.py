@@ -182,3 +182,14 @@ def test_a_full_disk_under_a_memory_map(disk, finished, kib):
     assert process.returncode == 1
     assert "cannot be written" in process.stderr and process.stderr.count("\n") == 1
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cores", "processors"), [(1, "0"), (4, "0-1")])
+def test_any_number_of_cores(fresh, finished, cores, processors):
+    """One job at a time on one processor, or more jobs than processors: as two on all that there are."""
+    if not {0, 1} <= os.sched_getaffinity(0):
+        pytest.skip("needs the first two processors")
+    process = fresh.snakemake(cores=cores, prefix=["taskset", "--cpu-list", processors])
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert_as_undisturbed(fresh, finished)

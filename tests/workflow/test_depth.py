@@ -1,0 +1,175 @@
+"""Every kind of job, killed at random moments of its work and on a disk that fills: nothing is lost or differs."""
+
+import errno
+import io
+import os
+import random
+import shutil
+import subprocess
+import tarfile
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+from forks import End, Host, Job, read_jobs
+from harness import TINY, Workflow, leftovers, products
+
+pytestmark = pytest.mark.slow
+TARGETS = ["all", "natural", "moduli", "explorer", "evaluations"]
+SEED = int(os.getenv("NATURAL_SPARSITY_FAULT_SEED", "16"))
+MIB = 1 << 20
+
+
+def archive(members: dict[str, bytes]) -> bytes:
+    """A compressed tar archive."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+SNIPPETS = "\n".join(f"{i}\t{(-1) ** i}\ttext {i} is {'bad' if i % 2 else 'good'}" for i in range(300))
+INNER = archive({"hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt": SNIPPETS.encode()})
+LABELLED = archive({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": INNER})
+
+
+class Undisturbed(NamedTuple):
+    """All jobs in order, each with what it took; the folder that they ran in; its products."""
+
+    jobs: list[tuple[Job, End]]
+    folder: Path
+    products: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def host():
+    """What the jobs are forked from."""
+    host = Host()
+    yield host
+    host.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(host, tmp_path_factory) -> Undisturbed:
+    """The experiment with all kinds of jobs, run job by job."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "snippets.tar.gz").write_bytes(LABELLED)
+    config = {**yaml.safe_load(TINY.read_text()), **yaml.safe_load(TINY.with_name("faults.yaml").read_text())}
+    for key in ("data", "models"):
+        config[key] = {**yaml.safe_load(TINY.read_text())[key], **config[key]}
+    (folder / "faults.yaml").write_text(yaml.safe_dump(config))
+    process = Workflow(folder).snakemake(
+        "--dry-run", "--printshellcmds", "--forceall", *TARGETS, configfile=folder / "faults.yaml"
+    )
+    assert process.returncode == 0, process.stderr
+    jobs = read_jobs(process.stdout + process.stderr)
+    # A figure is no other job's input: one of each will do.
+    figures = {job.rule: job for job in reversed(jobs) if job.rule.startswith("draw_")}
+    jobs = [job for job in jobs if figures.get(job.rule, job) is job]
+    for job in jobs:
+        if "--save-interval-s" in job.words:  # Their epochs are over before whole seconds are.
+            job.words[job.words.index("--save-interval-s") + 1] = "0.02"
+    ends = [host.run(job, folder) for job in jobs]
+    assert [end.said for end in ends if end.status] == []
+    assert leftovers(folder) == []
+    return Undisturbed(list(zip(jobs, ends, strict=True)), folder, products(folder))
+
+
+def differing(folder: Path, expected: dict[str, bytes]) -> list[str]:
+    """Products that are there and are not what they should be."""
+    return [path for path, content in products(folder).items() if expected.get(path) != content]
+
+
+def test_jobs_killed_at_any_depth(host, undisturbed, tmp_path):
+    """Before or after any operation on a file, or after any time; twice, then once to the end."""
+    generator, killed = random.Random(SEED), Counter()
+    (tmp_path / "snippets.tar.gz").write_bytes(LABELLED)
+    for job, undisturbed_end in undisturbed.jobs:
+        for _ in range(1 if killed[job.rule] else 2):
+            if generator.random() < 0.7:
+                end = host.run(job, tmp_path, at_operation=1 + generator.randrange(undisturbed_end.operations))
+            else:
+                end = host.run(job, tmp_path, after=generator.uniform(0.01, 1) * undisturbed_end.seconds)
+            killed[job.rule] += end.status < 0
+            assert end.status <= 0, end.said
+            assert differing(tmp_path, undisturbed.products) == [], job
+        end = host.run(job, tmp_path)
+        assert end.status == 0, (job, end.said)
+        assert differing(tmp_path, undisturbed.products) == [], job
+    assert leftovers(tmp_path) == []
+    assert products(tmp_path).keys() == undisturbed.products.keys()
+    assert all(killed[job.rule] for job, _ in undisturbed.jobs), killed
+    assert killed.total() >= 100
+    print(f"{killed.total()} kills of {len(killed)} kinds of jobs: {dict(killed)}")
+
+
+class Disk:
+    """A file system of a few MiB, whose free space can be set."""
+
+    def __init__(self, folder: Path, kind: str):
+        self.folder, self.kind, self.ballast = folder / "disk", kind, folder / "disk/ballast"
+        self.folder.mkdir()
+        if kind == "ext4":
+            with (folder / "image").open("wb") as file:
+                file.truncate(192 * MIB)
+            subprocess.run(["mkfs.ext4", "-q", "-m", "0", folder / "image"], check=True)
+            mount = ["mount", "-o", "loop", folder / "image", self.folder]
+        else:
+            mount = ["mount", "-t", "tmpfs", "-o", "size=192m", "none", self.folder]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip(f"mounting a small {kind} is not permitted here")
+
+    def leave(self, free: int) -> None:
+        """Fill the disk up to ``free`` bytes."""
+        self.ballast.unlink(missing_ok=True)
+        if self.kind == "ext4":
+            os.sync()  # the blocks that wait for their place
+        disk = os.statvfs(self.folder)
+        with self.ballast.open("wb") as file:
+            # ext4 keeps some blocks for itself.
+            for kept in range(0, 16 * MIB, 65536):
+                try:
+                    os.posix_fallocate(file.fileno(), 0, max(1, disk.f_bavail * disk.f_frsize - free - kept))
+                    return
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
+
+
+@pytest.fixture
+def disk(request, tmp_path):
+    """A file system of the kind that the test asks for."""
+    if not shutil.which("mkfs.ext4"):
+        pytest.skip("no mkfs.ext4 here")
+    disk = Disk(tmp_path, request.param)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk.folder], check=True)
+
+
+@pytest.mark.parametrize("disk", ["tmpfs", "ext4"], indirect=True)
+def test_jobs_on_a_disk_that_fills(host, undisturbed, disk):
+    """Every kind of job, with too little room: one line that says so, and what was there before is there still."""
+    generator, refused = random.Random(SEED), Counter()
+    shutil.copytree(undisturbed.folder, disk.folder, dirs_exist_ok=True)
+    seen = set()
+    for job, _ in undisturbed.jobs:
+        if job.rule in seen:
+            continue
+        seen.add(job.rule)
+        disk.leave(generator.choice([0, 4096, 8192, 16384, 65536, 262144]))
+        end = host.run(job, disk.folder)
+        refused[job.rule] += end.status
+        if end.status:
+            assert end.status == 1 and "Traceback" not in end.said, (job, end)
+            last = end.said.splitlines()[-1]
+            assert last.startswith(f"natural-sparsity {job.words[0]}: ") and "space" in last, (job, end.said)
+        disk.ballast.unlink()
+        assert differing(disk.folder, undisturbed.products) == [], job
+        assert leftovers(disk.folder) == [], job
+    assert products(disk.folder).keys() == undisturbed.products.keys()
+    assert sum(refused.values()) >= len(seen) // 3, refused
+    print(f"{sum(refused.values())} of {len(seen)} jobs refused")
