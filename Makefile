@@ -66,13 +66,13 @@ golden: install-test
 	$(BIN)/python tests/golden/manifest.py record --project . --folder results/golden/runs-after --output results/golden/after.json
 	$(BIN)/python tests/golden/manifest.py compare results/golden/before.json results/golden/after.json
 
-# Mends what lint finds, where a tool can.
+# Fixes what lint finds, where a tool can.
 format: install-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow
 
-# What runs; `install-test` adds what tests and lints.
+# What a run needs; `install-test` adds what tests and lint need.
 install: .venv/installed
 
 .venv/installed: pyproject.toml envs/build.lock envs/run.lock
@@ -87,7 +87,7 @@ install-test: .venv/test-installed
 	envs/install.sh $(BIN)/python test
 	touch $@
 
-# After a pin in pyproject.toml has changed; needs uv (pip install uv). Other versions stay while they fit.
+# Run after changing a pin in pyproject.toml; needs uv (pip install uv). Other versions stay if they still fit.
 UV ?= uv
 lock:
 	$(UV) pip compile --quiet --group build --output-file envs/build.lock

@@ -173,7 +173,7 @@ class Chain:
 
 def write_tokens(path: Path, tokens: np.ndarray) -> None:
     """An array of tokens of the split that it is named after, and of the vocabulary in its folder."""
-    vocabulary = files.identify(path.parent / "vocabulary.parquet")
+    vocabulary = files.read_digest(path.parent / "vocabulary.parquet")
     files.write_array(path, tokens, {"split": path.stem, "vocabulary": vocabulary})
 
 

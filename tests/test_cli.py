@@ -114,7 +114,7 @@ def test_a_command_computes_in_one_thread_whatever_the_environment_says():
 
 
 @pytest.mark.integration
-def test_torch_has_the_threads_that_it_is_told():
+def test_torch_uses_the_threads_it_is_given():
     pytest.importorskip("torch")
     code = "from natural_sparsity import cli; cli.limit_threads(); import torch; print(torch.get_num_threads());"
     code += " from natural_sparsity.model.device import select_device; select_device('cpu', 2);"

@@ -125,7 +125,7 @@ def test_a_stretch_of_zeros_or_of_another_place(product):
             assert damaged == whole or refused(path, damaged, said, read)
 
 
-def test_stretches_of_two_places_are_swapped(product):
+def test_swapped_stretches_are_detected(product):
     """As a disk does that writes two sectors to each other's places."""
     path, whole, said, read = product
     for size in (8, 64, 512):
@@ -140,7 +140,7 @@ def test_stretches_of_two_places_are_swapped(product):
                 assert bytes(damaged) == whole or refused(path, bytes(damaged), said, read)
 
 
-def test_flips_that_cancel_in_a_sum_of_words(tmp_path):
+def test_bit_flips_that_cancel_in_a_sum_are_detected(tmp_path):
     """A bit set in one word of 64 bits and cleared in the next: what the digest of format 2 let through."""
     path = tmp_path / "a.npy"
     files.write_array(path, np.array([1, 0] * 5000, np.uint64))

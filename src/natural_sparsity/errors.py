@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """A mistake in input, configuration or environment: one line that names the file, key or word, and the mend."""
+    """A mistake in input, configuration or environment: one line that names the file, key or word, and the fix."""

@@ -26,11 +26,11 @@ from natural_sparsity.errors import UserError
 # Version of the products' format. Readers refuse any other.
 FORMAT = 3
 FORMAT_KEY = "natural_sparsity_format"
-# What follows the data in an array's file: this mark, the metadata as JSON, their length in bytes, and the digest of
-# all that comes before it.
+# An array file ends with this mark, the metadata as JSON, the length of the metadata in bytes, and the digest of
+# everything before the digest.
 ARRAY_MARK = b"natural-sparsity %d\n" % FORMAT
 LENGTH_BYTES, DIGEST_BYTES = 4, 16
-# Format 2 had a SHA-256 here: after a mark in an array's file, of the footer in a table's.
+# In format 2, an array file ended with this mark and a SHA-256; a table had the SHA-256 of its footer.
 EARLIER_MARK, EARLIER_DIGEST_BYTES = b"natural-sparsity 2\n", 32
 
 
@@ -38,20 +38,20 @@ EARLIER_MARK, EARLIER_DIGEST_BYTES = b"natural-sparsity 2\n", 32
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path that is renamed to ``path`` if the block succeeds and removed if it fails.
 
-    The temporary file lies in the same folder, hence on the same filesystem, so that the rename is atomic. The content
-    is on the disk before the rename, and the rename before this returns: after a power cut, ``path`` is whole or as it
-    was before. Temporary files of writers that were killed are removed first.
+    The temporary file is in the same folder, and so on the same filesystem: the rename is atomic. The content is
+    flushed to disk before the rename, and the rename before this returns: after a power cut, ``path`` is either the
+    old file or the new one. Temporary files of killed writers are removed first.
 
     Raises:
         UserError: a write failed, usually because the disk is full. Errors that name a file themselves pass through.
     """
     path = Path(path)
     if not path.name:
-        raise UserError(f"{str(path)!r}: is no name of a file; say where to write")
+        raise UserError(f"{str(path)!r}: not a file name; give a path to write to")
     make_folder(path.parent)
     remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    # The lock says that the writer lives. It ends with the process, however that ends.
+    # The lock shows that the writer is alive: it ends with the process, however that ends.
     with temporary.open("wb") as held:
         try:
             lock(held)
@@ -71,14 +71,14 @@ def atomic(path: Path | str) -> Iterator[Path]:
 
 
 def rename_durably(temporary: Path, path: Path) -> None:
-    """Rename a finished file in its folder, so that ``path`` is whole or as it was, even after a power cut."""
+    """Rename a finished file within its folder: after a power cut, ``path`` is either the old file or the new one."""
     flush(temporary)
     temporary.replace(path)
     flush(path.parent)
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and those above it that are missing, each with its name on the disk."""
+    """Create a folder and its missing parents, and flush their names to disk."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -86,7 +86,7 @@ def make_folder(folder: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Flush a file, or the names in a folder, to disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -99,7 +99,7 @@ def flush(path: Path) -> None:
 
 
 def lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed; return False if another process has, or where files cannot be locked."""
+    """Lock a file until it is closed; return False if another process holds the lock, or locks are unsupported."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -128,10 +128,10 @@ def open_zstd(path: Path | str) -> Any:
 
 
 def compute_digest(path: Path | str, start: int = 0, stop: int | None = None, *more: bytes) -> bytes:
-    """Compute the 128-bit XXH3 of a file's bytes from ``start`` to ``stop`` (its end), followed by ``more``.
+    """Compute the 128-bit XXH3 of a file's bytes from ``start`` to ``stop`` (default: its end), then of ``more``.
 
-    It detects any accident, and is as fast as memory, while SHA-256 would take longer than the passes over the corpus.
-    It does not protect against deliberate changes.
+    It detects accidental changes at the speed of memory; SHA-256 would take longer than the passes over the corpus.
+    It does not detect deliberate changes.
     """
     digest = xxhash.xxh3_128()
     with Path(path).open("rb") as file:
@@ -180,13 +180,13 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
         raise UserError(f"{path}: not a readable array ({error}); delete it and run again") from error
     if array.ndim != ndim or array.dtype.kind not in "uib":
         raise UserError(
-            f"{path}: expected {ndim}-dimensional integers, found {array.dtype} {array.shape}; was another file given?"
+            f"{path}: expected {ndim}-dimensional integers, found {array.dtype} {array.shape}; give the right file"
         )
-    open_seal(path)
+    check_array(path)
     return array
 
 
-def open_seal(path: Path | str) -> tuple[dict[str, Any], str]:
+def check_array(path: Path | str) -> tuple[dict[str, Any], str]:
     """Check an array's file; return its metadata and its digest (32 hexadecimal digits).
 
     Raises:
@@ -211,17 +211,17 @@ def open_seal(path: Path | str) -> tuple[dict[str, Any], str]:
         file.seek(max(size - EARLIER_DIGEST_BYTES - len(EARLIER_MARK), 0))
         if file.read(len(EARLIER_MARK)) == EARLIER_MARK:
             refuse_other_formats(path, 2)
-    raise UserError(f"{path}: changed or cut since it was written (its digest does not fit); delete it and run again")
+    raise UserError(f"{path}: changed or cut since it was written (its digest does not match); delete it and run again")
 
 
 def refuse_other_formats(path: Path | str, version: Any) -> None:
-    """Raise :class:`UserError` if a product has another format than ``FORMAT``; None for one that names no format."""
+    """Raise :class:`UserError` unless a product's format is ``FORMAT``; ``version`` is None if it names none."""
     if version != FORMAT:
         author = (
             f"in format {version}" if version is not None else "by version 0.1 of natural-sparsity, or by another tool"
         )
         raise UserError(
-            f"{path}: written {author}, and this version reads format {FORMAT}; delete results/ or use another folder"
+            f"{path}: written {author}, but this version reads format {FORMAT}; delete results/ or use another folder"
         )
 
 
@@ -238,7 +238,7 @@ def write_table(path: Path | str, table: pa.Table) -> None:
 
 
 def read_footer(file: BinaryIO) -> bytes:
-    """Read the footer of a Parquet file: the description of its content, its length in four bytes, the mark."""
+    """Read the footer of a Parquet file: the metadata, their length in four bytes, the mark."""
     file.seek(-8, os.SEEK_END)
     length = int.from_bytes(file.read(4), "little") + 8
     file.seek(-length, os.SEEK_END)
@@ -251,10 +251,10 @@ def read_schema(path: Path | str) -> pa.Schema:
     Raises:
         UserError: the file is missing, was not written by :func:`write_table`, or has changed.
     """
-    return open_table(path)[0]
+    return check_table(path)[0]
 
 
-def open_table(path: Path | str) -> tuple[pa.Schema, str]:
+def check_table(path: Path | str) -> tuple[pa.Schema, str]:
     """Check a Parquet file; return its schema and its digest (32 hexadecimal digits). Raise as :func:`read_schema`."""
     with explain_parquet_errors(path):
         # Before the footer is parsed: a damaged one can crash the reader.
@@ -302,7 +302,7 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pa.Table:
     with explain_parquet_errors(path):
         missing = [column for column in columns if column not in present]
         if missing:
-            raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(present)}); was another file given?")
+            raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(present)}); give the right file")
         return pq.read_table(path, columns=list(columns))
 
 
@@ -320,31 +320,31 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
         UserError: there are none, or the file cannot be read.
     """
     if Path(path).suffix == ".npy":
-        return open_seal(path)[0]
+        return check_array(path)[0]
     stored = (read_schema(path).metadata or {}).get(b"natural_sparsity")
     if stored is None:
-        raise UserError(f"{path}: carries no metadata; was another file given?")
+        raise UserError(f"{path}: carries no metadata; give the right file")
     return json.loads(stored)
 
 
-def identify(path: Path | str) -> str:
-    """Return the digest (32 hexadecimal digits) of an array or a table, by which what is made from it names it.
+def read_digest(path: Path | str) -> str:
+    """Return the digest (32 hexadecimal digits) of an array or table, which files made from it record.
 
     Raises:
         UserError: the file is missing, is of another format, or has changed since it was written.
     """
-    return (open_seal if Path(path).suffix == ".npy" else open_table)(path)[1]
+    return (check_array if Path(path).suffix == ".npy" else check_table)(path)[1]
 
 
 def write_json(path: Path | str, value: dict[str, Any]) -> None:
     """Write ``value`` as indented JSON, preceded by the format's version and followed by a digest of the content."""
     with atomic(path) as temporary:
         value = {"format": FORMAT} | value
-        whole = value | {"digest": content_digest(value)}
+        whole = value | {"digest": digest_content(value)}
         temporary.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
-def content_digest(value: dict[str, Any]) -> str:
+def digest_content(value: dict[str, Any]) -> str:
     """Compute the 128-bit XXH3 of a JSON object without its field ``digest``, whatever its layout."""
     content = {key: entry for key, entry in value.items() if key != "digest"}
     return xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True).encode())
@@ -361,7 +361,7 @@ def parse_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable JSON ({error}); delete it and run again") from error
     if not isinstance(value, dict):
-        raise UserError(f"{path}: no field {[*keys, 'object'][0]!r}; was another file given?")
+        raise UserError(f"{path}: not a JSON object; give the right file")
     require_keys(path, value, keys)
     return value
 
@@ -370,7 +370,7 @@ def require_keys(path: Path | str, value: dict[str, Any], keys: Sequence[str]) -
     """Raise a :class:`UserError` that names the first of ``keys`` that a JSON object lacks."""
     missing = [key for key in keys if key not in value]
     if missing:
-        raise UserError(f"{path}: no field {missing[0]!r}; was another file given?")
+        raise UserError(f"{path}: no field {missing[0]!r}; give the right file")
 
 
 def read_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
@@ -383,8 +383,8 @@ def read_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
     if "digest" in value:
         refuse_other_formats(path, value.get("format"))
     require_keys(path, value, keys)
-    if value.get("digest") != content_digest(value):
-        raise UserError(f"{path}: changed since it was written (its digest does not fit); delete it and run again")
+    if value.get("digest") != digest_content(value):
+        raise UserError(f"{path}: changed since it was written (its digest does not match); delete it and run again")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Whether files belong together: each says which run it is of and, by their digests, which files it was made from."""
+"""Check that files belong together: each records its run and the digests of the files that it was made from."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +9,12 @@ from natural_sparsity.errors import UserError
 
 
 def check_run(path: Path | str, fields: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Refuse a file that is of another run, epoch or condition than the one that belongs in its place.
+    """Refuse a file of another run, epoch or condition than expected.
 
     Args:
         path: the file, or the folder of a checkpoint.
         fields: what it says about itself.
-        expected: what they should be. A field that is None here, or that the file does not have, is not compared.
+        expected: the values that it must have. None, and a field that the file lacks, are not compared.
 
     Raises:
         UserError: a field differs.
@@ -22,8 +22,8 @@ def check_run(path: Path | str, fields: Mapping[str, Any], expected: Mapping[str
     for key, value in expected.items():
         if value is not None and fields.get(key, value) != value:
             raise UserError(
-                f"{path}: its {key} is {fields[key]!r}, but that of {value!r} belongs here; was it moved or renamed?"
-                " Put it back, or delete it and run again"
+                f"{path}: its {key} is {fields[key]!r}, expected {value!r};"
+                " put it back if it was moved or renamed, otherwise delete it and run again"
             )
 
 
@@ -44,7 +44,7 @@ def check_made_from(
     """
     if fields.get(key) != digest:
         raise UserError(
-            f"{path}: was made from another {name or key} than {source}; delete the older of the two and run again"
+            f"{path}: does not belong to {source} (different {name or key}); delete the older of the two and run again"
         )
 
 
@@ -54,7 +54,7 @@ def check_tokens(path: Path | None, folder: Path, state: Mapping[str, Any], spli
     Args:
         path: an array of tokens; None for generated data.
         folder, state: the checkpoint.
-        split: the split that they must be; any if None.
+        split: the split that they must be of; None for any.
 
     Raises:
         UserError: they are of another vocabulary or split, or the checkpoint's data are generated.
@@ -62,8 +62,8 @@ def check_tokens(path: Path | None, folder: Path, state: Mapping[str, Any], spli
     if path is None:
         return None
     if state["vocabulary"] is None:
-        raise UserError(f"{path}: given to {folder}, whose data are generated; leave it out")
+        raise UserError(f"{path}: not needed, since {folder} was trained on generated data; leave it out")
     about = files.read_metadata(path)
     check_run(path, about, {"split": split})
     check_made_from(path, about, "vocabulary", folder, state["vocabulary"])
-    return files.identify(path)
+    return files.read_digest(path)

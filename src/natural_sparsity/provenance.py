@@ -15,9 +15,9 @@ from pathlib import Path
 from natural_sparsity.errors import UserError
 
 PACKAGE = "natural_sparsity"
-# How products are written, blocks are read, work is reported, and kinds, methods, figures and tables are found by name:
-# none of it is in a product, so a change here, or one more method, must not train a model again. What is found by name
-# has a digest of its own among the parameters of the rule.
+# Modules that write products, read blocks, report progress, or find kinds, methods, figures and tables by name. They do
+# not change what is in a product, so a change to them must not retrain a model. What is found by name has its own
+# digest among the rule's parameters.
 LEFT_OUT = {
     f"{PACKAGE}.{name}"
     for name in (
@@ -34,7 +34,7 @@ LEFT_OUT = {
 } | {f"{PACKAGE}.{name}" for name in ("config.base", "figures.draw", "tables.tabulate")}
 
 
-def code_digest(module: str) -> str:
+def digest_code(module: str) -> str:
     """A digest (16 hexadecimal digits) of a module below the package, and of all that it imports from the package.
 
     Raises:
@@ -42,14 +42,14 @@ def code_digest(module: str) -> str:
     """
     module = f"{PACKAGE}.{module.removeprefix(f'{PACKAGE}.')}"
     if not is_module(module):
-        raise UserError(f"{module}: no such module, so its code has no digest")
+        raise UserError(f"{module}: no such module; correct its name in the rule or in registry.py")
     digest = hashlib.sha256()
-    for name, code in sorted(imported_modules(module).items()):
+    for name, code in sorted(read_imported_code(module).items()):
         digest.update(f"{name}\n{code}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def imported_modules(module: str) -> dict[str, str]:
+def read_imported_code(module: str) -> dict[str, str]:
     """The code of ``module`` and of all that it imports from the package, by name."""
     codes: dict[str, str] = {}
     waiting = [module]
@@ -77,7 +77,7 @@ def parse_module(source: str) -> tuple[str, list[str], list[str]]:
             members += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names if alias.name.startswith(PACKAGE)]
-    return ast.unparse(without_docstrings(tree)), modules, members
+    return ast.unparse(strip_docstrings(tree)), modules, members
 
 
 def is_module(name: str) -> bool:
@@ -88,8 +88,8 @@ def is_module(name: str) -> bool:
     return any((Path(folder) / f"{last}.py").exists() or (Path(folder) / last).is_dir() for folder in folders or [])
 
 
-def without_docstrings(tree: ast.Module) -> ast.Module:
-    """The tree without the docstrings of its module, classes and functions (comments are not in it anyway)."""
+def strip_docstrings(tree: ast.Module) -> ast.Module:
+    """Remove the docstrings of a module, its classes and functions (a tree has no comments)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -102,17 +102,17 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-# What computes. A file that git does not know counts as a change here; elsewhere it may be a text or an experiment.
+# Where code is. An untracked file here makes the commit dirty; elsewhere, it may be a text or an experiment.
 CODE = ("Snakefile", "envs", "src", "workflow")
-# Variables that give git another repository than the one of a folder.
+# Variables that point git to another repository than the folder's.
 REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
 
 
 def find_commit(project: str | Path, package: Path = Path(__file__).parent) -> str:
-    """The commit checked out in ``project`` (12 digits), ``-dirty`` if files differ; or ``unknown:`` and the reason.
+    """Return the commit of ``project`` (12 digits), with ``-dirty`` if files differ, or ``unknown:`` and the reason.
 
-    Where that does not tell which code runs, a digest of the code follows, and where the package lies if it is not the
-    project's own.
+    If that does not identify the code that runs, a digest of the code follows, and the package's folder if it is not
+    the project's own.
     """
     project, package = Path(project).resolve(), package.resolve()
     commit = read_commit(project)
@@ -136,7 +136,7 @@ def digest_files(project: Path, package: Path) -> str:
 
 
 def read_commit(project: Path) -> str:
-    """The commit of a repository whose top folder is ``project``, as git tells it; or ``unknown:`` and the reason."""
+    """Return the commit of the repository whose top folder is ``project``, or ``unknown:`` and the reason."""
     try:
         if Path(ask_git(project, "rev-parse", "--show-toplevel")).resolve() != project:
             return "unknown: no repository of its own"
@@ -149,7 +149,7 @@ def read_commit(project: Path) -> str:
 
 
 def ask_git(folder: Path, *question: str) -> str:
-    """Git's answer in a folder, whatever repository the environment names.
+    """Return what git prints in a folder; variables that name another repository are ignored.
 
     Raises:
         UserError: git is not installed, or does not answer.

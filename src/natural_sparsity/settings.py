@@ -1,24 +1,24 @@
-"""Arguments of commands: blocks of the configuration, and counts."""
+"""Arguments of commands: JSON objects, counts, and the run that input files must be of."""
 
 import argparse
 import json
 from typing import Any
 
 
-def positive(text: str) -> int:
+def parse_positive(text: str) -> int:
     """Read an argument that is an integer of 1 or more; argparse reports the failure."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"not an integer of 1 or more: {text}")
     return int(text)
 
 
-def add_expectation(parser: argparse.ArgumentParser) -> None:
-    """Declare what the files given must be of, so that one that was moved or renamed is refused."""
-    help_text = "JSON, what the files must be of: any of data, model, seed, epoch, condition"
-    parser.add_argument("--expect", type=json_object, default={}, metavar="JSON", help=help_text)
+def add_expect_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--expect``, the run of the input files: files that were moved or renamed are refused."""
+    help_text = "JSON, the data, model, seed, epoch and condition of the input files (or some of these), to check"
+    parser.add_argument("--expect", type=parse_json_object, default={}, metavar="JSON", help=help_text)
 
 
-def json_object(text: str) -> dict[str, Any]:
+def parse_json_object(text: str) -> dict[str, Any]:
     """Read an argument that is a JSON object; argparse reports the failure."""
     try:
         value = json.loads(text)

@@ -184,7 +184,9 @@ def test_probes_that_do_not_belong_together_are_refused(products, other):
     folder, _, _ = products
     write_probe(folder / "probe8.parquet", pd.read_parquet(folder / "probe8.parquet"), **probed(8, **other))
     [key] = other
-    with pytest.raises(UserError, match=rf"probe8\.parquet: {key} is .*, in .*probe7\.parquet it is .*of one {key}"):
+    with pytest.raises(
+        UserError, match=rf"probe8\.parquet: {key} is .*, but in .*probe7\.parquet it is .*of one {key}"
+    ):
         run(folder, (7, 8))
 
 
@@ -199,7 +201,7 @@ def test_the_tables_say_which_run_and_condition_they_are_of(products):
 def test_a_probe_that_names_no_run_is_refused(products):
     folder, _, _ = products
     files.write_parquet(folder / "probe7.parquet", pd.read_parquet(folder / "probe7.parquet"), {"epoch": 7, "seed": 1})
-    with pytest.raises(UserError, match=r"probe7\.parquet: its metadata name no 'data'; give a file that"):
+    with pytest.raises(UserError, match=r"probe7\.parquet: its metadata has no 'data'; give a file that"):
         run(folder)
 
 
@@ -222,14 +224,16 @@ def test_every_measure_that_was_probed_is_correlated(products):
     np.testing.assert_allclose(gini["low"], -chi["high"], atol=1e-12, equal_nan=True)
 
 
-def test_what_another_run_or_another_vocabulary_left_there_is_refused(products):
+def test_files_of_another_run_or_vocabulary_are_refused(products):
     folder, words, _ = products
-    said = r"probe7\.parquet: its model is 'lstm', but that of 'gru' belongs here; was it moved or renamed\?"
+    said = r"probe7\.parquet: its model is 'lstm', expected 'gru'; put it back if it was moved or renamed"
     with pytest.raises(UserError, match=said):
         run(folder, expect={"data": RUN["data"], "model": "gru"})
     run(folder, expect=RUN | {"condition": "frozen"})
     write_words(folder / "words.parquet", words, vocabulary="of other words")
-    with pytest.raises(UserError, match=r"probe7\.parquet: was made from another vocabulary than .*words\.parquet"):
+    with pytest.raises(
+        UserError, match=r"probe7\.parquet: does not belong to .*words\.parquet \(different vocabulary\)"
+    ):
         run(folder)
 
 
@@ -251,11 +255,11 @@ def test_the_tables_name_what_they_were_made_from(products):
         (lambda t: pd.concat([t, t.assign(tensor="h_7")]), "has other tensors than the run's first probe"),
         (lambda t: t.assign(role="both"), "has a role other than target and input"),
         (lambda t: pd.concat([t, t.head(1)]), "a word repeats in the same role and tensor"),
-        (lambda t: t.assign(id=t["id"] - 1), "has ids beyond the 200 of the words table"),
+        (lambda t: t.assign(id=t["id"] - 1), "has ids outside the 200 of the words table"),
     ],
 )
-def test_rows_that_have_no_place_are_refused(products, change, said):
-    """They would take that of another tensor, role or word."""
+def test_invalid_rows_are_refused(products, change, said):
+    """They would overwrite the values of another tensor, role or word."""
     folder, _, _ = products
     path = folder / "probe8.parquet"
     write_probe(path, change(pd.read_parquet(path)), **probed(8))
@@ -274,5 +278,5 @@ def test_words_out_of_order_are_refused(products):
 def test_a_probe_of_another_vocabulary_is_refused(products):
     folder, words, _ = products
     write_words(folder / "words.parquet", words[:100])
-    with pytest.raises(UserError, match=r"probe7\.parquet: has ids beyond the 100 of the words table"):
+    with pytest.raises(UserError, match=r"probe7\.parquet: has ids outside the 100 of the words table"):
         run(folder)

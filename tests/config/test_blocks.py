@@ -14,7 +14,7 @@ from natural_sparsity.config.style import Style
 from natural_sparsity.config.training import Training
 from natural_sparsity.errors import UserError
 from natural_sparsity.registry import DATA, METHODS, load
-from natural_sparsity.settings import json_object
+from natural_sparsity.settings import parse_json_object
 
 ADAM = {"optimizer": "adam", "learning_rate": 0.001, "clip": 1}
 
@@ -134,4 +134,4 @@ def test_a_command_says_it_in_one_line(tmp_path):
 @pytest.mark.parametrize(("text", "line"), [("{", "not JSON"), ("[1]", "not a JSON object")])
 def test_a_block_on_the_command_line_is_a_json_object(text, line):
     with pytest.raises(argparse.ArgumentTypeError, match=line):
-        json_object(text)
+        parse_json_object(text)

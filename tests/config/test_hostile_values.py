@@ -1,4 +1,4 @@
-"""Whatever a key is set to, it is taken or refused in one line that names the key, before any job starts."""
+"""Any value of any key is accepted, or refused in one line that names the key, before any job starts."""
 
 import json
 import math
@@ -67,7 +67,7 @@ KEYS = [(name, key) for name, cls in BLOCKS.items() for key in cls.model_fields]
 
 
 @pytest.mark.parametrize(("name", "key"), KEYS, ids=lambda text: text.removeprefix("natural_sparsity.config."))
-def test_a_value_is_taken_or_refused_in_a_line_that_names_its_key(name: str, key: str) -> None:
+def test_a_value_is_accepted_or_refused_with_its_key(name: str, key: str) -> None:
     cls = BLOCKS[name]
     plain = minimal(cls)
     values = NUMBERS + TEXTS + OTHERS
@@ -82,8 +82,8 @@ def test_a_value_is_taken_or_refused_in_a_line_that_names_its_key(name: str, key
             assert message.isprintable(), message
             assert len(message) < 700
             assert message.startswith("block"), message
-            # Only that shares do not add up is nobody's fault alone.
-            assert key in message or message.endswith("not 1"), message
+            # A sum of shares has no single key.
+            assert key in message or message.endswith("add up to 1"), message
 
 
 def assert_plain(value: Any) -> None:
@@ -138,7 +138,7 @@ LINE_BREAKS = {
 }
 
 
-def test_every_pattern_is_among_those_that_are_tried() -> None:
+def test_every_pattern_is_tested() -> None:
     patterns = {schema["pattern"] for _, schema in list_schemas(make_definitions()) if "pattern" in schema}
     tried = {
         schema["properties"][key].get("pattern") for cls, key in LINE_BREAKS for schema in [cls.model_json_schema()]
@@ -149,7 +149,7 @@ def test_every_pattern_is_among_those_that_are_tried() -> None:
 
 @pytest.mark.parametrize(("cls", "key"), LINE_BREAKS, ids=str)
 @pytest.mark.parametrize("ending", ["\n", "\r", "\u2028", "\0", " "], ids=ascii)
-def test_no_pattern_takes_a_line_break_at_the_end(cls: type[Block], key: str, ending: str) -> None:
+def test_no_pattern_accepts_a_trailing_line_break(cls: type[Block], key: str, ending: str) -> None:
     plain = {**minimal(cls), key: LINE_BREAKS[cls, key]}
     if cls is Configuration:
         plain |= {"data": {"a": {"kind": "addition"}}, "models": {"m": {}}, "runs": [{"data": "a", "model": "m"}]}
@@ -162,13 +162,14 @@ def test_no_pattern_takes_a_line_break_at_the_end(cls: type[Block], key: str, en
 
 @pytest.mark.parametrize("block", ["data", "models", "probes"])
 @pytest.mark.parametrize("name", ["a\n", "a\0", "", "a" * 101, "-a", "a.b", "\ud800", "é"], ids=ascii)
-def test_no_name_of_a_block_takes_a_line_break(block: str, name: str) -> None:
+def test_invalid_block_names_are_refused(block: str, name: str) -> None:
     config: dict[str, Any] = {
         "data": {"a": {"kind": "addition"}},
         "models": {"m": {}},
         "runs": [{"data": "a", "model": "m"}],
     }
     with pytest.raises(
-        UserError, match=f"^{block}: .* cannot name a block; use letters, digits, - and _, at most 100$"
+        UserError,
+        match=f"^{block}: .* cannot name a block; use up to 100 letters, digits, - and _; begin with a letter or digit",
     ):
         read_block(Configuration, {**config, block: {**config.get(block, {}), name: {"kind": "addition"}}}, "")

@@ -87,7 +87,7 @@ def test_a_link_out_of_a_package_is_refused(evil: Path, monkeypatch: pytest.Monk
     (evil / "evil" / "folder").symlink_to(evil)
     (evil / "evil" / "inside").symlink_to("x/data")
     for file in ("link", "folder/secret", "folder"):
-        with pytest.raises(UserError, match=f"^key.file: {file} is a link that leads out of evil; give it as path$"):
+        with pytest.raises(UserError, match=f"^key.file: {file} is a link to outside evil; use source.path$"):
             Packaged(package="evil", file=file).list_local("key")
     assert Packaged(package="evil", file="inside").list_local("key") == [str(evil / "evil" / "inside")]
 

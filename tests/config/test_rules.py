@@ -53,7 +53,7 @@ def test_a_profile_that_is_not_there_is_refused(tmp_path):
         check_profile(["--cores", "1", "--workflow-profile", name], [tmp_path], project)
     check_profile(["--workflow-profile=mine"], [tmp_path], project)
     check_profile(["--cores", "1"], [tmp_path], project)
-    with pytest.raises(UserError, match="^--workflow-profile: there is no slrum, .*; profiles/slurm are there$"):
+    with pytest.raises(UserError, match="^--workflow-profile: slrum does not exist, .*; use one of profiles/slurm$"):
         check_profile(["--workflow-profile", "slrum"], [tmp_path], project)
 
 

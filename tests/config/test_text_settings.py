@@ -110,7 +110,7 @@ def test_given_splits_leave_no_shares_and_no_maximum(given):
 
 
 def test_mistakes_in_given_splits_are_named(given):
-    refuse(".source.dev: no.txt does not exist", {**SPLITS, "dev": {"path": "no.txt"}})
+    refuse(".source.dev: no.txt does not exist; check the path", {**SPLITS, "dev": {"path": "no.txt"}})
     refuse(
         ".source.dev: give url and checksum, or path, or package and file; here are none (files on top are merged in)",
         {**SPLITS, "dev": {}},
@@ -147,9 +147,9 @@ def odd(folder):
 
 IS_STREAM = "is a pipe or a device, but a run reads its source more than once; save it to a file"
 ODD = {
-    "no.txt": "no.txt does not exist",
-    "text.txt/x": "text.txt/x cannot be reached (Not a directory); name another",
-    "x" * 300: f"{'x' * 300} cannot be reached (File name too long); name another",
+    "no.txt": "no.txt does not exist; check the path",
+    "text.txt/x": "text.txt/x cannot be reached (Not a directory); check the path",
+    "x" * 300: f"{'x' * 300} cannot be reached (File name too long); check the path",
     "round": "round is a link that leads back to itself; remove it",
     "empty": "empty is a folder without files; name the folder that holds the text",
     "hidden": "hidden is a folder without files; name the folder that holds the text",
@@ -318,5 +318,5 @@ def test_an_address_that_is_none_is_refused(url):
 
 
 def test_an_address_with_a_line_break_is_refused():
-    line = ".source.url: 'https://x.org/a\\nb' has characters that cannot be printed; remove them"
+    line = ".source.url: 'https://x.org/a\\nb' has unprintable characters; delete them"
     refuse(line, {"url": "https://x.org/a\nb", "checksum": CHECKSUM})

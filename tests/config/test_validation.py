@@ -184,9 +184,9 @@ REFUSALS = {
     "models={1: {}}": "models: 1 cannot name a block; names are texts",
     "data={null: {}}": "data: null cannot name a block; names are texts",
     "data={}": "data: {} is not a block with at least one entry",
-    "models.a/b={}": "models: 'a/b' cannot name a block; use letters, digits, - and _, at most 100",
+    "models.a/b={}": "models: 'a/b' cannot name a block; use up to 100 letters, digits, - and _…",
     "probes.epoch3={}": "probes: 'epoch3' cannot name a block, since results have files of that name; choose another",
-    "name=a/b": "name: 'a/b' cannot name a block; use letters, digits, - and _, at most 100",
+    "name=a/b": "name: 'a/b' cannot name a block; use up to 100 letters, digits, - and _…",
     # Sources.
     "data.sample.source={path: a, url: 'http://x/y'}": (
         "data.sample.source: give url and checksum, or path, or package and file, or train, dev and test; here are"
@@ -204,26 +204,25 @@ REFUSALS = {
     "data.sample.source={url: 'http://x/y', checksum: 'md5:12'}": (
         "data.sample.source.checksum: 'md5:12' is not sha256:, sha1: or md5: and the hexadecimal digest"
     ),
-    "data.sample.source={path: no/such/file}": "data.sample.source: no/such/file does not exist",
+    "data.sample.source={path: no/such/file}": "data.sample.source: no/such/file does not exist; check the path",
     "data.sample.source={path: []}": "data.sample.source.path: [] is not a text or a list of at least one text",
     "data.sample.source={package: nosuchpackage, file: x}": (
-        "data.sample.source.package: nosuchpackage is not installed; pip install nosuchpackage, or give the file as"
-        " path"
+        "data.sample.source.package: nosuchpackage is not installed; pip install nosuchpackage, or use source.path"
     ),
     "data.sample.source={package: gensim.test, file: x}": (
-        "data.sample.source.package: 'gensim.test' is not the name of a package at the top level: letters, digits and _"
+        "data.sample.source.package: 'gensim.test' is not the name of a top-level package: letters, digits and _"
     ),
     "data.sample.source={package: gensim, file: ../spacy/util.py}": (
-        "data.sample.source.file: '../spacy/util.py' leads out of the package; write a path inside it, or give the file"
-        " as path"
+        "data.sample.source.file: '../spacy/util.py' points outside the package; give a path inside it, or use"
+        " source.path"
     ),
     "data.sample.source={package: gensim, file: /etc/passwd}": (
-        "data.sample.source.file: '/etc/passwd' leads out of the package; write a path inside it, or give the file…"
+        "data.sample.source.file: '/etc/passwd' points outside the package; give a path inside it, or use…"
     ),
     "data.mine={min_count: 5}": "data.mine.source: missing; it has no default",
     # What is in the files, and what is installed.
-    "data.sample.split={train: 0.7, dev: 0.1, test: 0.1}": "data.sample.split: 0.7 + 0.1 + 0.1 = 0.9, not 1",
-    "data.sample.split={train: 0.9}": "data.sample.split: 0.9 + 0.1 + 0.2 = 1.2, not 1",
+    "data.sample.split={train: 0.7, dev: 0.1, test: 0.1}": "data.sample.split: 0.7 + 0.1 + 0.1 = 0.9; the shares must…",
+    "data.sample.split={train: 0.9}": "data.sample.split: 0.9 + 0.1 + 0.2 = 1.2; the shares must…",
     "data.sample.tagging.model=xx_none": (
         "data.sample.tagging.model: spaCy model 'xx_none': neither an installed model nor a folder with one;"
         " install it: python -m spacy download xx_none"
@@ -363,11 +362,11 @@ REVIEWS = {
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"classes": 3}, "data.reviews.classes: vader has 2, not 3"),
+        ({"classes": 3}, "data.reviews.classes: format vader has 2 classes; set that instead of 3"),
         ({"test_source": {"path": "x"}}, "data.reviews.test_source: give it for format ag_news, which has two files…"),
         ({"format": "ag_news", "classes": 4}, "data.reviews.test_source: give it for format ag_news, which has two…"),
-        ({"split": {"dev": 0.9}}, "data.reviews.split: dev and test are 1.1 of the texts, which leaves none to…"),
-        ({"source": {"path": "nosuch"}}, "data.reviews.source: nosuch does not exist"),
+        ({"split": {"dev": 0.9}}, "data.reviews.split: dev and test add up to 1.1, which leaves no texts to train…"),
+        ({"source": {"path": "nosuch"}}, "data.reviews.source: nosuch does not exist; check the path"),
         ({"source": {"path": "."}}, "data.reviews.source: . is a folder, not a file; name a file"),
         (
             {"source": {"path": "a", "sdist": "b"}},

@@ -44,16 +44,16 @@ REFUSALS = {
         ", line 1: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object/apply:os.system';"
         " write plain values, without !"
     ),
-    "a: 1\n__use_yte__: true\n": ", line 2: __use_yte__ makes Snakemake run what the file says; write plain values",
+    "a: 1\n__use_yte__: true\n": ", line 2: __use_yte__ makes Snakemake run code in the file; delete it",
     # More than anybody would write.
-    f"a: 1\nseed: {'9' * 5000}\n": ", line 2: a number of 5,000 digits; write one that can be computed",
-    f"a: 0x{'f' * 5000}\n": ", line 1: a number of 5,002 digits; write one that can be computed",
-    f'{{"a": {"9" * 5000}}}': ", line 1: a number of 5,000 digits; write one that can be computed",
-    "[" * 5000: ": has brackets in brackets, hundreds of levels deep; write it flat",
-    '{"a": ' * 100_000: ": has brackets in brackets, hundreds of levels deep; write it flat",
-    LAUGHS: ": its aliases (*) stand for more than 1,000,000 values; write fewer of them",
-    MERGES: ": its aliases (*) stand for more than 1,000,000 values; write fewer of them",
-    "a: &a [1, *a]\n": ": its aliases (*) stand for more than 1,000,000 values; write fewer of them",
+    f"a: 1\nseed: {'9' * 5000}\n": ", line 2: a number of 5,000 digits; use at most 400",
+    f"a: 0x{'f' * 5000}\n": ", line 1: a number of 5,002 digits; use at most 400",
+    f'{{"a": {"9" * 5000}}}': ", line 1: a number of 5,000 digits; use at most 400",
+    "[" * 5000: ": is nested hundreds of levels deep; flatten it",
+    '{"a": ' * 100_000: ": is nested hundreds of levels deep; flatten it",
+    LAUGHS: ": its aliases (*) expand to more than 1,000,000 values; use fewer",
+    MERGES: ": its aliases (*) expand to more than 1,000,000 values; use fewer",
+    "a: &a [1, *a]\n": ": its aliases (*) expand to more than 1,000,000 values; use fewer",
     "a: 1\nb: c\x07\n": ", line 2: a control character, U+0007; delete it",
     b"a: 1\nb: caf\xe9\n": ": byte 11 is not UTF-8; save the file as UTF-8",
     # Numbers that are not what they look like.
@@ -72,9 +72,9 @@ def test_refusals(tmp_path, written):
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"^no\.yaml: cannot be read \(No such file or directory\); name a file$"):
+    with pytest.raises(UserError, match=r"^no\.yaml: cannot be read \(No such file or directory\); check the path$"):
         read_file("no.yaml", tmp_path / "no.yaml")
-    with pytest.raises(UserError, match=r"^folder: cannot be read \(Is a directory\); name a file$"):
+    with pytest.raises(UserError, match=r"^folder: cannot be read \(Is a directory\); check the path$"):
         read_file("folder", tmp_path)
 
 

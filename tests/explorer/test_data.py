@@ -74,7 +74,7 @@ def test_the_same_data_are_written_as_the_same_bytes(explorer, inputs, tmp_path)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: t.assign(id=t["id"] + 1), "has ids beyond the"),
+        (lambda t: t.assign(id=t["id"] + 1), "has ids outside the"),
         (lambda t: pd.concat([t, t.head(1)]), "a word repeats"),
         (lambda t: t.drop(columns="l2_mean"), "other measures or tensors"),
         (lambda t: t[t["tensor"] != "x"], "other measures or tensors"),
@@ -93,9 +93,9 @@ def test_a_probe_that_does_not_fit_is_refused(inputs, probes, tmp_path, capsys, 
 @pytest.mark.parametrize(
     ("change", "facts", "said"),
     [
-        (lambda t: t.assign(tensor=t["tensor"].astype(str).replace("x", "/../../x")), {}, "a tensor called '/../../x'"),
-        (lambda t: t.assign(tensor=t["tensor"].astype(str).replace("x", "h_1\n")), {}, r"a tensor called 'h_1\\n'"),
-        (lambda t: t.rename(columns={"l2_mean": "/../../x_mean"}), {}, "a measure '/../../x'"),
+        (lambda t: t.assign(tensor=t["tensor"].astype(str).replace("x", "/../../x")), {}, "unknown tensor '/../../x'"),
+        (lambda t: t.assign(tensor=t["tensor"].astype(str).replace("x", "h_1\n")), {}, r"unknown tensor 'h_1\\n'"),
+        (lambda t: t.rename(columns={"l2_mean": "/../../x_mean"}), {}, "unknown measure '/../../x'"),
         (lambda t: t, {"data": "../../x"}, "data is '../../x'"),
         (lambda t: t, {"model": ".."}, "model is '..'"),
         (lambda t: t, {"condition": "/x"}, "condition is '/x'"),
@@ -116,8 +116,8 @@ def test_no_name_in_a_probe_leads_out_of_the_folder(words_file, probes, tmp_path
     ("changed", "said"),
     [
         ({"data": "../../x"}, "data is '../../x'"),
-        ({"tensors": ["../../x"]}, "a tensor called '../../x'"),
-        ({"measures": ["__proto__"]}, "a measure '__proto__'"),
+        ({"tensors": ["../../x"]}, "unknown tensor '../../x'"),
+        ({"measures": ["__proto__"]}, "unknown measure '__proto__'"),
     ],
 )
 def test_no_name_in_packed_data_leads_out_of_the_folder(explorer, words_file, tmp_path, changed, said):
@@ -132,7 +132,7 @@ def test_epochs_and_checkpoints_must_match(inputs, probes, tmp_path):
     with pytest.raises(SystemExit, match="a second probe of epoch 5"):
         pack(inputs | {"--probes": inputs["--probes"] + inputs["--probes"][:1]}, tmp_path / "out")
     write_probe(tmp_path / "nameless.parquet", pd.DataFrame({"id": [0]}))
-    with pytest.raises(SystemExit, match=r"nameless\.parquet: its metadata name no 'probe'; give a file that 'probe'"):
+    with pytest.raises(SystemExit, match=r"nameless\.parquet: its metadata has no 'probe'; give a file that 'probe'"):
         pack(inputs | {"--probes": [str(tmp_path / "nameless.parquet")]}, tmp_path / "out")
     with pytest.raises(SystemExit, match="no checkpoint of its epoch 3"):
         pack(inputs | {"--checkpoints": inputs["--checkpoints"][:2] + inputs["--checkpoints"][3:]}, tmp_path / "out")
@@ -140,7 +140,7 @@ def test_epochs_and_checkpoints_must_match(inputs, probes, tmp_path):
     with pytest.raises(SystemExit, match=r"other\.json: is of small/lstm, seed 2, but the probes are of"):
         pack(inputs | {"--checkpoints": [str(tmp_path / "other.json")]}, tmp_path / "out")
     write_probe(tmp_path / "dev.parquet", probes[1], data="small", condition="dev", positions=1, probe=PROBE)
-    with pytest.raises(SystemExit, match=r"dev\.parquet: condition is 'dev', in .* it is 'frozen'"):
+    with pytest.raises(SystemExit, match=r"dev\.parquet: condition is 'dev', but in .* it is 'frozen'"):
         pack(inputs | {"--probes": [*inputs["--probes"][:4], str(tmp_path / "dev.parquet")]}, tmp_path / "out")
 
 

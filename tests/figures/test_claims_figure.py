@@ -104,7 +104,7 @@ def test_several_seeds_share_the_lines_and_their_verdicts_are_counted(products):
     with pytest.raises(UserError, match="two are of one seed"):
         claims.read_claims([products / "claims.parquet", products / "claims.parquet"])
     files.write_parquet(products / "other.parquet", other.assign(seed=2, model="gru"))
-    with pytest.raises(UserError, match=r"other\.parquet: model is 'gru', in .*claims\.parquet it is 'lstm'"):
+    with pytest.raises(UserError, match=r"other\.parquet: model is 'gru', but in .*claims\.parquet it is 'lstm'"):
         claims.read_claims([products / "claims.parquet", products / "other.parquet"])
 
 

@@ -154,16 +154,16 @@ def test_what_does_not_belong_together_is_refused(products):
     with pytest.raises(UserError, match=r"c4\.parquet: a second file of corpus/lstm, seed 4; give one per seed"):
         inputs.read_correlations([paths[0], paths[0]], "chi", "pearson")
     write_correlations(paths[1], pd.read_parquet(paths[1]), model="other", seed=2)
-    with pytest.raises(UserError, match=r"c2\.parquet: model is 'other', in .*c4\.parquet it is 'lstm'"):
+    with pytest.raises(UserError, match=r"c2\.parquet: model is 'other', but in .*c4\.parquet it is 'lstm'"):
         inputs.read_correlations(paths, "chi", "pearson")
     probe = products / "p4-1.parquet"
     with pytest.raises(UserError, match="was probed for chi, gini; add 'hoyer' to the probe's measures"):
         inputs.read_probes([probe], "target", "grad_h_2", "hoyer")
     write_probe(products / "dev.parquet", pd.read_parquet(probe), seed=5, condition="dev")
-    with pytest.raises(UserError, match=r"dev\.parquet: condition is 'dev', in .*p4-1\.parquet it is 'frozen'"):
+    with pytest.raises(UserError, match=r"dev\.parquet: condition is 'dev', but in .*p4-1\.parquet it is 'frozen'"):
         inputs.read_probes([probe, products / "dev.parquet"], "target", "grad_h_2", "chi")
     write_state(products / "s2-2.json", seed=2, epoch=2, data="news")
-    with pytest.raises(UserError, match=r"s2-2\.json: data is 'news', in .*s2-1\.json it is 'corpus'"):
+    with pytest.raises(UserError, match=r"s2-2\.json: data is 'news', but in .*s2-1\.json it is 'corpus'"):
         inputs.read_checkpoints([products / "s2-1.json", products / "s2-2.json"])
 
 

@@ -174,7 +174,7 @@ def test_a_missing_teacher_and_one_of_other_words_are_refused(chain, tmp_path):
     blocks = {"architecture": chain.architecture, "training": chain.training}
     call(initialise, **names, **blocks, checkpoint=chain.path("other"))
     with pytest.raises(
-        UserError, match=r"other: was made from another vocabulary than .*dense0; delete the older of the two"
+        UserError, match=r"other: does not belong to .*dense0 \(different vocabulary\); delete the older of the two"
     ):
         chain.train("dense0", "refused1", teacher="other", **STUDENT)
 

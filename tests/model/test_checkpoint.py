@@ -126,7 +126,7 @@ def test_a_flipped_bit_in_any_byte_of_the_state_is_named(saved):
 
 def test_a_value_changed_by_hand_is_named(saved):
     saved[2].write_text(saved[2].read_text().replace('"best_dev_loss": 0', '"best_dev_loss": 9'))
-    with pytest.raises(UserError, match=r"state\.json: changed since it was written \(its digest does not fit\)"):
+    with pytest.raises(UserError, match=r"state\.json: changed since it was written \(its digest does not match\)"):
         load(saved)
 
 
@@ -181,7 +181,7 @@ def test_a_missing_file_is_named(saved):
 def test_a_checkpoint_of_version_0_1_is_refused_with_what_to_do(saved):
     """As that version wrote one: without a format, with the fields that it had."""
     old = {"epoch": 1, "vocabulary": 30, "tokens": 4, "sha256": 64 * "0"}
-    saved[2].write_text(json.dumps(old | {"digest": files.content_digest(old)}))
+    saved[2].write_text(json.dumps(old | {"digest": files.digest_content(old)}))
     with pytest.raises(UserError) as error:
         load(saved)
     assert str(error.value).startswith(f"{saved[2]}: written by version 0.1 of natural-sparsity")

@@ -8,7 +8,7 @@ import pytest
 
 from example_products import VOCABULARY, describe_depth, write_correlations, write_state
 from natural_sparsity.cli import main
-from natural_sparsity.files import identify, read_json, write_json, write_parquet
+from natural_sparsity.files import read_digest, read_json, write_json, write_parquet
 
 RUNS = [
     ("wiki", "lstm", 1, "frozen"),
@@ -43,7 +43,7 @@ def write_run(folder, i, data, model, seed, condition, tensors=TENSORS):
     verdicts = ["reproduced"] * i + ["not reproduced", "not reproduced", "not testable here"]
     claims = [{"claim": f"c{k}", "verdict": verdict} for k, verdict in enumerate(verdicts)]
     claims = pd.DataFrame(claims + claims[-1:])  # two pieces of evidence
-    write_parquet(folder / f"{i}.claims", claims, {"correlations": identify(folder / f"{i}.parquet")})
+    write_parquet(folder / f"{i}.claims", claims, {"correlations": read_digest(folder / f"{i}.parquet")})
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_models_of_any_depth_are_compared_at_their_top_layer(folder, layers):
         ({"claims": ["0.json", "1.claims", "2.claims", "3.claims"]}, r"0\.json: not a readable Parquet file"),
         (
             {"claims": ["2.claims", "1.claims", "0.claims", "3.claims"]},
-            r"2\.claims: was made from another correlations than .*0\.parquet",
+            r"2\.claims: does not belong to .*0\.parquet \(different correlations\)",
         ),
     ],
 )

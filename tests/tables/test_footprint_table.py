@@ -62,5 +62,5 @@ def test_what_does_not_belong_together_is_refused(write):
         footprint.read_footprints([ticket])
     with pytest.raises(UserError, match="a second footprint of the same model and seed"):
         footprint.read_footprints([dense, ticket, dense])
-    with pytest.raises(UserError, match="data is 'other', in .* it is 'corpus'; give files of one data"):
+    with pytest.raises(UserError, match="data is 'other', but in .* it is 'corpus'; give files of one data"):
         footprint.read_footprints([dense, write(2, [cost(5.0)], data="other")])

@@ -105,7 +105,7 @@ def test_what_cannot_be_compared_is_refused(write, tmp_path):
     with pytest.raises(UserError, match="after 6 epochs, others"):
         lottery.read_evaluations([*dense, longer])
     other = evaluation(tmp_path / "other.json", 5.0, 1, "ticket", 1, **ACCURACY)
-    with pytest.raises(UserError, match=r"other\.json: measure is 'accuracy', in .*0\.json it is 'perplexity'"):
+    with pytest.raises(UserError, match=r"other\.json: measure is 'accuracy', but in .*0\.json it is 'perplexity'"):
         lottery.read_evaluations([*dense, other])
     elsewhere = evaluation(tmp_path / "elsewhere.json", 5.0, 1, "ticket", 1, data="reviews")
     with pytest.raises(UserError, match=r"elsewhere\.json: data is 'reviews'"):

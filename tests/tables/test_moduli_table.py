@@ -60,5 +60,7 @@ def test_two_dense_models_of_one_cell_have_a_row_each(tmp_path):
     with pytest.raises(UserError, match=r"narrow\.json: a second evaluation of the same model and seed"):
         moduli.compare([*paths, paths[0]])
     other = write_evaluation(tmp_path / "other.json")
-    with pytest.raises(UserError, match=r"other\.json: measure is 'perplexity', in .*narrow\.json it is 'mean squared"):
+    with pytest.raises(
+        UserError, match=r"other\.json: measure is 'perplexity', but in .*narrow\.json it is 'mean squared"
+    ):
         moduli.compare([*paths, other])

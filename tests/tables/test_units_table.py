@@ -124,7 +124,9 @@ def test_what_readers_see_and_what_is_refused(given, tmp_path):
     with pytest.raises(UserError, match="given twice for one seed"):
         units.read_units([*given, given[1]])
     other = write(tmp_path, "other", 1, 100, {"family": "x", "role": "ticket"}, condition="dev")
-    with pytest.raises(UserError, match=r"other1\.parquet: condition is 'dev', in .*dense1\.parquet it is 'frozen'"):
+    with pytest.raises(
+        UserError, match=r"other1\.parquet: condition is 'dev', but in .*dense1\.parquet it is 'frozen'"
+    ):
         units.read_units([*given, other])
     with pytest.raises(UserError, match="no model has pruned weights"):
         units.compare(units.read_units(given[:1]))

@@ -188,7 +188,7 @@ def test_case_matters_to_the_tagger(tmp_path: Path, lines: list[str], vocabulary
         "model": MODEL,
         "model_version": "3.8.0",
         "case": "lower",
-        "vocabulary": files.identify(tmp_path / "vocabulary.parquet"),
+        "vocabulary": files.read_digest(tmp_path / "vocabulary.parquet"),
     }
 
 

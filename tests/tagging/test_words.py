@@ -26,7 +26,9 @@ def run_words(folder: Path, vocabulary: pd.DataFrame, shards: list[pd.DataFrame]
     paths = []
     for number, shard in enumerate(shards):
         paths.append(str(folder / f"{number}.parquet"))
-        files.write_parquet(paths[-1], shard, TAGGED_BY | {"vocabulary": files.identify(folder / "vocabulary.parquet")})
+        files.write_parquet(
+            paths[-1], shard, TAGGED_BY | {"vocabulary": files.read_digest(folder / "vocabulary.parquet")}
+        )
     command = ["words", "--vocabulary", str(folder / "vocabulary.parquet"), "--tags", *paths]
     main([*command, "--output", str(folder / "words.parquet"), *options])
     return pd.read_parquet(folder / "words.parquet")
@@ -153,7 +155,7 @@ def test_stored_types_and_metadata_do_not_depend_on_the_values(tmp_path: Path) -
     assert "string" in types["pos"] and "string" in types["pos_class"]
     assert pq.read_table(tmp_path / "words.parquet")["pos"].null_count == 3
     metadata = files.read_metadata(tmp_path / "words.parquet")
-    vocabulary = files.identify(tmp_path / "vocabulary.parquet")
+    vocabulary = files.read_digest(tmp_path / "vocabulary.parquet")
     assert metadata == TAGGED_BY | {"vocabulary": vocabulary, "min_tagged": 9, "matched_size": 1}
 
 
@@ -174,7 +176,9 @@ def test_tags_made_with_another_vocabulary_are_refused(tmp_path: Path) -> None:
     files.write_parquet(tmp_path / "vocabulary.parquet", vocabulary_of({"w": 3}))
     files.write_parquet(tmp_path / "0.parquet", tags_of([(2, "NOUN", 1)]), TAGGED_BY | {"vocabulary": "of other words"})
     command = ["words", "--vocabulary", str(tmp_path / "vocabulary.parquet"), "--tags", str(tmp_path / "0.parquet")]
-    with pytest.raises(SystemExit, match=r"0\.parquet: was made from another vocabulary than .*vocabulary\.parquet"):
+    with pytest.raises(
+        SystemExit, match=r"0\.parquet: does not belong to .*vocabulary\.parquet \(different vocabulary\)"
+    ):
         main([*command, "--min-tagged", "1", "--matched-size", "1", "--output", str(tmp_path / "w.parquet")])
 
 

@@ -242,7 +242,7 @@ def test_a_save_of_another_epoch_is_not_used(interrupted, monkeypatch, capsys, c
         before = args.start / checkpoint.STATE
         files.write_json(before, json.loads(before.read_text()) | {"learning_rate_out": 1.0})
     else:
-        monkeypatch.setattr(train, "code_digest", lambda module: "other")
+        monkeypatch.setattr(train, "digest_code", lambda module: "other")
     train.run(args)
     afresh = outcome(args)
     partial(args).write_bytes(content)

@@ -164,7 +164,7 @@ def test_checkpoint_records_what_happened(tokens, tmp_path):
     assert [state["epoch"] for state in states] == [0, 1, 2]
     for state in states:
         assert [state[key] for key in ("format", "data", "model", "seed", "kind", "block")] == [
-            2,
+            3,
             "d",
             "m",
             5,

@@ -9,5 +9,6 @@ def test_a_target_with_nothing_to_make_is_one_line(fresh, target):
     assert process.returncode == 1
     lines = process.stderr.splitlines()
     assert (
-        f"{target}: no run of this experiment belongs to it; add one (docs/configuration.md), or leave it out" in lines
+        f"{target}: no run in this experiment has it; add one that does (docs/configuration.md), or leave it out"
+        in lines
     )

@@ -1,4 +1,4 @@
-"""Files moved to another's place, for real: what a command reads there is refused by name, and nothing is written."""
+"""Misplaced files are refused by name, and nothing is written."""
 
 import re
 import shutil
@@ -9,12 +9,12 @@ from harness import Workflow
 RUN = "results/runs/tiny/small"
 pytestmark = pytest.mark.slow
 
-# Snakemake is not to mend what was moved: the commands are to notice it.
+# Snakemake must not rebuild the misplaced files: the commands must detect them.
 AS_THEY_ARE = ("--rerun-triggers", "mtime")
 
 
 def copy_over(source, target):
-    """Put a file or a folder into another's place, with the time that it was written at."""
+    """Copy a file or folder over another, with its modification time."""
     if source.is_dir():
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target)
@@ -58,7 +58,7 @@ OF_SEED = "results/experiments/tiny/tiny/{}/seed1/frozen"
             EPOCH.format(2),
             "train",
             EPOCH.format(3) + "/state.json",
-            r"epoch2: its epoch is 3, but that of 2 belongs here; was it moved or renamed\?",
+            r"epoch2: its epoch is 3, expected 2; put it back if it was moved or renamed",
             id="a later checkpoint trains on",
         ),
         pytest.param(
@@ -66,7 +66,7 @@ OF_SEED = "results/experiments/tiny/tiny/{}/seed1/frozen"
             EPOCH.format(2),
             "train",
             EPOCH.format(3) + "/state.json",
-            r"epoch2: its model is 'other', but that of 'small' belongs here",
+            r"epoch2: its model is 'other', expected 'small'",
             id="another model's checkpoint trains on",
         ),
         pytest.param(
@@ -74,7 +74,7 @@ OF_SEED = "results/experiments/tiny/tiny/{}/seed1/frozen"
             EPOCH.format(2),
             "probe",
             EPOCH.format(2) + "/frozen.parquet",
-            r"epoch2: its model is 'other', but that of 'small' belongs here",
+            r"epoch2: its model is 'other', expected 'small'",
             id="another model's checkpoint is probed",
         ),
         *(
@@ -83,7 +83,7 @@ OF_SEED = "results/experiments/tiny/tiny/{}/seed1/frozen"
                 EPOCH.format(2) + "/frozen.parquet",
                 rule,
                 target,
-                r"epoch2/frozen\.parquet: model is 'other', in .*epoch1/frozen\.parquet it is 'small'",
+                r"epoch2/frozen\.parquet: model is 'other', but in .*epoch1/frozen\.parquet it is 'small'",
                 id=f"one probe of another model, {rule}",
             )
             for rule, target in (
@@ -104,7 +104,7 @@ OF_SEED = "results/experiments/tiny/tiny/{}/seed1/frozen"
             OF_SEED.format("small") + "/claims.parquet",
             "tabulate_comparison",
             "results/experiments/tiny/comparison.parquet",
-            r"claims\.parquet: was made from another correlations than .*correlations\.parquet",
+            r"claims\.parquet: does not belong to .*correlations\.parquet \(different correlations\)",
             id="another model's claims are compared",
         ),
         pytest.param(
@@ -112,12 +112,12 @@ OF_SEED = "results/experiments/tiny/tiny/{}/seed1/frozen"
             "results/data/tiny/tokens/train.npy",
             "train",
             EPOCH.format(3) + "/state.json",
-            r"train\.npy: its split is 'dev', but that of 'train' belongs here",
+            r"train\.npy: its split is 'dev', expected 'train'",
             id="another split's tokens",
         ),
     ],
 )
-def test_a_file_in_anothers_place_is_refused(moved, source, place, rule, target, said):
+def test_a_misplaced_file_is_refused(moved, source, place, rule, target, said):
     copy_over(moved.folder / source, moved.folder / place)
     log = refuse(moved, rule, target)
     assert re.search(said, log), log[-3000:]
@@ -139,7 +139,7 @@ def refuse(workflow, rule, target) -> str:
 
 
 def written(workflow):
-    """The files with results, each with the time that it was written at."""
+    """Return the modification time of each result."""
     paths = [path for path in (workflow.folder / "results").rglob("*") if path.is_file()]
     return {path: path.stat().st_mtime_ns for path in paths if path.suffix not in (".log", ".tsv")}
 
@@ -152,4 +152,4 @@ def test_all_probes_and_checkpoints_of_another_model_are_refused(moved):
         ("pack", "results/experiments/tiny/explorer/data/tiny/small/seed1/frozen"),
         ("evaluate", EPOCH.format(3) + "/evaluation.json"),
     ):
-        assert "its model is 'other', but that of 'small' belongs here" in refuse(moved, rule, target)
+        assert "its model is 'other', expected 'small'" in refuse(moved, rule, target)

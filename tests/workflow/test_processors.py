@@ -51,7 +51,7 @@ def test_one_and_two_processors_and_any_cores_give_the_same_bytes(tmp_path):
 
 @pytest.mark.slow
 @needs_taskset
-def test_neither_the_machine_nor_the_environment_tells_a_command_its_threads(finished, tmp_path):
+def test_machine_and_environment_do_not_change_the_threads_of_a_command(finished, tmp_path):
     """By hand: Snakemake sets some of these variables itself."""
     results, products = finished.folder / "results", []
     probes = sorted(map(str, results.glob("runs/tiny/small/seed1/epoch*/frozen.parquet")))

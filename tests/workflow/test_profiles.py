@@ -39,8 +39,8 @@ def test_a_profile_that_is_not_there_is_refused(fresh, tmp_path, name):
     assert process.returncode == 1
     assert "Using workflow specific profile" not in process.stderr
     [line] = [line for line in process.stderr.splitlines() if "profile" in line]
-    assert line.startswith(f"--workflow-profile: there is no {name}, so the jobs would not go where you mean; ")
-    assert line.endswith("profiles/default, profiles/slurm are there")
+    assert line.startswith(f"--workflow-profile: {name} does not exist, and Snakemake would ignore it; use one of ")
+    assert line.endswith(" profiles/default, profiles/slurm")
 
 
 @pytest.mark.parametrize("name", ["default", "profiles/default", "none"])

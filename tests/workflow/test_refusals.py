@@ -33,7 +33,7 @@ def test_a_bad_configuration_is_one_line_and_no_job(fresh, changes, line):
 
 def test_a_value_from_the_command_line_has_no_file(fresh):
     line = refused(fresh, fresh.snakemake(name="a/b"))
-    assert line == "configuration: name: 'a/b' cannot name a block; use letters, digits, - and _"
+    assert line.startswith("configuration: name: 'a/b' cannot name a block; use up to 100 ")
 
 
 def test_a_file_is_called_as_from_the_folder_that_snakemake_was_called_in(fresh):

@@ -108,7 +108,7 @@ SHOWN_STRUCTURE = {"draw_structure": 1, "tabulate_structure": 1}
 def test_a_run_without_methods_for_groups_has_no_structure(finished):
     process = finished.snakemake("--dry-run", "structure", changes=changes())
     assert process.returncode == 1
-    assert "structure: no run of this experiment belongs to it; " in process.stderr
+    assert "structure: no run in this experiment has it; " in process.stderr
     assert not {"measure_structure", "tabulate_structure"} & set(finished.planned(changes=changes()))
 
 

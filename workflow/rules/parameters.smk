@@ -7,11 +7,11 @@ from natural_sparsity import registry
 from natural_sparsity.cli import COMMANDS
 from natural_sparsity.config.experiment import to_json
 from natural_sparsity.config.rules import expect, folders, give, options, refuse
-from natural_sparsity.provenance import code_digest, find_commit
+from natural_sparsity.provenance import digest_code, find_commit
 
-digest = cache(code_digest)
+digest = cache(digest_code)
 
-# A long command line goes through a pipe: the system allows 128 KiB an argument, and some megabytes in all.
+# Long command lines go through a pipe: Linux allows 128 KiB per argument, and a few megabytes in all.
 shell.prefix(
     'set -euo pipefail; natural-sparsity() {{ local words="$*"; if ((${{#words}} < 30000)); then command natural-sparsity "$@";'
     ' else command natural-sparsity --arguments <(printf "%s\\0" "$@"); fi; }}; '
@@ -74,7 +74,7 @@ def inputs(wildcards, input):
 
 
 def inputs_of_run(wildcards, input):
-    """A parameter: the inputs as options of the command, and which run they must be of."""
+    """A parameter: the inputs as options of the command, and the run that they must be of, as ``--expect``."""
     return f"{options(input)} {expect(wildcards)}"
 
 

@@ -32,7 +32,7 @@ from natural_sparsity.config.statistics import Statistics
 from natural_sparsity.corpus.vocabulary import SPECIALS, read_by_id
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run
-from natural_sparsity.settings import add_expectation, json_object
+from natural_sparsity.settings import add_expect_option, parse_json_object
 
 NORMS = ["l1", "l2"]  # every probe has them, next to its measures
 # The mean over words is no correlation, but the class effect is a difference of means.
@@ -48,11 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--probes", type=Path, nargs="+", required=True, help="Parquet, one file per epoch")
     parser.add_argument("--words", type=Path, required=True, help="Parquet: vocabulary with classes and counts")
     parser.add_argument(
-        "--statistics", type=json_object, default={}, help="JSON, the configuration's block: resamples, level, seed"
+        "--statistics",
+        type=parse_json_object,
+        default={},
+        help="JSON, the configuration's block: resamples, level, seed",
     )
     parser.add_argument("--correlations", type=Path, required=True, help="out: Parquet, tidy")
     parser.add_argument("--differences", type=Path, required=True, help="out: Parquet, tidy")
-    add_expectation(parser)
+    add_expect_option(parser)
 
 
 def pair_tensors(tensors: Sequence[str]) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from natural_sparsity.identity import check_made_from
 ENOUGH = 10
 # What the files of several seeds have in common.
 GROUP = ("data", "model", "condition")
-# Where a word stands at a position that is probed.
+# The roles of a word at a probed position.
 ROLES = ("target", "input")
 
 
@@ -43,7 +43,7 @@ def read_origin(path: Path | str, keys: Sequence[str] = (), writer: str = "probe
     metadata = read_metadata(path)
     for key in (*Origin._fields, *keys):
         if key not in metadata:
-            raise UserError(f"{path}: its metadata name no {key!r}; give a file that {writer!r} wrote")
+            raise UserError(f"{path}: its metadata has no {key!r}; give a file that {writer!r} wrote")
     return find_origin(metadata), metadata
 
 
@@ -63,7 +63,7 @@ def check_same(fields: Mapping[Any, Mapping[str, Any]]) -> None:
         for key, value in values.items():
             if value != expected[key]:
                 raise UserError(
-                    f"{path}: {key} is {value!r}, in {first} it is {expected[key]!r}; give files of one {key}"
+                    f"{path}: {key} is {value!r}, but in {first} it is {expected[key]!r}; give files of one {key}"
                 )
 
 
@@ -71,13 +71,13 @@ def read_tensors(path: Path | str) -> list[str]:
     """The tensors that a probe has.
 
     Raises:
-        UserError: one of them is none that probes measure.
+        UserError: probes do not measure one of them.
     """
     return check_tensors(path, read_parquet(path, ["tensor"])["tensor"].unique())
 
 
 def check_rows(path: Path | str, frame: pd.DataFrame, vocabulary: int, tensors: Sequence[str]) -> None:
-    """Refuse a probe with rows that have no place in an array by role, word and tensor, or two for one place.
+    """Refuse a probe with rows of an unknown role, word or tensor, or with two rows for the same three.
 
     Args:
         path: the probe.
@@ -89,7 +89,7 @@ def check_rows(path: Path | str, frame: pd.DataFrame, vocabulary: int, tensors: 
         UserError: a row's id, role or tensor is none of those, or one repeats.
     """
     if not frame["id"].between(0, vocabulary - 1).all():
-        raise UserError(f"{path}: has ids beyond the {vocabulary} of the words table; was another run's given?")
+        raise UserError(f"{path}: has ids outside the {vocabulary} of the words table; give words of the same run")
     if not frame["role"].isin(ROLES).all():
         raise UserError(f"{path}: has a role other than {' and '.join(ROLES)}; probe again")
     if set(frame["tensor"]) != set(tensors):
@@ -181,10 +181,10 @@ def read_checkpoints(paths: Sequence[Path | str]) -> pd.DataFrame:
 
 
 def check_succession(states: Mapping[Path | str, Mapping[str, Any]]) -> None:
-    """Refuse checkpoints of which one was not trained from the one before it, where both are given.
+    """Refuse a checkpoint that was not trained from the given checkpoint of the epoch before.
 
     Raises:
-        UserError: a line that names both files.
+        UserError: one was not; the message names both files.
     """
     by_epoch = {(find_origin(state), state["epoch"]): path for path, state in states.items()}
     for (origin, epoch), path in by_epoch.items():
@@ -303,7 +303,7 @@ def select_frequent(words: pd.DataFrame, threshold: int, key: str) -> pd.DataFra
         ["count", "id"], ascending=[False, True], ignore_index=True
     )
     if real.empty:
-        raise UserError("no words but <unk> and <eos> to draw; was another words file given?")
+        raise UserError("--words: no words to draw but <unk> and <eos>; give the right file")
     chosen = real.loc[real["count"] > threshold]
     if chosen.empty:
         enough = min(ENOUGH, len(real))

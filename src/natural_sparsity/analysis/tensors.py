@@ -38,16 +38,16 @@ def sort_tensors(tensors: Iterable[str]) -> list[str]:
     """``tensors``, each once: from the embedding to the softmax, activations before gradients.
 
     Raises:
-        UserError: one is no tensor that a probe measures.
+        UserError: probes do not measure one of them.
     """
     return sorted(set(tensors), key=locate)
 
 
 def check_tensors(path: Path | str, tensors: Iterable[str]) -> list[str]:
-    """Return ``tensors``, which a file names and which become names of files.
+    """Check and return the tensors that a file names, since they become file names.
 
     Raises:
-        UserError: one is no tensor that a probe measures; it names the file.
+        UserError: probes do not measure one of them; the message names the file.
     """
     names = list(map(str, tensors))
     try:
@@ -60,7 +60,7 @@ def check_tensors(path: Path | str, tensors: Iterable[str]) -> list[str]:
 def locate(tensor: str) -> tuple[bool, float]:
     """Where a tensor stands in the order of :func:`sort_tensors`; raise as it does."""
     if not NAME.fullmatch(tensor):
-        raise UserError(f"no probe measures a tensor called {tensor!r}; probe again")
+        raise UserError(f"unknown tensor {tensor!r}, which no probe measures; probe again")
     name = tensor.removeprefix(GRADIENT)
     ends = {"h_e": 0.0, "x": float("inf")}
     return tensor != name, ends[name] if name in ends else float(name.removeprefix("h_"))

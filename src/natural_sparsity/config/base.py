@@ -36,9 +36,8 @@ EXPONENT = re.compile(r"([-+]?(?:\d++(?:\.\d*+)?|\.\d++))e([-+]?\d+)", re.IGNORE
 AS_TEXT = " (it is text: write it without quotes; inside braces --config gives only text, so put it in a file)"
 
 
-# Numbers that mean the same in several blocks. Each has bounds, so that what nothing can compute is refused before any
-# job starts: every random generator takes a seed of 32 bits; a job per epoch makes a graph that Snakemake cannot plan;
-# float32 ends at 3e38; counts are kept in 64 bits.
+# Numbers that several blocks share. Their bounds refuse, before any job starts, what cannot be computed: random
+# generators take 32-bit seeds; Snakemake cannot plan a graph of more epochs; float32 ends at 3e38; counts are 64-bit.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Occurrences = Annotated[int, Field(ge=1, le=10**9)]
@@ -121,9 +120,9 @@ def check_unique(values: list[T]) -> list[T]:
 
 
 def check_printable(text: str) -> str:
-    """Check that a text goes into a command and a message as it is."""
+    """Check that a text can go into a command or message unchanged."""
     if not text.isprintable():
-        raise Refusal("", f"{show(text)} has characters that cannot be printed; remove them")
+        raise Refusal("", f"{show(text)} has unprintable characters; delete them")
     return text
 
 
@@ -157,7 +156,10 @@ def make_name(reserved: str) -> Any:
 
     def check(name: str) -> str:
         if not re.fullmatch(NAME, name):
-            raise Refusal("", f"{name!r} cannot name a block; use letters, digits, - and _, at most 100")
+            raise Refusal(
+                "",
+                f"{name!r} cannot name a block; use up to 100 letters, digits, - and _; begin with a letter or digit",
+            )
         if re.fullmatch(reserved, name):
             raise Refusal("", f"{name!r} cannot name a block, since results have files of that name; choose another")
         return name
@@ -369,7 +371,7 @@ def give_hint(value: Any, schema: Schema, keys: Sequence[str]) -> str:
 
 
 def can_be_repeated(value: float | str) -> bool:
-    """Tell whether a number or a text is short enough for a hint, and has no line breaks or other invisible signs."""
+    """Tell whether a number or text is short and printable enough for a hint."""
     return len(value) <= 200 and value.isprintable() if isinstance(value, str) else abs(value) < 1e15
 
 

@@ -27,19 +27,17 @@ def check_profile(arguments: Sequence[str], called_in: Iterable[str | Path], pro
     folders += [folder / "profiles" for folder in (*folders, Path(project))]
     if name != "none" and not any((folder / name).exists() for folder in folders):
         there = ", ".join(f"profiles/{path.name}" for path in sorted(folders[-1].iterdir()))
-        raise UserError(
-            f"--workflow-profile: there is no {name}, so the jobs would not go where you mean; {there} are there"
-        )
+        raise UserError(f"--workflow-profile: {name} does not exist, and Snakemake would ignore it; use one of {there}")
 
 
 def name_files(paths: Iterable[Path], folder: str | Path) -> dict[str, Path]:
-    """Files by what to call them in ``folder``: by a relative path if they are in it."""
+    """Map names to files: a file in ``folder`` is named by its relative path, another by its own."""
     return {str(path.relative_to(folder) if path.is_relative_to(folder) else path): path for path in paths}
 
 
 @contextmanager
 def end_in_a_line(explain: Callable[[str], str] = str) -> Iterator[None]:
-    """End Snakemake with one line if a block or a function raises a UserError; ``explain`` makes it of the message."""
+    """Exit with one line if a block or function raises a UserError; ``explain`` turns the message into that line."""
     try:
         yield
     except UserError as error:
@@ -51,16 +49,18 @@ refuse_in_a_line = end_in_a_line("configuration: {}".format)
 
 
 def refuse(target: str) -> Callable[[object], None]:
-    """An input function that ends Snakemake with one line: nothing in the experiment belongs to ``target``."""
+    """Make an input function that exits with one line: no run in the experiment has ``target``."""
 
     def stop(wildcards: object) -> None:
-        sys.exit(f"{target}: no run of this experiment belongs to it; add one (docs/configuration.md), or leave it out")
+        sys.exit(
+            f"{target}: no run in this experiment has it; add one that does (docs/configuration.md), or leave it out"
+        )
 
     return stop
 
 
 def options(inputs: Mapping[str, str | Iterable[str]]) -> str:
-    """The inputs of a rule as options of its command, each under its name (``from_``: --from); empty ones are left out.
+    """Format a rule's inputs as options of its command, by name (``from_``: --from), without empty ones.
 
     A checkpoint's files are replaced by their folder.
     """
@@ -74,9 +74,9 @@ def options(inputs: Mapping[str, str | Iterable[str]]) -> str:
 
 
 def expect(wildcards: Mapping[str, str]) -> str:
-    """Which run, epoch and condition the files of a rule with these wildcards must be of, as an option of its command.
+    """Format the run, epoch and condition that a rule's input files must be of, from its wildcards, as ``--expect``.
 
-    The epoch of the checkpoint ``init`` is not known here: pruned models start from one that was trained.
+    The checkpoint ``init`` gets no epoch: that of a pruned model is a trained checkpoint.
     """
     checkpoint = wildcards.get("checkpoint", "").removeprefix("epoch")
     expected = {
@@ -90,7 +90,7 @@ def expect(wildcards: Mapping[str, str]) -> str:
 
 
 def give(settings: Mapping[str, Any]) -> str:
-    """Settings as options of a command: an option alone for True, none for False or null."""
+    """Format settings as options of a command: a bare option for True, none for False or null."""
     words = []
     for name, value in settings.items():
         if value is not None and value is not False:
@@ -99,5 +99,5 @@ def give(settings: Mapping[str, Any]) -> str:
 
 
 def folders(paths: Iterable[str]) -> list[str]:
-    """The folders that files are in, each once."""
+    """List the folders of files, each once."""
     return list(dict.fromkeys(str(Path(path).parent) for path in paths))

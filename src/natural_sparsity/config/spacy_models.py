@@ -1,4 +1,4 @@
-"""Where a spaCy model is installed. Imports no spaCy, which takes seconds, and no model, which could run anything."""
+"""Find an installed spaCy model, without importing spaCy, which takes seconds, or the model, which could run code."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def find_folder(model: str) -> Path | None:
 def find_pipeline(model: str) -> Path:
     """Return the folder that spaCy can load for a model that :func:`find_model` returned, without importing a package.
 
-    A package has it inside, named by its ``meta.json``.
+    In a package, it is a subfolder, which ``meta.json`` names.
 
     Raises:
         UserError: there is none.

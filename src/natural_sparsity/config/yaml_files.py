@@ -1,6 +1,6 @@
-"""Configuration files as they are written: keys that stand twice, and the line in which a key stands.
+"""Read configuration files as written: find keys that are set twice, and the line of each key.
 
-Snakemake merges the files and keeps neither: of two equal keys it takes the last, and what it merges has no lines.
+Snakemake's merge loses both: it keeps the last of two equal keys, and no lines.
 """
 
 import json
@@ -15,10 +15,10 @@ import yaml
 from natural_sparsity.errors import UserError
 
 MERGE = "tag:yaml.org,2002:merge"
-# With this key, Snakemake takes a file for a template, and evaluates the Python in it before any of ours is asked.
+# With this key, Snakemake treats a file as a template and runs the Python in it before our checks.
 TEMPLATE = "__use_yte__"
 LONGEST = 400  # digits of a number; a float has 309 at most before the point
-LARGEST = 10**6  # values in a file, with what aliases stand for
+LARGEST = 10**6  # values in a file, aliases expanded
 # What YAML 1.1 reads as another number than a person does: 010 is 8, and 1:30 is 90.
 SURPRISE = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.\d*)?)")
 # The keys that a message begins with, and the first text in it that is in quotes.
@@ -61,10 +61,10 @@ class Places:
         self.roots.append(Place("", 1, yaml.compose(json.dumps(dict(overrides), default=str), yaml.SafeLoader)))
 
     def explain(self, message: str) -> str:
-        """Put the file and line before a message that begins with keys, and ``configuration`` where there are none.
+        """Prefix a message that begins with keys with their file and line, or with ``configuration`` if in no file.
 
-        A key that is missing has the line of the block that lacks it. If the message quotes a key of the block that it
-        is about, it is that key's line.
+        A missing key gets the line of the block that lacks it. If the message quotes a key of that block, it gets that
+        key's line.
         """
         match = MESSAGE.match(message)
         assert match
@@ -79,7 +79,7 @@ class Places:
 
 
 def descend(places: Sequence[Place], key: str) -> list[Place]:
-    """Find what is at a key in blocks that are merged, the lowest first; what is no block hides what is below it."""
+    """Find the values of a key in merged blocks, lowest first; a value that is not a block hides those below it."""
     merged: list[Place] = []
     for place in places:
         if below := place.find(key):
@@ -98,12 +98,12 @@ def read_file(name: str, path: Path) -> tuple[yaml.Node | None, Any]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"{name}: cannot be read ({error.strerror}); name a file") from error
+        raise UserError(f"{name}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
     is_json, values = read_json(text)
     if is_json:
-        # But for tabs, which strings in JSON do not have, JSON is YAML.
+        # JSON is YAML, except for tabs, which JSON strings do not contain.
         text = text.replace("\t", " ")
     try:
         loader = yaml.SafeLoader(text)
@@ -119,9 +119,9 @@ def read_file(name: str, path: Path) -> tuple[yaml.Node | None, Any]:
         line = text.count("\n", 0, error.position) + 1
         raise UserError(f"{name}, line {line}: a control character, U+{int(error.character):04X}; delete it") from error
     except RecursionError as error:
-        raise UserError(f"{name}: has brackets in brackets, hundreds of levels deep; write it flat") from error
+        raise UserError(f"{name}: is nested hundreds of levels deep; flatten it") from error
     except ValueError as error:
-        raise UserError(f"{name}: YAML takes a value for a date, but {error}; put the value in quotes") from error
+        raise UserError(f"{name}: YAML reads a value as a date, but {error}; put the value in quotes") from error
 
 
 def read_json(text: str) -> tuple[bool, Any]:
@@ -133,7 +133,7 @@ def read_json(text: str) -> tuple[bool, Any]:
 
 
 def list_nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
-    """Yield each node below a node and itself, once however often an alias names it."""
+    """Yield a node and all nodes below it, each once, however many aliases point to it."""
     nodes, seen = [root] if root else [], set[int]()
     while nodes:
         node = nodes.pop(0)
@@ -145,19 +145,19 @@ def list_nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
 
 
 def check_size(name: str, root: yaml.Node | None) -> None:
-    """Refuse a file whose aliases stand for more than it could say: ten lines can stand for a billion values."""
+    """Refuse a file whose aliases expand to too many values: ten lines can expand to a billion."""
     sizes: dict[int, float] = {}
 
     def measure(node: yaml.Node) -> float:
         if id(node) not in sizes:
-            sizes[id(node)] = math.inf  # until it is known: an alias to a block that it is in never ends
+            sizes[id(node)] = math.inf  # until known: an alias to an enclosing block never ends
             pairs = node.value if isinstance(node, yaml.MappingNode) else []
             below = [each for pair in pairs for each in pair] if pairs else node.value
             sizes[id(node)] = 1 + (sum(map(measure, below)) if isinstance(node, yaml.CollectionNode) else 0)
         return sizes[id(node)]
 
     if root is not None and measure(root) > LARGEST:
-        raise UserError(f"{name}: its aliases (*) stand for more than {LARGEST:,} values; write fewer of them")
+        raise UserError(f"{name}: its aliases (*) expand to more than {LARGEST:,} values; use fewer")
 
 
 def check_node(name: str, node: yaml.Node) -> None:
@@ -168,14 +168,14 @@ def check_node(name: str, node: yaml.Node) -> None:
     elif not isinstance(node, yaml.ScalarNode) or not node.tag.endswith((":int", ":float")):
         return
     elif len(node.value) > LONGEST:
-        raise UserError(f"{name}, line {line}: a number of {len(node.value):,} digits; write one that can be computed")
+        raise UserError(f"{name}, line {line}: a number of {len(node.value):,} digits; use at most {LONGEST}")
     elif SURPRISE.fullmatch(node.value):
         number = yaml.safe_load(node.value)
         raise UserError(f"{name}, line {line}: YAML reads {node.value} as {number}; write the number that you mean")
 
 
 def check_keys(name: str, block: yaml.MappingNode) -> None:
-    """Refuse a block that has a key twice, or that makes a template of the file."""
+    """Refuse a block that has a key twice, or the key that makes the file a template."""
     lines: dict[tuple[str, str], int] = {}
     for key, value in block.value:
         # << may stand twice: each merges in its own.
@@ -183,9 +183,7 @@ def check_keys(name: str, block: yaml.MappingNode) -> None:
             continue
         line = key.start_mark.line + 1
         if key.value == TEMPLATE:
-            raise UserError(
-                f"{name}, line {line}: {TEMPLATE} makes Snakemake run what the file says; write plain values"
-            )
+            raise UserError(f"{name}, line {line}: {TEMPLATE} makes Snakemake run code in the file; delete it")
         if (key.tag, key.value) in lines:
             first = lines[key.tag, key.value]
             where = f"twice, first on line {first}" if first != line else "twice on this line"

@@ -157,7 +157,7 @@ def run(args: argparse.Namespace) -> None:
         UserError: files do not fit together; a split or the vocabulary is too small to train on.
     """
     account = read_accounts(args.accounts)
-    vocabulary, digests = files.identify(args.vocabulary), dict[str, str]()
+    vocabulary, digests = files.read_digest(args.vocabulary), dict[str, str]()
     words = pa.array(read_by_id(args.vocabulary, ["word"])["word"])
     dtype = np.min_scalar_type(len(words) - 1)
     row_ids = map_rows_to_ids(args.counts, words, dtype)
@@ -207,7 +207,7 @@ def run(args: argparse.Namespace) -> None:
             streams[split].flush()
             about = {"split": name, "vocabulary": vocabulary}
             files.seal_array(str(streams[split].filename), about)
-            digests[name] = files.open_seal(str(streams[split].filename))[1]
+            digests[name] = files.check_array(str(streams[split].filename))[1]
         refuse_small(account)
     account["warnings"] = list_warnings(account)
     story = tell(account)

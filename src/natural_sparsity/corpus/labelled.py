@@ -285,7 +285,7 @@ def run(args: argparse.Namespace) -> None:
     frame["count"] = np.array([0, sum(counts.values()) - sum(known), *known], np.int64)
     frame.insert(0, "id", np.arange(len(frame), dtype=np.int32))
     files.write_parquet(args.vocabulary, frame)
-    vocabulary = files.identify(args.vocabulary)
+    vocabulary = files.read_digest(args.vocabulary)
     for split, part in texts.items():
         about = {"split": split, "vocabulary": vocabulary}
         files.write_array(getattr(args, split), encode_texts(part, ids, args.length), about)

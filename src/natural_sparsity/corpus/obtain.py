@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     """Download to ``OUTPUT.part``, check, rename; after an interruption the part stays, and the next run resumes it."""
     parse_checksum(args.checksum)
     if not re.match("https?://", args.url, re.IGNORECASE):
-        raise UserError(f"{args.url}: only http and https addresses can be downloaded")
+        raise UserError(f"{args.url}: only http and https addresses can be downloaded; give one")
     part = args.output.with_name(args.output.name + ".part")
     try:
         files.make_folder(part.parent)
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
         part.unlink()
         raise UserError(f"{args.url}: {error}; check the checksum, or run again if the file may be damaged") from error
     except OSError as error:
-        raise UserError(f"{args.output}: cannot be written ({error})") from error
+        raise UserError(f"{args.output}: cannot be written ({error}); check the folder and the disk") from error
 
 
 class DigestError(UserError):
@@ -82,9 +82,11 @@ def fetch(url: str, part: Path) -> None:
             transfer(url, part)
             return
         except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
-            raise UserError(f"{url}: leads to an address that is not http or https ({error})") from error
+            raise UserError(
+                f"{url}: redirects to an address that is not http or https ({error}); check the address"
+            ) from error
         except requests.exceptions.TooManyRedirects as error:
-            raise UserError(f"{url}: {error}") from error
+            raise UserError(f"{url}: {error}; check the address") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             failures = 1 if measure_size(part) > before else failures + 1
             if failures == ATTEMPTS:
@@ -113,7 +115,9 @@ def transfer(url: str, part: Path) -> None:
         resumed = response.status_code == 206 and content_range.startswith(f"bytes {have}-")
         if response.status_code in (206, 416) and not resumed:
             if not have:
-                raise UserError(f"{url}: the server answers {response.status_code} to a request for the whole file")
+                raise UserError(
+                    f"{url}: the server answers {response.status_code} to a plain request; try another address"
+                )
             part.unlink()  # It is not the beginning of the file that the server has now.
             transfer(url, part)
             return

@@ -22,12 +22,12 @@ import requests
 from natural_sparsity.corpus import obtain
 from natural_sparsity.errors import UserError
 
-# Prints the address of the index that pip asks if it is not set up to ask another; no command of pip says it.
+# Prints pip's default index, which no pip command prints.
 DEFAULT_INDEX = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
 # The two forms of an index's answer: PEP 691 and PEP 503.
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 MAX_ANSWER = 1 << 26  # bytes
-ARCHIVE = ".tar.gz"  # which every source distribution is since PEP 625
+ARCHIVE = ".tar.gz"  # the suffix of every source distribution since PEP 625
 # Settings of pip that requests takes from the environment.
 VARIABLES = {"cert": ("REQUESTS_CA_BUNDLE",), "proxy": ("HTTP_PROXY", "HTTPS_PROXY")}
 SHOWN = 3  # versions in a message
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the archive if it has the digest.
 
     Raises:
-        UserError: no index can be asked or has it, or the file has another digest.
+        UserError: no index has it or answers, or the file has another digest.
     """
     obtain.parse_checksum(args.checksum)
     name, _, version = args.package.partition("==")
@@ -78,15 +78,15 @@ def list_indexes(settings: dict[str, str]) -> list[str]:
     """Return the addresses of the indexes.
 
     Raises:
-        UserError: none is to be asked, or none is on the web.
+        UserError: pip is configured to use none, or none on the web.
     """
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
-        raise UserError("pip is set up to ask no index (no-index); download the archive and give it as path")
+        raise UserError("pip is configured with no-index; download the archive and set source.path")
     default = subprocess.run([sys.executable, "-c", DEFAULT_INDEX], capture_output=True, text=True, check=False).stdout
     indexes = [settings.get("index-url", default.strip()), *settings.get("extra-index-url", "").split()]
     reachable = [index for index in indexes if index.startswith(("http://", "https://"))]
     if not reachable:
-        raise UserError(f"pip's index {indexes[0]} is not on the web; give the archive as path")
+        raise UserError(f"pip's index {indexes[0]} is not http or https; download the archive and set source.path")
     return reachable
 
 
@@ -94,7 +94,7 @@ def find_archive(indexes: Sequence[str], name: str, version: str) -> str:
     """Return the address of the source distribution on the first index that has it.
 
     Raises:
-        UserError: none has it; the line says whether one cannot be asked, or the package or the version is missing.
+        UserError: none has it; the message says whether a query failed, or the package or version is missing.
     """
     versions: list[str] = []
     problems = []
@@ -103,7 +103,7 @@ def find_archive(indexes: Sequence[str], name: str, version: str) -> str:
             links = ask(index, name)
         except (requests.RequestException, ValueError, RecursionError) as error:
             problems.append(
-                f"{index} cannot be asked ({' '.join(str(error).split())}); check the network, or index-url"
+                f"{index}: the query failed ({' '.join(str(error).split())}); check the network and pip's index-url"
             )
             continue
         archives = {read_version(file, name): url for file, url in links.items() if file.endswith(ARCHIVE)}
@@ -111,19 +111,21 @@ def find_archive(indexes: Sequence[str], name: str, version: str) -> str:
             return archives[version]
         versions += [found for found in archives if found]
         if any(is_wheel(file, name, version) for file in links):
-            problems.append(f"{index} has wheels of it, but no source distribution ({ARCHIVE})")
+            problems.append(f"{index} has wheels of it, but no source distribution ({ARCHIVE}); use url or path")
     if problems:
         raise UserError(problems[0])
     if not versions:
         raise UserError(f"{', '.join(indexes)} has no source distribution of {name}; check the name")
-    raise UserError(f"{', '.join(indexes)} has no version {version}; the last ones are {', '.join(versions[-SHOWN:])}")
+    raise UserError(
+        f"{', '.join(indexes)} has no version {version}; choose one, such as {', '.join(versions[-SHOWN:])}"
+    )
 
 
 def ask(index: str, name: str) -> dict[str, str]:
     """Return the files of a package on an index and their addresses; none if the index does not know it.
 
     Raises:
-        requests.RequestException: the index cannot be asked.
+        requests.RequestException: the query failed.
         ValueError: its answer is too long, or is not that of an index.
     """
     page = f"{index.rstrip('/')}/{normalise(name)}/"
@@ -144,7 +146,7 @@ def ask(index: str, name: str) -> dict[str, str]:
 
 
 def read_json(text: str) -> list[str]:
-    """Return the links in an answer in the form of PEP 691."""
+    """Return the links in an index's JSON answer (PEP 691)."""
     answer: Any = json.loads(text)
     try:
         return [str(file["url"]) for file in answer["files"]]
@@ -153,14 +155,14 @@ def read_json(text: str) -> list[str]:
 
 
 def read_html(text: str) -> list[str]:
-    """Return the links in an answer in the form of PEP 503."""
+    """Return the links in an index's HTML answer (PEP 503)."""
     page = Page()
     page.feed(text)
     return [urljoin(page.base, link) for link in page.links]
 
 
 class Page(HTMLParser):
-    """The links of a page, and the address that they are relative to, if the page names one."""
+    """Collects the links of a page, and its base address, if it names one."""
 
     def __init__(self) -> None:
         super().__init__()

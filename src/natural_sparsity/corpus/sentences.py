@@ -35,10 +35,10 @@ INVISIBLE = re.compile(
 SPACE = "␣"
 UNITS = ("word", "character")
 UNICODE = ("nfc", "none")
-# Marks that Unicode sorts, more in a row than any language writes. Sorting them there takes the square of their number.
+# Combining marks, and runs longer than in any language. NFC sorts a run in quadratic time, so they are sorted first.
 MARKS = "".join(char for char in map(chr, range(0x300, 0x1F000)) if unicodedata.combining(char))
 MANY_MARKS = re.compile(f"[{MARKS}]{{50,}}")
-NOT_LATIN = re.compile("[^\0-\u02ff]{50,}")  # where they can be; found five times as fast
+NOT_LATIN = re.compile("[^\0-\u02ff]{50,}")  # where runs can be; five times as fast to find
 ALPHANUMERIC = re.compile(r"[^\W_]")
 FIELDS = {"index": int, "id": str, "title": str, "text": str, "markup": str, "layout": str, "split": str}
 COLUMNS = {"index": "int64", "id": "str", "title": "str", "split": "str", "sentences": "int32", "tokens": "int64"}

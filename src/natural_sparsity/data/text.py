@@ -39,7 +39,7 @@ class PerplexityTally(SoftmaxTally):
     """The score is the perplexity, exp of the mean loss."""
 
     def score(self, loss: float, examples: int) -> float:
-        """The perplexity; infinite for the loss of a run that diverged, where a double cannot hold it."""
+        """Return the perplexity; infinity if it exceeds a double, as after a run diverged."""
         return math.exp(loss) if loss < LARGEST else math.inf
 
 

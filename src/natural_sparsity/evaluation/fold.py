@@ -16,14 +16,14 @@ from natural_sparsity.evaluation.subject import open_subject, require_lstm
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.gates import GATES
 from natural_sparsity.model.recurrent import RecurrentModel
-from natural_sparsity.settings import add_expectation
+from natural_sparsity.settings import add_expect_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--from", type=Path, required=True, dest="source", help="folder of a sparsified LSTM")
     parser.add_argument("--checkpoint", type=Path, required=True, help="out: folder of the smaller model")
-    add_expectation(parser)
+    add_expect_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:

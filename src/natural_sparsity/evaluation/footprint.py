@@ -28,7 +28,7 @@ from natural_sparsity.methods.masks import TENSORS, prunable
 from natural_sparsity.methods.qat import integers, quantise
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.recurrent import RecurrentModel, State
-from natural_sparsity.settings import json_object, positive
+from natural_sparsity.settings import parse_json_object, parse_positive
 
 # Parts of a stored tensor: which weights are not 0; the values, of these or of all; their bits and number; the shape.
 BITS, VALUES, WIDTH, SHAPE = ".bits", ".values", ".width", ".shape"
@@ -40,10 +40,10 @@ Stored = tuple[RecurrentModel, dict[str, Tensor]]  # a model, and the tensors th
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_split_arguments(parser)
-    parser.add_argument("--timed-tokens", type=positive, default=200, help="tokens that are timed, one at a time")
+    parser.add_argument("--timed-tokens", type=parse_positive, default=200, help="tokens that are timed, one at a time")
     parser.add_argument(
         "--rounded",
-        type=json_object,
+        type=parse_json_object,
         nargs="*",
         default=[],
         help="JSON, bits and scope: measure the model with weights rounded so, too",

@@ -21,7 +21,7 @@ from natural_sparsity.evaluation.subject import add_split_arguments, open_subjec
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.recurrent import RecurrentModel
-from natural_sparsity.settings import positive
+from natural_sparsity.settings import parse_positive
 
 TOLERANCE = 1e-5
 REPEATS = 15
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_split_arguments(parser)
     parser.add_argument("--folded", type=Path, required=True, help="folder of the checkpoint, folded")
     parser.add_argument(
-        "--timed-tokens", type=positive, default=200, help="tokens (or input vectors) timed one at a time"
+        "--timed-tokens", type=parse_positive, default=200, help="tokens (or input vectors) timed one at a time"
     )
 
 

@@ -14,7 +14,7 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run, check_tokens
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.recurrent import RecurrentModel
-from natural_sparsity.settings import add_expectation, positive
+from natural_sparsity.settings import add_expect_option, parse_positive
 
 
 class Subject(NamedTuple):
@@ -76,13 +76,13 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the checkpoint and the split that it is evaluated on."""
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--test", type=Path, help=".npy, the test split of data that have files")
-    parser.add_argument("--batch", type=positive, default=10, help="streams, or examples, at a time")
-    parser.add_argument("--window", type=positive, default=35, help="steps of text at a time; bounds memory only")
+    parser.add_argument("--batch", type=parse_positive, default=10, help="streams, or examples, at a time")
+    parser.add_argument("--window", type=parse_positive, default=35, help="steps of text at a time; bounds memory only")
     parser.add_argument("--output", type=Path, required=True, help="out: JSON")
-    add_expectation(parser)
+    add_expect_option(parser)
 
 
 def add_device_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     """Declare where to compute."""
     parser.add_argument("--device", default=default, help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=positive, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=parse_positive, default=1, help="CPU threads")

@@ -25,7 +25,7 @@ from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.output_layer import SoftmaxBlock
 from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.probing.probe import check_kind, observe_frozen, open_streams
-from natural_sparsity.settings import add_expectation, json_object
+from natural_sparsity.settings import add_expect_option, parse_json_object
 from natural_sparsity.training.observation import Observation
 
 
@@ -33,12 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--tokens", type=Path, required=True, help=".npy, the token stream to probe on")
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--probe", type=json_object, required=True, help="JSON, the probe's block")
+    parser.add_argument("--probe", type=parse_json_object, required=True, help="JSON, the probe's block")
     parser.add_argument("--condition", default="frozen", help="the block's name, for the output's metadata")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet, a row per tensor and unit")
-    add_expectation(parser)
+    add_expect_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:

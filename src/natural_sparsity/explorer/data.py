@@ -30,10 +30,10 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.explorer.names import NORMS, check_names
 from natural_sparsity.explorer.words import digest, read_words
 from natural_sparsity.identity import check_run
-from natural_sparsity.settings import add_expectation
+from natural_sparsity.settings import add_expect_option
 
 MEAN = "_mean"
-# The largest float32 of which the upper three bytes are all there is: norms of a run that diverged may exceed it.
+# The largest float32 that its upper three bytes hold, which are all that is stored; norms of a diverged run exceed it.
 LARGEST = float(np.array(0x7F7FFF00, np.uint32).view(np.float32))
 
 
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, help="out: folder, a script per measure, role and tensor, and data.json"
     )
-    add_expectation(parser)
+    add_expect_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -149,7 +149,7 @@ def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary
 
     Returns:
         float32 and uint32, each (roles, tensors, epochs, vocabulary). Where a word never has the role, or the measure
-        is nowhere defined, the mean is NaN and the number 0. A mean above :data:`LARGEST` is that.
+        is nowhere defined, the mean is NaN and the number 0. Larger means become :data:`LARGEST`.
 
     Raises:
         UserError: a row's id, role or tensor is none of those, or one repeats.

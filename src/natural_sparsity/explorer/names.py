@@ -1,4 +1,4 @@
-"""Names that the explorer reads from files and gives to files: each must be one that the workflow writes."""
+"""Check the names that the explorer reads from files and uses as file names."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,16 +14,18 @@ NORMS = ("l1", "l2")  # every probe has them, next to its measures
 
 
 def check_names(path: Path, facts: Mapping[str, Any], measures: Iterable[str], tensors: Iterable[str]) -> None:
-    """Refuse names that would lead out of the explorer's folder: ``facts`` has ``data``, ``model`` and ``condition``.
+    """Refuse names that the workflow never writes; ``facts`` has ``data``, ``model`` and ``condition``.
+
+    Such a name could lead out of the explorer's folder.
 
     Raises:
-        UserError: a line with the file, what the name is of, and the name.
+        UserError: a name is refused; the message gives the file and the name.
     """
     for key in ("data", "model", "condition"):
         if not re.fullmatch(NAME, str(facts[key])):
-            raise UserError(f"{path}: {key} is {facts[key]!r}, which names no block of a configuration; run again")
+            raise UserError(f"{path}: {key} is {facts[key]!r}, not a valid name; delete it and run again")
     known = [*registry.MEASURES, *NORMS]
     for name in measures:
         if name not in known:
-            raise UserError(f"{path}: has a measure {name!r}, which is none of {', '.join(known)}; probe again")
+            raise UserError(f"{path}: unknown measure {name!r}, not one of {', '.join(known)}; probe again")
     check_tensors(path, tensors)

@@ -18,7 +18,7 @@ def read_words(path: Path) -> pd.DataFrame:
     """
     frame = files.read_parquet(path, ["id", "word", "count", "pos", "pos_class"])
     if frame["id"].tolist() != list(range(len(frame))):
-        raise UserError(f"{path}: its ids are not 0, 1, 2 …; was another file given?")
+        raise UserError(f"{path}: its ids are not 0, 1, 2 …; give the right file")
     return frame.drop(columns="id")
 
 

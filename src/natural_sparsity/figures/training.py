@@ -25,7 +25,7 @@ from natural_sparsity.files import read_json
 SUMMARY = "losses, perplexity and learning rate by epoch"
 SIZE = (3.3, 3.4)
 MEAN = "mean"  # instead of a seed
-# The perplexity of a larger loss exceeds what a double holds.
+# The perplexity of a larger loss exceeds a double.
 MOST = np.log(np.finfo(float).max)
 
 
@@ -74,7 +74,7 @@ def list_epochs(checkpoints: pd.DataFrame, perplexity: bool = True) -> pd.DataFr
 def choose_ticks(low: float, high: float, most: int = 6) -> list[float]:
     """Round perplexities between the losses ``low`` and ``high``, as many as possible up to ``most``.
 
-    If there are too many powers of ten, every so many are taken.
+    If even the powers of ten are too many, only every n-th is kept.
     """
     best: list[float] = []
     scale = 10.0 ** np.arange(np.floor(low / np.log(10)), np.ceil(high / np.log(10)) + 1)
@@ -88,7 +88,7 @@ def choose_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def plot(table: pd.DataFrame, style: Style, label: str = "loss (nats per token)") -> Figure:
-    """The losses, with perplexity on the right if there is one that a double holds, above the learning rate.
+    """The losses, with perplexity on the right unless it exceeds a double, above the learning rate.
 
     The losses of several seeds are drawn as their mean within a band of one standard deviation; each seed has its rate.
     """

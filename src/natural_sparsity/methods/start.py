@@ -8,7 +8,7 @@ import torch
 from natural_sparsity.errors import UserError
 from natural_sparsity.methods.base import implementation
 from natural_sparsity.model import checkpoint
-from natural_sparsity.settings import json_object
+from natural_sparsity.settings import parse_json_object
 
 # The roles of models whose weights are newly drawn.
 REDRAWN = ("random_init", "retrained")
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--masks", type=Path, metavar="FOLDER", help="checkpoint whose weights or masks decide what is kept"
     )
     parser.add_argument("--model", required=True, help="name of the sparsified model")
-    parser.add_argument("--sparsify", type=json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--sparsify", type=parse_json_object, required=True, help="JSON, the configuration's block")
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FOLDER", help="out: the checkpoint")
 
 

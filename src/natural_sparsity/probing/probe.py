@@ -25,7 +25,7 @@ from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.progress import Progress
-from natural_sparsity.settings import add_expectation, json_object
+from natural_sparsity.settings import add_expect_option, parse_json_object
 from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.observation import Observation, Observer
 from natural_sparsity.training.steps import make_step
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--tokens", type=Path, required=True, help=".npy, the token stream to probe on")
     parser.add_argument("--checkpoint", type=Path, nargs="+", required=True, help="folders of the checkpoints")
-    parser.add_argument("--probe", type=json_object, required=True, help="JSON, the probe's block")
+    parser.add_argument("--probe", type=parse_json_object, required=True, help="JSON, the probe's block")
     parser.add_argument("--condition", default="frozen", help="the block's name, for the outputs' metadata")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="out: a Parquet file per checkpoint, a row per word, role and tensor",
     )
     parser.add_argument("--epochs", type=int, nargs="+", metavar="N", help="the epoch of each checkpoint, to check")
-    add_expectation(parser)
+    add_expect_option(parser)
     moving = parser.add_argument_group("for weights: training")
     moving.add_argument(
         "--from",
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders of the checkpoints of the epochs before",
     )
     moving.add_argument("--teacher", type=Path, help="folder of the checkpoint that a student learns from")
-    moving.add_argument("--training", type=json_object, default={}, help="JSON, the model's training block")
+    moving.add_argument("--training", type=parse_json_object, default={}, help="JSON, the model's training block")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from natural_sparsity import files
 from natural_sparsity.analysis.products import Origin, find_origin
-from natural_sparsity.settings import json_object
+from natural_sparsity.settings import parse_json_object
 from natural_sparsity.tables.html import render_page, render_table
 
 PACKAGE = "natural-sparsity"
@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoints", type=Path, nargs="+", required=True, help="state.json, every epoch of every run"
     )
-    parser.add_argument("--configuration", type=json_object, required=True, help="JSON, as validated, with defaults")
+    parser.add_argument(
+        "--configuration", type=parse_json_object, required=True, help="JSON, as validated, with defaults"
+    )
     parser.add_argument("--commit", required=True, help="the commit that is checked out")
     parser.add_argument("--json", type=Path, required=True, help="out: everything, as JSON")
     parser.add_argument("--page", type=Path, required=True, help="out: everything, as HTML")

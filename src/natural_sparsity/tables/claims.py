@@ -22,7 +22,7 @@ from natural_sparsity.analysis.products import check_chain, find_drops, read_che
 from natural_sparsity.corpus.vocabulary import UNITS
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run
-from natural_sparsity.settings import add_expectation
+from natural_sparsity.settings import add_expect_option
 from natural_sparsity.tables.writer import Grid, Table
 
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unit", choices=UNITS, default="word", help="what the data's tokens are (default %(default)s)"
     )
-    add_expectation(parser)
+    add_expect_option(parser)
 
 
 def tabulate(args: argparse.Namespace) -> Table:
@@ -62,7 +62,7 @@ def tabulate(args: argparse.Namespace) -> Table:
     run = Run(correlations, differences, find_drops(checkpoints, correlations["epoch"]))
     rows = judge_all(run, unit=args.unit).assign(**origin._asdict(), condition=metadata["condition"])
     introduction = introduce(run, metadata["statistics"], args.unit)
-    made_from = {"correlations": files.identify(args.correlations)}
+    made_from = {"correlations": files.read_digest(args.correlations)}
     return Table(rows, [lay_out(rows)], introduction, groups=["claim"], metadata=made_from)
 
 

@@ -100,7 +100,7 @@ def count_verdicts(path: Path, correlations: Path) -> dict[str, int]:
         UserError: the file is no claims table, or was not made from these ``correlations``.
     """
     rows = files.read_parquet(path, ["claim", "verdict"])
-    check_made_from(path, files.read_metadata(path), "correlations", correlations, files.identify(correlations))
+    check_made_from(path, files.read_metadata(path), "correlations", correlations, files.read_digest(correlations))
     counts = rows.drop_duplicates("claim")["verdict"].value_counts()
     return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
 

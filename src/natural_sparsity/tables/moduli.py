@@ -18,7 +18,7 @@ from natural_sparsity.tables.scores import MEASURE, average_score, check_measure
 from natural_sparsity.tables.writer import Grid, Table
 
 KEYS = ["family", "role", "space", "inhibitor", "inverted", "control", "strength"]
-# What a dense model has of them.
+# The values of these keys for a dense model.
 OF_DENSE = {"space": "", "inhibitor": "", "inverted": False, "control": "", "strength": 0.0}
 GEOMETRY = ("distance_kept", "distance_all", "k_kept", "k_all")
 NOTE = (

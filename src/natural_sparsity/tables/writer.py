@@ -1,4 +1,4 @@
-"""Write a table: the numbers as Parquet, which later steps read; as CSV; and for readers as Markdown and as a page."""
+"""Write a table as Parquet, which later steps read, and as CSV, Markdown and an HTML page, for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Table:
 
     ``introduction`` stands above the grids, ``note`` below them. ``groups``: columns of the frame by which rows belong
     together on the page, where texts that repeat within a group are left out. ``metadata``: what the table was made
-    from, for those that read it.
+    from, for the commands that read it.
     """
 
     frame: pd.DataFrame

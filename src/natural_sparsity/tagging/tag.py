@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     tagger = Tagger(model)
     frame = tagger.count(read_training_sentences(args.cased, args.assignment, lower=args.case == "lower"), ids)
     about = {"model": model, "model_version": meta["version"], "case": args.case}
-    files.write_parquet(args.output, frame, about | {"vocabulary": files.identify(args.vocabulary)})
+    files.write_parquet(args.output, frame, about | {"vocabulary": files.read_digest(args.vocabulary)})
 
 
 def read_meta(model: str) -> dict[str, Any]:

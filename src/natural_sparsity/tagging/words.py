@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     )
     counts = [files.read_parquet(path, ["id", "pos", "count"]) for path in args.tags]
     tags = pd.concat(counts, ignore_index=True) if counts else none
-    digest = files.identify(args.vocabulary)
+    digest = files.read_digest(args.vocabulary)
     metadata = files.read_metadata(args.tags[0]) if args.tags else {"vocabulary": digest}
     for path in args.tags[1:]:
         if files.read_metadata(path) != metadata:

@@ -11,18 +11,20 @@ from natural_sparsity.data.base import open_data
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything
 from natural_sparsity.model.recurrent import RecurrentModel
-from natural_sparsity.settings import json_object
+from natural_sparsity.settings import parse_json_object
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--data", required=True, help="name of the data")
     parser.add_argument("--kind", required=True, help="kind of the data")
-    parser.add_argument("--block", type=json_object, default={}, help="JSON, what training needs of the data's block")
+    parser.add_argument(
+        "--block", type=parse_json_object, default={}, help="JSON, what training needs of the data's block"
+    )
     parser.add_argument("--vocabulary", type=Path, help="Parquet id, word, count; not for generated data")
     parser.add_argument("--model", required=True, help="name of the model")
-    parser.add_argument("--architecture", type=json_object, required=True, help="JSON, the configuration's block")
-    parser.add_argument("--training", type=json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--architecture", type=parse_json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--training", type=parse_json_object, required=True, help="JSON, the configuration's block")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FOLDER", help="out: the checkpoint")
 
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
         "block": args.block,
         "seed": args.seed,
         "epoch": 0,
-        "vocabulary": files.identify(args.vocabulary) if args.vocabulary else None,
+        "vocabulary": files.read_digest(args.vocabulary) if args.vocabulary else None,
         "before": None,
         "tokens": {},
         "sparsify": {},

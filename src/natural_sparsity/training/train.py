@@ -21,8 +21,8 @@ from natural_sparsity.methods.base import Method, Place, implementation, make_me
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
 from natural_sparsity.model.recurrent import RecurrentModel
-from natural_sparsity.provenance import code_digest
-from natural_sparsity.settings import add_expectation, json_object
+from natural_sparsity.provenance import digest_code
+from natural_sparsity.settings import add_expect_option, parse_json_object
 from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.optimizers import CONSTANT_RATE
 from natural_sparsity.training.saves import Interruption, Saves
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--train", type=Path, help=".npy, the training split; not for generated data")
     parser.add_argument("--dev", type=Path, help=".npy, the dev split; not for generated data")
-    parser.add_argument("--training", type=json_object, required=True, help="JSON, the configuration's block")
-    parser.add_argument("--sparsify", type=json_object, default={}, help="JSON, the configuration's block")
+    parser.add_argument("--training", type=parse_json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--sparsify", type=parse_json_object, default={}, help="JSON, the configuration's block")
     parser.add_argument("--teacher", type=Path, metavar="FOLDER", help="checkpoint that a student learns from")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
@@ -50,10 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, nargs="+", required=True, metavar="FOLDER", help="out: one checkpoint per epoch"
     )
-    parser.add_argument(
-        "--epochs", type=int, nargs="+", metavar="N", help="the number of each of these epochs, to check"
-    )
-    add_expectation(parser)
+    parser.add_argument("--epochs", type=int, nargs="+", metavar="N", help="the epoch that each folder gets, to check")
+    add_expect_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -64,9 +62,7 @@ def run(args: argparse.Namespace) -> None:
     """
     numbers = args.epochs or [None] * len(args.checkpoint)
     if len(numbers) != len(args.checkpoint):
-        raise UserError(
-            f"{len(numbers)} --epochs, {len(args.checkpoint)} --checkpoint: give one number for each folder"
-        )
+        raise UserError(f"{len(numbers)} --epochs, {len(args.checkpoint)} --checkpoint: give as many of both")
     training = read_block(Training, args.training, "training")
     device = select_device(args.device, args.threads)
     set_precision(training.matmul_precision)
@@ -131,7 +127,7 @@ def run_epoch(
         "teacher": checkpoint.read_state(args.teacher)["parameters"] if args.teacher else None,
         "device": device.type,
         "torch": torch.__version__,
-        "code": [code_digest(name) for name in modules_behind(state["kind"], args.sparsify)],
+        "code": [digest_code(name) for name in modules_behind(state["kind"], args.sparsify)],
     }
     path = after / ".partial.safetensors"
     saves = Saves(path, label, origin, step.tensors(), len(train), args.save_interval_s, interruption)

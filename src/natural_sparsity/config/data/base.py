@@ -44,5 +44,5 @@ class Kind(Block):
         """Check that the files and packages that the block names exist; ``key`` is the block's.
 
         Raises:
-            UserError: it is not.
+            UserError: one does not.
         """

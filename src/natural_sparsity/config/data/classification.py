@@ -67,18 +67,23 @@ class Settings(Kind):
 
     @model_validator(mode="after")
     def check_format(self) -> Self:
-        """The sources, the classes and the shares are those of the format."""
+        """Check that sources, classes and shares fit the format."""
         if (self.test_source is not None) != (self.format == "ag_news"):
             raise Refusal("test_source", "give it for format ag_news, which has two files, and for no other")
         if self.classes != CLASSES[self.format]:
-            raise Refusal("classes", f"{self.format} has {CLASSES[self.format]}, not {self.classes}")
+            raise Refusal(
+                "classes",
+                f"format {self.format} has {CLASSES[self.format]} classes; set that instead of {self.classes}",
+            )
         held_out = self.split.dev + (0 if self.format in TEST_GIVEN else self.split.test)
         if held_out >= 1:
-            raise Refusal("split", f"dev and test are {held_out:g} of the texts, which leaves none to train on")
+            raise Refusal(
+                "split", f"dev and test add up to {held_out:g}, which leaves no texts to train on; lower them"
+            )
         return self
 
     def check_files(self, key: str) -> None:
-        """The files are there."""
+        """Check that the files exist."""
         for name, source in (("source", self.source), ("test_source", self.test_source)):
             if source:
                 source.check_local(f"{key}.{name}", check_file)

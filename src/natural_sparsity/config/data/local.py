@@ -1,4 +1,4 @@
-"""Local files that data come from: they are checked before any job, so that no job meets one that it cannot read."""
+"""Check the local files that data come from before any job starts, so that no job fails to read one."""
 
 import errno
 import os
@@ -66,7 +66,7 @@ def read_mode(path: str) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UserError(f"{path} is a link that leads back to itself; remove it") from error
-        raise UserError(f"{path} cannot be reached ({error.strerror}); name another") from error
+        raise UserError(f"{path} cannot be reached ({error.strerror}); check the path") from error
     if found := PLACEHOLDER.search(path):
         raise UserError(f"{path} has {found[0]} in its name, which Snakemake takes for a placeholder; rename it")
     return mode
@@ -80,7 +80,7 @@ def explain_missing(path: str) -> str:
         return f"{path} is an address, not a path; write it as url, with its checksum"
     if path.startswith(("~", "$")):
         return f"{path} does not exist, since {path[0]} is not expanded here; write the path in full"
-    return f"{path} does not exist"
+    return f"{path} does not exist; check the path"
 
 
 def list_files(path: str) -> list[str]:

@@ -24,8 +24,8 @@ Checksum = Annotated[
     ),
 ]
 Path_ = Annotated[str, Field(min_length=1)]
-# What a file name may have wherever it goes: in a shell, in Snakemake's wildcards, on any file system.
-PLAIN = re.compile(r"[^A-Za-z0-9._+-]")
+# Characters that are unsafe in a file name: in a shell, in Snakemake's wildcards or on some file system.
+UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")
 LONGEST = 100
 
 
@@ -49,7 +49,7 @@ class LocalFile(NamedTuple):
 
 
 def compare(file: LocalFile, other: LocalFile) -> str:
-    """Say how two names of a source come to be one file."""
+    """Explain why two entries of a source are the same file."""
     where = f" ({other.key})" if other.key != file.key else ""
     if file.name != other.name:
         return f"{file.name} is the same file as {other.name}{where}"
@@ -64,7 +64,7 @@ class Source(Block):
     splits: ClassVar[tuple[str, ...]] = ()
 
     def list_parts(self, key: str) -> dict[str, "Source"]:
-        """Return the sources that it consists of, by key; ``key`` is its own."""
+        """Return its parts, or itself, by key; ``key`` is its own."""
         return {f"{key}.{split}": getattr(self, split) for split in self.splits} or {key: self}
 
     def list_local(self, key: str) -> list[str]:
@@ -94,7 +94,7 @@ class Source(Block):
                         raise UserError(f"{part}: {compare(file, other)}; name each file once")
 
     def download(self) -> tuple[str, str]:
-        """Return the name of the file that is downloaded and the command for it, without its output."""
+        """Return the name for the downloaded file, and the command that downloads it, without ``--output``."""
         raise NotImplementedError
 
 
@@ -109,8 +109,8 @@ class Download(Source):
     checksum: Checksum
 
     def download(self) -> tuple[str, str]:
-        """The file has the last name in the address."""
-        name = PLAIN.sub("_", Path(urlsplit(self.url).path).name)[-LONGEST:].lstrip(".-")
+        """Name the file after the last part of the address."""
+        name = UNSAFE.sub("_", Path(urlsplit(self.url).path).name)[-LONGEST:].lstrip(".-")
         return name or "text", f"obtain --url {shlex.quote(self.url)} --checksum {self.checksum}"
 
 
@@ -122,7 +122,7 @@ class Files(Source):
     )
 
     def list_local(self, key: str) -> list[str]:
-        """The paths."""
+        """Return the paths."""
         return [str(Path(path)) for path in ([self.path] if isinstance(self.path, str) else self.path)]
 
 
@@ -132,7 +132,7 @@ class File(Source):
     path: Path_ = Field(description="The file, relative to the folder that Snakemake runs in.")
 
     def list_local(self, key: str) -> list[str]:
-        """The path."""
+        """Return the path."""
         return [str(Path(self.path))]
 
 
@@ -140,7 +140,7 @@ def check_inside(file: str) -> str:
     """Check that a path stays below the folder that it is relative to."""
     path = PurePosixPath(file)
     if path.is_absolute() or ".." in path.parts:
-        raise Refusal("", f"{show(file)} leads out of the package; write a path inside it, or give the file as path")
+        raise Refusal("", f"{show(file)} points outside the package; give a path inside it, or use source.path")
     return file
 
 
@@ -149,22 +149,22 @@ class Packaged(Source):
 
     package: str = Field(
         pattern=TOP_LEVEL,
-        description="The installed Python package, at the top level. It is not imported.",
-        json_schema_extra={WORDS: "the name of a package at the top level: letters, digits and _"},
+        description="An installed top-level Python package. It is not imported.",
+        json_schema_extra={WORDS: "the name of a top-level package: letters, digits and _"},
     )
     file: Annotated[Printable, AfterValidator(check_inside)] = Field(
         description="The path of the file inside the package."
     )
 
     def list_local(self, key: str) -> list[str]:
-        """The path in the package's folder."""
+        """Return the path in the package's folder."""
         folder = find_package(self.package)
         if folder is None:
-            mend = f"pip install {self.package}, or give the file as path"
+            mend = f"pip install {self.package}, or use source.path"
             raise UserError(f"{key}.package: {self.package} is not installed; {mend}")
         path = folder / self.file
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"{key}.file: {self.file} is a link that leads out of {self.package}; give it as path")
+            raise UserError(f"{key}.file: {self.file} is a link to outside {self.package}; use source.path")
         return [str(path)]
 
 
@@ -178,13 +178,13 @@ class Distribution(Source):
     )
     version: str = Field(
         pattern="^[0-9][A-Za-z0-9.]{0,99}$",
-        description="Its version, in quotes where it could be read as a number.",
+        description="Its version; put it in quotes if it looks like a number.",
         json_schema_extra={WORDS: "a version, such as 3.3.2"},
     )
     checksum: Checksum
 
     def download(self) -> tuple[str, str]:
-        """The archive."""
+        """Name the archive after the package."""
         return f"{self.sdist}.tar.gz", f"sdist --package {self.sdist}=={self.version} --checksum {self.checksum}"
 
 

@@ -36,10 +36,12 @@ class Split(Block):
 
     @model_validator(mode="after")
     def check_sum(self) -> Self:
-        """The shares add up to 1."""
+        """Check that the shares add up to 1."""
         shares = [self.train, self.dev, self.test]
         if abs(sum(shares) - 1) > 1e-9:
-            raise Refusal("", f"{' + '.join(f'{share:g}' for share in shares)} = {sum(shares):g}, not 1")
+            raise Refusal(
+                "", f"{' + '.join(f'{share:g}' for share in shares)} = {sum(shares):g}; the shares must add up to 1"
+            )
         return self
 
 
@@ -178,7 +180,7 @@ class Settings(Kind):
         return moot
 
     def check_files(self, key: str) -> None:
-        """The source is there, and the spaCy model is installed."""
+        """Check that the source exists and the spaCy model is installed."""
         self.source.check_local(f"{key}.source", check_text)
         if self.unit == "word":
             try:

@@ -87,10 +87,12 @@ class _Handlers:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if not self.stack and name != "mediawiki":
-            raise UserError(f"{self.path}: the XML is <{name}>, not a <mediawiki> dump; name the right format")
+            raise UserError(f"{self.path}: the XML is <{name}>, not a <mediawiki> dump; set the right format")
         self.stack.append(name)
         if len(self.stack) > MAX_DEPTH:
-            raise UserError(f"{self.path}: elements nested deeper than {MAX_DEPTH}; this is not a MediaWiki dump")
+            raise UserError(
+                f"{self.path}: not a MediaWiki dump (more than {MAX_DEPTH} nested elements); set another format"
+            )
         if len(self.stack) == 2:
             self.fields, self.redirect, self.deleted, self.newest = {}, False, False, None
         elif name == "redirect" and len(self.stack) == 3:
@@ -175,7 +177,9 @@ class _Handlers:
         return "other" if colon and normalise(prefix) in self.namespaces else "0"
 
     def refuse_doctype(self, *_: object) -> None:
-        raise UserError(f"{self.path}: has a DOCTYPE, which may declare entities; no MediaWiki dump has one")
+        raise UserError(
+            f"{self.path}: has a DOCTYPE, which no MediaWiki dump has and which may declare entities; delete it"
+        )
 
 
 def normalise(namespace: str) -> str:

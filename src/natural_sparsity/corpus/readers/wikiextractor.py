@@ -15,7 +15,7 @@ START = '<doc id="'
 
 
 class Header(NamedTuple):
-    """What the first line of a document says; ``url`` may be empty."""
+    """The attributes in the first line of a document; ``url`` may be empty."""
 
     id: str
     url: str
@@ -52,11 +52,11 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
                 line = re.sub(r"</?root>", "", line)  # around documents that a tool wrapped into well-formed XML
             header, started = read_header(line), offset
             if header is None and line.strip():
-                raise UserError(f'{path}: byte {offset}: expected <doc id="…" url="…" title="…"> or a JSON object')
+                raise UserError(f'{path}: byte {offset}: expected <doc id="…" title="…"> or a JSON object; correct it')
             continue
         elif line.strip() != "</doc>":
             if line.startswith(START):
-                raise UserError(f"{path}: byte {offset}: the document before has no </doc>; the file is damaged")
+                raise UserError(f"{path}: byte {offset}: the document before has no </doc>; extract the dump again")
             check_size(offset - started, path, started, "a document")
             body.append(line)
             continue
@@ -69,11 +69,11 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
         else:
             account.skipped["empty"] += 1
     if header is not None:
-        raise UserError(f"{path}: byte {started}: this document has no </doc>; the file is truncated")
+        raise UserError(f"{path}: byte {started}: this document has no </doc>; extract the dump again")
 
 
 def read_header(line: str) -> Header | None:
-    """Read the first line of a document, whose title may have quotation marks in it; None if it is none."""
+    """Parse the first line of a document, whose title may contain quotation marks; return None for any other line."""
     line = line.rstrip()
     if not line.startswith(START) or not line.endswith('">'):
         return None

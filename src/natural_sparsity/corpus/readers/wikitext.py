@@ -36,7 +36,7 @@ def read(stream: Stream, options: Options, account: Account) -> Iterator[Documen
 
 
 def is_heading(line: str) -> bool:
-    """Tell whether a line is the title of a section, with two signs or more on either side: ``= = History = =``."""
+    """Tell whether a line is a section title, with two or more equals signs on each side: ``= = History = =``."""
     return line.startswith("= = ") and line.endswith(" = =") and len(line) > len("= =  = =")
 
 
