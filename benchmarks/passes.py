@@ -34,17 +34,17 @@ def make_text(folder: Path, tokens: int) -> None:
             writer.append(block)
             done += len(block)
         writer.close()
-    files.write_array(folder / "lengths.npy", lengths)
+    about = {"text": "generated"}
+    files.write_array(folder / "lengths.npy", lengths, about | {"tokens": files.read_digest(folder / "tokens.npy")})
     present = np.flatnonzero(counts)
     # The shard's ids are those of the types that occur; the absent ones at the tail keep theirs, with count 0.
     last = present[-1] + 1
-    files.write_parquet(
-        folder / "types.parquet", pd.DataFrame({"word": [f"w{i}" for i in range(last)], "count": counts[:last]})
-    )
+    types = pd.DataFrame({"word": [f"w{i}" for i in range(last)], "count": counts[:last]})
+    files.write_parquet(folder / "types.parquet", types, about)
     sizes = np.full(-(-len(lengths) // DOCUMENT), DOCUMENT, np.int32)
     sizes[-1] = len(lengths) - sizes[:-1].sum()
     documents = pd.DataFrame({"index": np.arange(len(sizes)), "id": [f"d{i}" for i in range(len(sizes))]})
-    files.write_parquet(folder / "documents.parquet", documents.assign(split="", sentences=sizes))
+    files.write_parquet(folder / "documents.parquet", documents.assign(split="", sentences=sizes), about)
     read = {"documents": len(sizes), "skipped": {}, "formats": {"text": 1}, "notes": []}
     files.write_json(folder / "documents.json", read)
     counted = {

@@ -101,12 +101,14 @@ def test_ten_million_types(tmp_path):
     assert process.returncode == 0, process.stderr
     sentences = 2 * n_types // 20
     document = {"index": [0], "id": ["0"], "title": ["A"], "split": [""], "sentences": [sentences]}
-    files.write_parquet(tmp_path / "documents.parquet", pd.DataFrame(document | {"tokens": [2 * n_types]}))
+    text = {"text": files.compute_digest(tmp_path / "text.zst").hex()}
+    files.write_parquet(tmp_path / "documents.parquet", pd.DataFrame(document | {"tokens": [2 * n_types]}), text)
     options = ["--documents", "documents.parquet", "--min-count", "2", "--kept", "kept.npy", "--rows", "rows.npy"]
     options += ["--output", "counts.parquet", "--thresholds", "thresholds.parquet", "--account", "account.json"]
     process, used["filter"] = run(tmp_path, "filter", "--types", "types.parquet", *names, *options)
     assert process.returncode == 0, process.stderr
-    files.write_array(tmp_path / "assignment.npy", np.zeros(sentences, np.int8))
+    about = files.read_metadata(tmp_path / "kept.npy")
+    files.write_array(tmp_path / "assignment.npy", np.zeros(sentences, np.int8), about)
     options = ["--counts", "counts.parquet", "--rows", "rows.npy", "--assignment", "assignment.npy"]
     options += ["--min-count", "2", "--output", "vocabulary.parquet"]
     process, used["vocabulary"] = run(tmp_path, "vocabulary", *names, *options)

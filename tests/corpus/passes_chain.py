@@ -9,6 +9,8 @@ from natural_sparsity import files
 from natural_sparsity.corpus import encode, filter, index, split, vocabulary
 
 FRACTIONS = [0.6, 0.2, 0.2]
+TEXTS = {"text": "txt", "cased": "cased.txt"}
+COLUMNS = {"index": "int64", "id": "str", "split": "str", "sentences": "int32"}
 
 
 def write_shards(folder, documents, n, given=None, unit="word"):
@@ -16,10 +18,12 @@ def write_shards(folder, documents, n, given=None, unit="word"):
     for k in range(n):
         own = [(i, key, sentences) for i, (key, sentences) in enumerate(documents.items()) if i % n == k]
         text = "".join(" ".join(words) + "\n" for _, _, sentences in own for words in sentences)
-        (folder / f"{k}.txt.zst").write_bytes(zstandard.compress(text.encode()))
+        for name in ("txt", "cased.txt"):
+            (folder / f"{k}.{name}.zst").write_bytes(zstandard.compress(text.encode()))
         rows = [(i, key, (given or {}).get(key, ""), len(sentences)) for i, key, sentences in own]
         frame = pd.DataFrame(rows, columns=["index", "id", "split", "sentences"])
-        files.write_parquet(folder / f"{k}.documents.parquet", frame.astype({"split": "str", "id": "str"}))
+        about = {name: files.compute_digest(folder / f"{k}.{end}.zst").hex() for name, end in TEXTS.items()}
+        files.write_parquet(folder / f"{k}.documents.parquet", frame.astype(COLUMNS), about)
         tokens = sum(len(words) for _, _, sentences in own for words in sentences)
         counts = {"sentences": sum(len(s) for _, _, s in own), "tokens": tokens, "dropped": {"tables": 2, "files": k}}
         counts |= {"documents": len(own) + 1, "documents_with_text": len(own), "unit": unit}

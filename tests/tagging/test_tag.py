@@ -61,7 +61,7 @@ def vocabulary(lines: list[str]) -> pd.DataFrame:
 def write_shard(folder: Path, lines: list[str], assignment: list[int], name: str = "0") -> tuple[Path, Path]:
     cased, assigned = folder / f"{name}.cased.txt.zst", folder / f"{name}.assignment.npy"
     cased.write_bytes(zstandard.compress("".join(line + "\n" for line in lines).encode()))
-    files.write_array(assigned, np.array(assignment, np.uint8))
+    files.write_array(assigned, np.array(assignment, np.uint8), {"cased": files.compute_digest(cased).hex()})
     return cased, assigned
 
 
@@ -75,7 +75,7 @@ def run_tag(
     name: str = "0",
 ) -> pd.DataFrame:
     cased, assigned = write_shard(folder, lines, assignment or [TRAIN] * len(lines), name)
-    files.write_parquet(folder / "vocabulary.parquet", vocabulary)
+    files.write_parquet(folder / "vocabulary.parquet", vocabulary, {"assignment": [files.read_digest(assigned)]})
     inputs = ["--cased", str(cased), "--assignment", str(assigned), "--vocabulary", str(folder / "vocabulary.parquet")]
     output = folder / f"{name}.parquet"
     main(["tag", *inputs, "--model", "en_core_web_sm", "--case", case, "--output", str(output)])
@@ -189,6 +189,7 @@ def test_case_matters_to_the_tagger(tmp_path: Path, lines: list[str], vocabulary
         "model_version": "3.8.0",
         "case": "lower",
         "vocabulary": files.read_digest(tmp_path / "vocabulary.parquet"),
+        "assignment": files.read_digest(tmp_path / "lower.assignment.npy"),
     }
 
 
@@ -199,6 +200,29 @@ def test_an_assignment_of_another_length_is_refused(tmp_path: Path, vocabulary: 
     ):
         run_tag(tmp_path, ["A cat .", "A dog ."], vocabulary, assignment=[TRAIN] * length)
     assert not (tmp_path / "0.parquet").exists()
+
+
+def test_other_sentences_or_splits_are_refused(tmp_path: Path) -> None:
+    """Though they have as many sentences; the lowercased text, for one."""
+    cased, assigned = write_shard(tmp_path, ["A cat .", "A dog ."], [TRAIN, TRAIN])
+    lowered, others = write_shard(tmp_path, ["a cat .", "a dog ."], [TRAIN, TRAIN], "lowered")
+    words = pd.DataFrame({"id": range(3), "word": ["<unk>", "<eos>", "cat"]})
+    files.write_parquet(tmp_path / "vocabulary.parquet", words, {"assignment": [files.read_digest(assigned)]})
+    for texts, splits, said in (
+        (
+            lowered,
+            assigned,
+            r"lowered\.cased\.txt\.zst: not the sentences, in original case, that .*0\.assignment\.npy",
+        ),
+        (lowered, others, r"vocabulary\.parquet: does not belong to .*lowered\.assignment\.npy"),
+        (cased.with_name("missing"), assigned, "missing: cannot be opened"),
+    ):
+        inputs = ["--cased", str(texts), "--assignment", str(splits), "--model", MODEL, "--case", "original"]
+        with pytest.raises(SystemExit, match=said):
+            main(
+                ["tag", *inputs, "--vocabulary", str(tmp_path / "vocabulary.parquet"), "--output", str(tmp_path / "t")]
+            )
+        assert not (tmp_path / "t").exists()
 
 
 def test_damaged_shards_are_refused(tmp_path: Path) -> None:

@@ -22,13 +22,13 @@ def tags_of(rows: list[tuple[int, str, int]]) -> pd.DataFrame:
 
 
 def run_words(folder: Path, vocabulary: pd.DataFrame, shards: list[pd.DataFrame], *options: str) -> pd.DataFrame:
-    files.write_parquet(folder / "vocabulary.parquet", vocabulary)
+    assigned = [f"of shard {number}" for number in range(len(shards))]
+    files.write_parquet(folder / "vocabulary.parquet", vocabulary, {"assignment": assigned})
     paths = []
     for number, shard in enumerate(shards):
         paths.append(str(folder / f"{number}.parquet"))
-        files.write_parquet(
-            paths[-1], shard, TAGGED_BY | {"vocabulary": files.read_digest(folder / "vocabulary.parquet")}
-        )
+        about = {"vocabulary": files.read_digest(folder / "vocabulary.parquet"), "assignment": assigned[number]}
+        files.write_parquet(paths[-1], shard, TAGGED_BY | about)
     command = ["words", "--vocabulary", str(folder / "vocabulary.parquet"), "--tags", *paths]
     main([*command, "--output", str(folder / "words.parquet"), *options])
     return pd.read_parquet(folder / "words.parquet")
@@ -185,10 +185,24 @@ def test_tags_made_with_another_vocabulary_are_refused(tmp_path: Path) -> None:
 def test_shards_tagged_by_two_models_are_refused(tmp_path: Path) -> None:
     files.write_parquet(tmp_path / "vocabulary.parquet", vocabulary_of({"w": 3}))
     for number in range(2):
-        metadata = TAGGED_BY | {"model_version": str(number)}
+        vocabulary = files.read_digest(tmp_path / "vocabulary.parquet")
+        metadata = TAGGED_BY | {"model_version": str(number), "vocabulary": vocabulary}
         files.write_parquet(tmp_path / f"{number}.parquet", tags_of([(2, "NOUN", 1)]), metadata)
     tags = [str(tmp_path / "0.parquet"), str(tmp_path / "1.parquet")]
     command = ["words", "--vocabulary", str(tmp_path / "vocabulary.parquet"), "--tags", *tags]
     with pytest.raises(SystemExit, match=r"1\.parquet: tagged with other settings than .*0\.parquet"):
+        main([*command, "--min-tagged", "1", "--matched-size", "1", "--output", str(tmp_path / "w.parquet")])
+    assert not (tmp_path / "w.parquet").exists()
+
+
+@pytest.mark.parametrize("given", [["0"], ["0", "0"], ["0", "0", "1"]], ids=["missing", "twice", "one too many"])
+def test_tags_of_each_shard_are_needed_once(tmp_path: Path, given: list[str]) -> None:
+    """Though the words' counts would allow it."""
+    shards = [tags_of([(2, "NOUN", 1)]), tags_of([(3, "DET", 1)])]
+    run_words(tmp_path, vocabulary_of({"w": 9, "the": 9}), shards, "--min-tagged", "1", "--matched-size", "1")
+    tags = [str(tmp_path / f"{name}.parquet") for name in given]
+    command = ["words", "--vocabulary", str(tmp_path / "vocabulary.parquet"), "--tags", *tags]
+    said = rf"its {len(given)} files are not the tags of each shard of .*vocabulary\.parquet; give each shard's once"
+    with pytest.raises(SystemExit, match=said):
         main([*command, "--min-tagged", "1", "--matched-size", "1", "--output", str(tmp_path / "w.parquet")])
     assert not (tmp_path / "w.parquet").exists()

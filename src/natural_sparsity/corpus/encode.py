@@ -12,20 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from natural_sparsity import files
 from natural_sparsity.corpus.account import list_warnings, read_accounts, refuse_small, tell
-from natural_sparsity.corpus.shards import TOKENS_PER_BLOCK, Shard, find_starts, take_sentences
-from natural_sparsity.corpus.split import DROPPED, SPLITS
+from natural_sparsity.corpus.shards import (
+    TOKENS_PER_BLOCK,
+    Shard,
+    check_filter,
+    check_lists,
+    check_shards,
+    find_starts,
+    take_sentences,
+)
+from natural_sparsity.corpus.split import DROPPED, SPLITS, TRAIN
 from natural_sparsity.corpus.vocabulary import EOS, UNK, read_by_id
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_made_from, check_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--vocabulary", type=Path, required=True, help="Parquet id, word")
+    parser.add_argument("--vocabulary", type=Path, required=True, help="Parquet id, word, count")
     parser.add_argument("--counts", type=Path, required=True, help="frequent types of the corpus")
     help_text = "rows of each shard's types in --counts"
     parser.add_argument("--rows", type=Path, nargs="+", required=True, help=help_text)
@@ -135,6 +145,16 @@ def count_ids(stream: np.ndarray, n_words: int) -> np.ndarray:
     return counts
 
 
+def check_counts(path: Path, vocabulary: pd.DataFrame, counts: np.ndarray, train: Path) -> None:
+    """Check that each id occurs in training as often (n_words,) as the vocabulary says."""
+    for row in np.flatnonzero(vocabulary["count"] != counts)[:1]:
+        word, count = vocabulary.loc[row, ["word", "count"]]
+        raise UserError(
+            f"{path}: {word!r} occurs {count:,} times, but {train} would have it {counts[row]:,} times;"
+            " delete both and run again"
+        )
+
+
 def describe_split(counts: np.ndarray, documents: int) -> dict[str, int]:
     """Describe a split for the account, by how often each id (n_words,) occurs in it; ``tokens`` omit ``<eos>``."""
     return {
@@ -156,9 +176,22 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: files do not fit together; a split or the vocabulary is too small to train on.
     """
+    check_lists(args.lengths, args.tokens)
+    texts = check_shards(args.lengths, args.rows, args.documents, args.assignment)
+    check_filter(args.counts, texts, args.rows, args.assignment)
+    if len(args.accounts) != len(args.tokens) + 2:
+        raise UserError(
+            f"--accounts: {len(args.accounts)} files, expected {len(args.tokens) + 2}: of documents,"
+            " of the sentences of each shard, of filter"
+        )
     account = read_accounts(args.accounts)
+    check_run(args.accounts[-1], account["filter"], {"min_count": files.read_metadata(args.counts)["min_count"]})
+    assignment_digests = [files.read_digest(path) for path in args.assignment]
+    about_words = files.read_metadata(args.vocabulary)
+    check_made_from(args.vocabulary, about_words, "assignment", args.assignment[0].parent, assignment_digests)
     vocabulary, digests = files.read_digest(args.vocabulary), dict[str, str]()
-    words = pa.array(read_by_id(args.vocabulary, ["word"])["word"])
+    word_counts = read_by_id(args.vocabulary, ["word", "count"])
+    words = pa.array(word_counts["word"])
     dtype = np.min_scalar_type(len(words) - 1)
     row_ids = map_rows_to_ids(args.counts, words, dtype)
     shards = []
@@ -167,11 +200,6 @@ def run(args: argparse.Namespace) -> None:
     ):
         shard, frame = Shard.open(tokens, lengths), files.read_parquet(documents, ["index", "sentences"])
         splits = files.read_array(assignment)
-        if len(splits) != len(shard.lengths):
-            raise UserError(
-                f"{assignment}: has {len(splits)} sentences, but {lengths} has {len(shard.lengths)}; "
-                "delete both and run again"
-            )
         ids = row_ids[files.read_array(rows)]
         rows_of_sentences = np.repeat(np.arange(len(frame), dtype=np.int32), frame["sentences"])
         shards.append(EncodedShard(shard, ids, splits, rows_of_sentences, frame["index"].to_numpy()))
@@ -181,6 +209,11 @@ def run(args: argparse.Namespace) -> None:
         "tokens": sum(len(shard.shard.tokens) for shard in shards),
         "vocabulary": len(words),
     }
+    if account["sentences"]["tokens"] != summary["tokens"]:
+        raise UserError(
+            f"{args.accounts[1].parent}: counts {account['sentences']['tokens']:,} tokens, but {args.tokens[0].parent}"
+            f" has {summary['tokens']:,}; give the account of each shard once"
+        )
     with ExitStack() as stack:
         streams: dict[int, np.memmap] = {}
         all_moves: list[dict[int, np.ndarray]] = [{} for _ in shards]
@@ -201,6 +234,8 @@ def run(args: argparse.Namespace) -> None:
         account["splits"] = {}
         for name, split in SPLITS.items():
             counts = count_ids(streams[split], len(words))
+            if split == TRAIN:
+                check_counts(args.vocabulary, word_counts, counts, args.train)
             documents = sum(int((size[:, split] > 0).sum()) for size in all_sizes)
             account["splits"][name] = describe_split(counts, documents)
             summary[f"{name}_unk_fraction"] = int(counts[UNK]) / max(len(streams[split]), 1)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from natural_sparsity import files
 from natural_sparsity.corpus.account import refuse_few_words, suggest
-from natural_sparsity.corpus.shards import Shard, count_types
+from natural_sparsity.corpus.shards import Shard, check_lists, check_shards, count_types
 from natural_sparsity.corpus.split import TRAIN, read_given_splits
 from natural_sparsity.corpus.thresholds import Survey, mark_words, tabulate_given
 from natural_sparsity.corpus.vocabulary import EOS, SPECIALS, UNK
@@ -77,6 +77,9 @@ def run(args: argparse.Namespace) -> None:
     """
     if args.min_count < 1:
         raise UserError(f"min_count: {args.min_count} is not positive; give at least 1")
+    check_lists(args.lengths, args.tokens, args.kept, args.rows)
+    texts = check_shards(args.lengths, args.types, args.documents)
+    refuse_shared_documents(args.documents)
     words, rows, counts = unite_types([files.read_table(path, ["word", "count"]) for path in args.types])
     unknown = find_row(words, SPECIALS[UNK])
     is_word = mark_words(len(words), unknown)
@@ -99,13 +102,27 @@ def run(args: argparse.Namespace) -> None:
     # All rare types and <unk> share one row, past the end of the table.
     to_row = np.full(len(words), frequent.sum(), np.uint32)
     to_row[frequent] = np.arange(frequent.sum())
-    for kept, kept_path, own, rows_path in zip(all_kept, args.kept, rows, args.rows, strict=True):
-        files.write_array(kept_path, kept)
-        files.write_array(rows_path, to_row[own])
-    columns = {"word": words.filter(frequent), "count": counts[frequent], "kept_count": kept_counts[frequent]}
-    files.write_table(args.output, pa.table(columns))
+    about: dict[str, Any] = {"min_count": args.min_count, "texts": texts}
+    # The given splits, too, decide which words are rare.
+    documents = [files.compute_digest(path).hex() for path in args.documents]
+    run_id = files.digest_content(about | {"documents": documents})
+    for text, kept, kept_path, own, rows_path in zip(texts, all_kept, args.kept, rows, args.rows, strict=True):
+        files.write_array(kept_path, kept, {"text": text, "filter": run_id})
+        files.write_array(rows_path, to_row[own], {"text": text, "filter": run_id})
+    columns = {"count": counts[frequent], "kept_count": kept_counts[frequent]}
+    frame = pd.DataFrame({"word": words.filter(frequent).to_pandas(), **columns})
+    files.write_parquet(args.output, frame, about | {"filter": run_id})
     files.write_parquet(args.thresholds, table)
     files.write_json(args.account, account)
+
+
+def refuse_shared_documents(paths: list[Path]) -> None:
+    """Raise :class:`UserError` if a document is in two shards, as when one shard was copied over another."""
+    indices = [files.read_table(path, ["index"])["index"].to_numpy() for path in paths]
+    documents, times = np.unique(np.concatenate(indices), return_counts=True)
+    for document in documents[times > 1]:
+        holders = [path for path, index in zip(paths, indices, strict=True) if document in index]
+        raise UserError(f"{holders[-1]}: holds documents that {holders[0]} holds, too; delete both and run again")
 
 
 def refuse_words(words: pa.Array, counts: np.ndarray, is_word: np.ndarray) -> None:

@@ -40,8 +40,9 @@ def run(args: argparse.Namespace) -> None:
     """Number the shard's types in order of first appearance and write its tokens as these numbers."""
     ids: dict[str, int] = {}
     counts = np.zeros(0, np.int64)
-    with files.atomic(args.tokens) as tokens_path, files.atomic(args.lengths) as lengths_path:
-        tokens, lengths = files.ArrayWriter(tokens_path, np.uint32), files.ArrayWriter(lengths_path, np.uint32)
+    lengths = [np.zeros(0, np.uint32)]
+    with files.atomic(args.tokens) as tokens_path:
+        tokens = files.ArrayWriter(tokens_path, np.uint32)
         for lines in read_blocks(args.text):
             # Arrow's hash table handles the tokens; Python sees each type once per block.
             block = pa.array(" ".join(lines).split(" "), pa.string()).dictionary_encode()
@@ -50,7 +51,10 @@ def run(args: argparse.Namespace) -> None:
             counts = np.pad(counts, (0, len(ids) - len(counts)))
             counts += np.bincount(block_ids, minlength=len(ids))
             tokens.append(block_ids)
-            lengths.append(np.array([line.count(" ") + 1 for line in lines]))
+            lengths.append(np.array([line.count(" ") + 1 for line in lines], np.uint32))
         tokens.close()
-        lengths.close()
-        files.write_parquet(args.types, pd.DataFrame({"word": pd.Series(list(ids), dtype="str"), "count": counts}))
+        text = files.compute_digest(args.text).hex()
+        about = {"text": text, "tokens": files.check_array(tokens_path)[1]}
+        files.write_array(args.lengths, np.concatenate(lengths), about)
+        frame = pd.DataFrame({"word": pd.Series(list(ids), dtype="str"), "count": counts})
+        files.write_parquet(args.types, frame, {"text": text})

@@ -83,7 +83,9 @@ def run(args: argparse.Namespace) -> None:
                 if time.monotonic() - last > SECONDS_BETWEEN_LINES:
                     last = time.monotonic()
                     log_progress(kept, last - start)
-        files.write_parquet(args.documents, pd.DataFrame(table, columns=list(COLUMNS)).astype(COLUMNS))
+        # What is made from the sentences records these, so that no other command mixes shards.
+        about = {"text": files.compute_digest(text_path).hex(), "cased": files.compute_digest(cased_path).hex()}
+        files.write_parquet(args.documents, pd.DataFrame(table, columns=list(COLUMNS)).astype(COLUMNS), about)
         if args.account:
             files.write_json(args.account, {"unit": args.unit, **kept, "dropped": dict((+dropped).most_common())})
     log_progress(kept, time.monotonic() - start)

@@ -1,6 +1,11 @@
-"""Indexed shards, as the passes over the whole corpus read them."""
+"""Indexed shards, as the passes over the whole corpus read them, and the check that a shard's files belong together.
 
-from collections.abc import Iterator
+A shard's files record ``text``, the digest of its sentences. What ``filter`` makes of it, and what is made of that,
+also records ``filter``, which stands for that command's run.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +13,7 @@ import numpy as np
 
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_made_from
 
 TOKENS_PER_BLOCK = 1 << 20
 
@@ -21,13 +27,9 @@ class Shard:
 
     @classmethod
     def open(cls, tokens: Path, lengths: Path) -> "Shard":
-        """Memory-map a shard; raise :class:`UserError` if the two files do not fit together."""
+        """Memory-map a shard; raise :class:`UserError` if the two files do not belong together."""
         shard = cls(files.read_array(tokens), files.read_array(lengths))
-        total = int(shard.lengths.sum(dtype=np.int64))
-        if total != len(shard.tokens):
-            raise UserError(
-                f"{lengths}: counts {total} tokens, but {tokens} has {len(shard.tokens)}; delete both and run again"
-            )
+        check_made_from(lengths, files.read_metadata(lengths), "tokens", tokens, files.read_digest(tokens))
         return shard
 
     def blocks(self) -> Iterator[tuple[slice, slice]]:
@@ -38,6 +40,50 @@ class Shard:
             stop = max(int(np.searchsorted(ends, token + TOKENS_PER_BLOCK, side="right")), sentence + 1)
             yield slice(sentence, stop), slice(token, int(ends[stop - 1]))
             sentence, token = stop, int(ends[stop - 1])
+
+
+def check_lists(first: Sequence[Path], *others: Sequence[Path]) -> None:
+    """Check lists of one file per shard; raise :class:`UserError` if their lengths differ or one names a file twice."""
+    for paths in (first, *others):
+        if len(paths) != len(first):
+            raise UserError(
+                f"{paths[0]}: one of {len(paths)} files, but there are {len(first)} like {first[0]};"
+                " give one of each shard"
+            )
+        [(path, count)] = Counter(paths).most_common(1)
+        if count > 1:
+            raise UserError(f"{path}: given {count} times; give each shard once")
+
+
+def check_shards(first: Sequence[Path], *others: Sequence[Path]) -> list[str]:
+    """Check that lists of files, one file per shard, are of the same shards in the same order; return their texts.
+
+    Raises:
+        UserError: a file is of another shard; also as :func:`check_lists` does.
+    """
+    check_lists(first, *others)
+    texts = [files.read_metadata(path).get("text", "") for path in first]
+    for paths in others:
+        for path, of_first, text in zip(paths, first, texts, strict=True):
+            check_made_from(path, files.read_metadata(path), "text", of_first, text)
+    return texts
+
+
+def check_filter(counts: Path, texts: list[str], *lists: Sequence[Path]) -> None:
+    """Check that ``counts``, which ``filter`` wrote, are of the shards with these texts and the lists of the same run.
+
+    Raises:
+        UserError: shards are missing, or a file is of another run of ``filter``.
+    """
+    about = files.read_metadata(counts)
+    if about.get("texts") != texts:
+        raise UserError(
+            f"{counts}: was not made from these {len(texts)} shards in this order;"
+            " give the same shards as to filter, or run filter again"
+        )
+    for paths in lists:
+        for path in paths:
+            check_made_from(path, files.read_metadata(path), "filter", counts, about["filter"], "run of filter")
 
 
 def find_starts(lengths: np.ndarray) -> np.ndarray:

@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 
 from natural_sparsity import files
 from natural_sparsity.corpus.account import DOCUMENTS_KEYS, FILTER_KEYS, explain_loss, share_kept, suggest
+from natural_sparsity.corpus.shards import check_lists, check_shards
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_made_from
 
 DROPPED, TRAIN, DEV, TEST = range(4)
 SPLITS = {"train": TRAIN, "dev": DEV, "test": TEST}
@@ -75,6 +77,11 @@ def run(args: argparse.Namespace) -> None:
     """Assign every sentence to its document's split, or to none if the filter dropped it."""
     if abs(sum(args.fractions) - 1) > 1e-9 or min(args.fractions) <= 0:
         raise UserError(f"fractions: {args.fractions} must be positive and sum to 1")
+    check_lists(args.kept, args.assignment)
+    texts = check_shards(args.documents, args.kept)
+    filters = [files.read_metadata(path).get("filter", "") for path in args.kept]
+    for path, of_filter in zip(args.kept, filters, strict=True):
+        check_made_from(path, {"filter": of_filter}, "filter", args.kept[0], filters[0], "run of filter")
     given = read_given_splits(args.documents)
     documents, before, after = 0, *np.zeros((2, 4), np.int64)
     assignments, first, equal = [], None, True
@@ -82,13 +89,7 @@ def run(args: argparse.Namespace) -> None:
         frame = files.read_parquet(documents_path, ["id", "sentences"])
         ids, sentences = frame["id"].tolist(), frame["sentences"].to_numpy()
         splits = given[number] if given else np.array([split_of(i, args.fractions, args.seed) for i in ids], np.uint8)
-        kept = files.read_array(kept_path)
-        if sentences.sum() != len(kept):
-            raise UserError(
-                f"{kept_path}: has {len(kept)} sentences, but {documents_path} counts {sentences.sum()}; "
-                "delete both and run again"
-            )
-        assignment = np.repeat(splits, sentences) * kept
+        assignment = np.repeat(splits, sentences) * files.read_array(kept_path)
         documents += len(ids)
         first = ids[0] if ids and first is None else first
         equal = equal and all(id_ == first for id_ in ids)
@@ -100,8 +101,10 @@ def run(args: argparse.Namespace) -> None:
             keys = (DOCUMENTS_KEYS, FILTER_KEYS)
             accounts = [files.read_json(*pair) for pair in zip(args.accounts, keys, strict=True)]
             raise UserError(explain_empty(name, documents, int(before[split]), accounts[0], accounts[1], equal))
-    for path, assignment in zip(args.assignment, assignments, strict=True):
-        files.write_array(path, assignment)
+    settings = {"filter": filters[0], "fractions": args.fractions, "seed": args.seed}
+    for path, assignment, text, documents_path in zip(args.assignment, assignments, texts, args.documents, strict=True):
+        cased = files.read_metadata(documents_path).get("cased")
+        files.write_array(path, assignment, {"text": text, "cased": cased, **settings})
 
 
 def explain_empty(

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.corpus.shards import Shard, count_types
+from natural_sparsity.corpus.shards import Shard, check_filter, check_lists, check_shards, count_types
 from natural_sparsity.corpus.split import TRAIN
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_run
 
 SPECIALS = ["<unk>", "<eos>"]
 UNK, EOS = range(2)
@@ -55,6 +56,10 @@ def read_by_id(path: Path, columns: list[str]) -> pd.DataFrame:
 
 def run(args: argparse.Namespace) -> None:
     """Number the words by falling training count, ties in alphabetical order, after the special symbols."""
+    check_lists(args.lengths, args.tokens)
+    texts = check_shards(args.lengths, args.rows, args.assignment)
+    check_filter(args.counts, texts, args.rows, args.assignment)
+    check_run(args.counts, files.read_metadata(args.counts), {"min_count": args.min_count})
     types = files.read_table(args.counts, ["word", "kept_count"])
     # The last count is that of <unk> in the text and of the rare types, which only given splits still have.
     counts, sentences = np.zeros(len(types) + 1, np.int64), 0
@@ -62,8 +67,6 @@ def run(args: argparse.Namespace) -> None:
         args.rows, args.tokens, args.lengths, args.assignment, strict=True
     ):
         rows, in_training = files.read_array(rows_path), files.read_array(assignment_path) == TRAIN
-        if len(rows) and rows.max() > len(types):
-            raise UserError(f"{rows_path}: row {rows.max()} is not in {args.counts}; delete both and run again")
         counts += count_types(Shard.open(tokens, lengths), in_training, rows, len(counts))
         sentences += int(in_training.sum())
     counts, unknown = counts[:-1], int(counts[-1])
@@ -73,4 +76,4 @@ def run(args: argparse.Namespace) -> None:
     specials = pd.DataFrame({"word": SPECIALS, "count": [unknown + int(counts[~known].sum()), sentences]})
     frame = pd.concat([specials, frame], ignore_index=True)
     frame.insert(0, "id", np.arange(len(frame), dtype=np.int32))
-    files.write_parquet(args.output, frame)
+    files.write_parquet(args.output, frame, {"assignment": [files.read_digest(path) for path in args.assignment]})

@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Count (vocabulary id, universal POS) over the shard's training sentences."""
+    check_cased(args.cased, args.assignment)
+    assignment = files.read_digest(args.assignment)
+    if assignment not in files.read_metadata(args.vocabulary).get("assignment", []):
+        raise UserError(
+            f"{args.vocabulary}: does not belong to {args.assignment} (different assignment);"
+            " delete the older of the two and run again"
+        )
     model = find_model(args.model)
     meta = read_meta(model)
     print(f"tag: {args.model} is {model}, version {meta['version']}", file=sys.stderr)
@@ -57,7 +64,8 @@ def run(args: argparse.Namespace) -> None:
     tagger = Tagger(model)
     frame = tagger.count(read_training_sentences(args.cased, args.assignment, lower=args.case == "lower"), ids)
     about = {"model": model, "model_version": meta["version"], "case": args.case}
-    files.write_parquet(args.output, frame, about | {"vocabulary": files.read_digest(args.vocabulary)})
+    about |= {"vocabulary": files.read_digest(args.vocabulary), "assignment": assignment}
+    files.write_parquet(args.output, frame, about)
 
 
 def read_meta(model: str) -> dict[str, Any]:
@@ -66,6 +74,16 @@ def read_meta(model: str) -> dict[str, Any]:
     if folder is None:
         raise UserError(f"spaCy model {model!r}: not found; install it")
     return files.parse_json(folder / "meta.json", ["version", "components"])
+
+
+def check_cased(cased: Path, assignment: Path) -> None:
+    """Check that the assignment is that of these sentences, in original case."""
+    open_compressed(cased).close()  # says in one line if there is no such file
+    if files.read_metadata(assignment).get("cased") != files.compute_digest(cased).hex():
+        raise UserError(
+            f"{cased}: not the sentences, in original case, that {assignment} assigns to splits, or damaged;"
+            " give the right file, or delete both and run again"
+        )
 
 
 def read_training_sentences(cased: Path, assignment_path: Path, *, lower: bool = False) -> Iterator[Sentence]:

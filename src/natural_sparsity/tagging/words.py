@@ -37,14 +37,21 @@ def run(args: argparse.Namespace) -> None:
     counts = [files.read_parquet(path, ["id", "pos", "count"]) for path in args.tags]
     tags = pd.concat(counts, ignore_index=True) if counts else none
     digest = files.read_digest(args.vocabulary)
-    metadata = files.read_metadata(args.tags[0]) if args.tags else {"vocabulary": digest}
-    for path in args.tags[1:]:
-        if files.read_metadata(path) != metadata:
+    metadata, assignment = {"vocabulary": digest}, []
+    for path in args.tags:
+        about = files.read_metadata(path)
+        check_made_from(path, about, "vocabulary", args.vocabulary, digest)
+        assignment.append(about.pop("assignment", ""))
+        if path != args.tags[0] and about != metadata:
             raise UserError(
                 f"{path}: tagged with other settings than {args.tags[0]}; delete the older file and run again"
             )
-    for path in args.tags[:1]:
-        check_made_from(path, metadata, "vocabulary", args.vocabulary, digest)
+        metadata = about
+    if args.tags and sorted(assignment) != sorted(files.read_metadata(args.vocabulary).get("assignment", [])):
+        raise UserError(
+            f"{args.tags[0].parent}: its {len(args.tags)} files are not the tags of each shard of {args.vocabulary};"
+            " give each shard's once"
+        )
     unknown = tags["id"][~tags["id"].isin(vocabulary["id"])]
     if len(unknown):
         raise UserError(
