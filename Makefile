@@ -38,7 +38,7 @@ test-slow: install-test
 
 # Jobs killed at many moments, disks that fill, power cuts, inputs of great size; part of test-slow.
 test-faults: install-test
-	$(PYTEST) tests/workflow/test_faults.py tests/workflow/test_depth.py tests/workflow/test_power_cuts.py tests/test_size.py \
+	$(PYTEST) tests/workflow/test_faults.py tests/workflow/test_kills.py tests/workflow/test_power_cuts.py tests/test_size.py \
 		--numprocesses $(CORES) --dist loadfile
 
 test-gpu: install-test

@@ -110,12 +110,19 @@ class Chain:
         blocks = {"architecture": {**self.architecture, **architecture}, "training": self.training}
         call(initialise, **names, **blocks, checkpoint=self.path(name))
 
-    def train(self, *names: str, teacher: str | None = None, save_interval_s: float = 600.0, **sparsify: Any) -> None:
+    def train(
+        self,
+        *names: str,
+        teacher: str | None = None,
+        save_interval_s: float = 600.0,
+        parents: Any = None,
+        **sparsify: Any,
+    ) -> None:
         """Train from the first checkpoint to the others, an epoch each, in one process."""
         first, *others = (self.path(name) for name in names)
         splits = {split: self.split_file(split) for split in ("train", "dev")}
         given = {**splits, "teacher": self.path(teacher) if teacher else None, "save_interval_s": save_interval_s}
-        blocks = {"training": self.training, "sparsify": sparsify}
+        blocks = {"training": self.training, "sparsify": sparsify, "parents": parents}
         call(train, **{"from": first}, **given, **blocks, device="cpu", checkpoint=others)
 
     def train_with_interruption(
@@ -131,16 +138,24 @@ class Chain:
         torch.manual_seed(99)  # whatever another process's generator did
         self.train(*names, **arguments)
 
-    def start(self, name: str, at: str, masks: str | None, **sparsify: Any) -> None:
+    def start(self, name: str, at: str, masks: str | None, parents: Any = None, **sparsify: Any) -> None:
         """Write what a sparsified model starts from: the weights of ``at``, the masks as ``masks`` decides."""
         decides = self.path(masks) if masks else None
-        given = {"from": self.path(at), "masks": decides, "model": "s", "sparsify": sparsify}
+        given = {"from": self.path(at), "masks": decides, "model": "s", "sparsify": sparsify, "parents": parents}
         call(start, **given, checkpoint=self.path(name))
+
+    def as_test(self, split: str) -> Path | None:
+        """A file with the tokens of ``split`` that calls itself the test split, of a kind that has files."""
+        if not self.has_files:
+            return None
+        tokens, about = (read(self.folder / f"{split}.npy") for read in (np.load, files.read_metadata))
+        files.write_array(self.folder / f"{split}-as-test.npy", tokens, {**about, "split": "test"})
+        return self.folder / f"{split}-as-test.npy"
 
     def evaluate(self, name: str, split: str = "test", **options: Any) -> dict[str, Any]:
         """The evaluation of a checkpoint on a split."""
         output = self.folder / f"{name}-evaluation.json"
-        given = {"checkpoint": self.path(name), "test": self.split_file(split), "device": "cpu", **options}
+        given = {"checkpoint": self.path(name), "test": self.as_test(split), "device": "cpu", **options}
         call(evaluate, **given, output=output)
         return files.read_json(output)
 

@@ -69,7 +69,7 @@ def write_correlations(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path
 
 def write_probe(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path:
     """A probe."""
-    about = {**RUN, "epoch": 1, "condition": "frozen", "measures": ["chi"], **metadata}
+    about = {**RUN, "epoch": 1, "condition": "frozen", "measures": ["chi"], "probe": {}, **metadata}
     files.write_parquet(path, frame, {**name_sources(about, [about["epoch"]]), **about})
     return path
 

@@ -82,6 +82,9 @@ def test_arguments_come_from_a_file_as_from_the_command_line(tmp_path):
     process = command("--arguments", tmp_path / "words")
     assert process.stderr == command(*words).stderr
     assert "no such\n'file': " in process.stderr
+    (tmp_path / "cut").write_bytes(b"check\0config.yaml")
+    line = one_line(command("--arguments", tmp_path / "cut"))
+    assert line == f"natural-sparsity: --arguments {tmp_path}/cut: does not end in NUL; end each argument with one\n"
     line = one_line(command("--arguments", tmp_path / "nosuch"))
     assert line.startswith(f"natural-sparsity: --arguments {tmp_path}/nosuch: cannot be read (No such file")
 

@@ -96,4 +96,6 @@ def expand(argv: Sequence[str]) -> list[str]:
         words = os.fsdecode(Path(argv[1]).read_bytes()).split("\0")
     except OSError as error:
         sys.exit(f"natural-sparsity: {FROM_FILE} {argv[1]}: cannot be read ({error.strerror}); check the path")
+    if words[-1]:
+        sys.exit(f"natural-sparsity: {FROM_FILE} {argv[1]}: does not end in NUL; end each argument with one")
     return [*words[:-1], *argv[2:]]

@@ -8,6 +8,7 @@ import io
 import json
 import mmap
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,9 @@ LENGTH_BYTES, DIGEST_BYTES = 4, 16
 # In format 2, an array file ended with this mark and a SHA-256; a table had the SHA-256 of its footer.
 EARLIER_MARK, EARLIER_DIGEST_BYTES = b"natural-sparsity 2\n", 32
 
+# What tempfile puts into a name, as a pattern.
+RANDOM = "[a-z0-9_]" * 8
+
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
@@ -50,11 +54,9 @@ def atomic(path: Path | str) -> Iterator[Path]:
         raise UserError(f"{str(path)!r}: not a file name; give a path to write to")
     make_folder(path.parent)
     remove_leftovers(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    # The lock shows that the writer is alive: it ends with the process, however that ends.
-    with temporary.open("wb") as held:
+    held, temporary = open_temporary(path)
+    with held:
         try:
-            lock(held)
             yield temporary
             # Some libraries write files that only their owner may read, but a team shares the folder.
             temporary.chmod(0o666 & ~read_umask())
@@ -68,6 +70,22 @@ def atomic(path: Path | str) -> Iterator[Path]:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def open_temporary(path: Path) -> tuple[BinaryIO, Path]:
+    """Create a temporary file for ``path`` and lock it: the lock ends with the process, however that ends.
+
+    Its name is random, since on two nodes, or in two containers, processes may have the same number.
+    """
+    while True:
+        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        file = os.fdopen(number, "wb")
+        with suppress(OSError):  # where locks are unsupported, leftovers stay
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # Another writer may have taken it for a leftover before it was locked.
+        if Path(name).exists():
+            return file, Path(name)
+        file.close()
 
 
 def rename_durably(temporary: Path, path: Path) -> None:
@@ -98,21 +116,12 @@ def flush(path: Path) -> None:
         os.close(number)
 
 
-def lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed; return False if another process holds the lock, or locks are unsupported."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of ``path`` whose writers were killed."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    """Remove the temporary files of ``path`` whose writers were killed; those of living ones are locked."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{RANDOM}.part"):
         with suppress(OSError), leftover.open("rb") as file:
-            if lock(file):
-                leftover.unlink()
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
 
 
 def read_umask() -> int:
@@ -169,6 +178,7 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
         UserError: the file is missing, is not such an array, is not as long as its header says, or has changed since it
             was written.
     """
+    check_array(path)  # first: numpy evaluates the header as Python, and a damaged one raises anything
     try:
         # Not np.load, which also reads zip archives. An empty array cannot be memory-mapped.
         if Path(path).stat().st_size > 128:
@@ -182,7 +192,6 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
         raise UserError(
             f"{path}: expected {ndim}-dimensional integers, found {array.dtype} {array.shape}; give the right file"
         )
-    check_array(path)
     return array
 
 
@@ -251,11 +260,6 @@ def read_schema(path: Path | str) -> pa.Schema:
     Raises:
         UserError: the file is missing, was not written by :func:`write_table`, or has changed.
     """
-    return check_table(path)[0]
-
-
-def check_table(path: Path | str) -> tuple[pa.Schema, str]:
-    """Check a Parquet file; return its schema and its digest (32 hexadecimal digits). Raise as :func:`read_schema`."""
     with explain_parquet_errors(path):
         # Before the footer is parsed: a damaged one can crash the reader.
         with Path(path).open("rb") as file:
@@ -270,7 +274,7 @@ def check_table(path: Path | str) -> tuple[pa.Schema, str]:
         schema = pq.read_schema(path)
     version = (schema.metadata or {}).get(FORMAT_KEY.encode())
     refuse_other_formats(path, None if version is None else int(version))
-    return schema, digest.hex()
+    return schema
 
 
 def write_parquet(path: Path | str, frame: pd.DataFrame, metadata: dict[str, Any] | None = None) -> None:
@@ -330,10 +334,19 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
 def read_digest(path: Path | str) -> str:
     """Return the digest (32 hexadecimal digits) of an array or table, which files made from it record.
 
+    That of a table is of its columns' names and values: its bytes also depend on the versions of Arrow and pandas, and
+    a model that was trained with one version goes on with the next.
+
     Raises:
         UserError: the file is missing, is of another format, or has changed since it was written.
     """
-    return (check_array if Path(path).suffix == ".npy" else check_table)(path)[1]
+    if Path(path).suffix == ".npy":
+        return check_array(path)[1]
+    table = read_table(path, read_schema(path).names)
+    digest = xxhash.xxh3_128()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        digest.update(json.dumps([name, column.to_pylist()]).encode())
+    return digest.hexdigest()
 
 
 def write_json(path: Path | str, value: dict[str, Any]) -> None:

@@ -178,7 +178,15 @@ def test_two_probes_of_an_epoch_are_refused(products):
 
 
 @pytest.mark.parametrize(
-    "other", [{"data": "news"}, {"model": "gru"}, {"seed": 2}, {"condition": "dev"}, {"measures": ["chi"]}]
+    "other",
+    [
+        {"data": "news"},
+        {"model": "gru"},
+        {"seed": 2},
+        {"condition": "dev"},
+        {"measures": ["chi"]},
+        {"probe": {"batch": 7}},
+    ],
 )
 def test_probes_that_do_not_belong_together_are_refused(products, other):
     folder, _, _ = products

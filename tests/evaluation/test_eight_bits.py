@@ -180,7 +180,7 @@ def measure(chain, name, **options):
     """The footprint of a checkpoint by the command."""
     output = chain.folder / f"{name}-footprint.json"
     given = {"checkpoint": chain.path(name), "batch": 5, "timed_tokens": 3, "output": output}
-    call(footprint, test=chain.split_file("dev"), **given | options)
+    call(footprint, test=chain.as_test("dev"), **given | options)
     return files.read_json(output)
 
 

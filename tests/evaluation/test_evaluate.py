@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from chains import CPU, KINDS, TENSORS, Chain
+from chains import CPU, KINDS, TENSORS, Chain, call
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
+from natural_sparsity.evaluation import evaluate
 
 IDENTITY = ("data", "model", "seed", "epoch", "kind", "cell", "sparsify")
 SCORE = ("loss", "measure", "score", "digits", "higher_is_better")
@@ -100,3 +101,12 @@ def test_generated_data_have_their_error(tmp_path, kind):
 def test_text_without_its_file_is_refused(tickets):
     with pytest.raises(UserError, match=r"--test: text needs the \.npy file of the test split"):
         tickets.evaluate("dense3", test=None)
+
+
+def test_another_split_or_epoch_is_refused(tickets, tmp_path):
+    given = {"checkpoint": tickets.path("dense3"), "device": "cpu", "output": tmp_path / "e.json"}
+    with pytest.raises(UserError, match=r"dev\.npy: its split is 'dev', expected 'test'"):
+        call(evaluate, test=tickets.split_file("dev"), **given)
+    with pytest.raises(UserError, match="dense3: its epoch is 3, expected 2; put it back if it was moved or renamed"):
+        call(evaluate, test=tickets.split_file("test"), expect={"epoch": 2}, **given)
+    assert not (tmp_path / "e.json").exists()

@@ -94,3 +94,14 @@ def test_a_folded_model_that_differs_is_refused(split):  # noqa: F811
         small.output.bias[3] += 0.01
     with pytest.raises(UserError, match="the folded model's outputs differ by"):
         speedup.measure_speedup(model, small, split, 2)
+
+
+def test_a_folded_model_in_the_place_of_the_whole_one_is_refused(chain, tmp_path):
+    given = {
+        "checkpoint": chain.path("sparse3-folded"),
+        "test": chain.split_file("test"),
+        "output": tmp_path / "s.json",
+    }
+    with pytest.raises(UserError, match="sparse3-folded: its folded is True, expected False"):
+        call(structure, **given, expect={"epoch": 3, "folded": False})
+    assert not (tmp_path / "s.json").exists()

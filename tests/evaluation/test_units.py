@@ -123,7 +123,8 @@ def test_models_of_any_depth_have_units(tmp_path, hidden):
     chain = Chain(tmp_path, architecture={"hidden": hidden})
     chain.initialise()
     output = tmp_path / "units.parquet"
-    call(units, tokens=chain.split_file("test"), checkpoint=chain.path("dense0"), probe={"batch": 4}, output=output)
+    given = {"tokens": chain.split_file("test"), "checkpoint": chain.path("dense0"), "output": output}
+    call(units, **given, probe={"batch": 4, "split": "test"})
     table = files.read_parquet(output, ["tensor", "unit", "part"])
     widths = {"h_e": 6, **{f"h_{layer}": width for layer, width in enumerate(hidden, 1)}}
     assert table.groupby("tensor").size().to_dict() == widths | {f"grad_{name}": n for name, n in widths.items()}

@@ -132,7 +132,7 @@ def test_epochs_and_checkpoints_must_match(inputs, probes, tmp_path):
     with pytest.raises(SystemExit, match="a second probe of epoch 5"):
         pack(inputs | {"--probes": inputs["--probes"] + inputs["--probes"][:1]}, tmp_path / "out")
     write_probe(tmp_path / "nameless.parquet", pd.DataFrame({"id": [0]}))
-    with pytest.raises(SystemExit, match=r"nameless\.parquet: its metadata has no 'probe'; give a file that 'probe'"):
+    with pytest.raises(SystemExit, match=r"nameless\.parquet: its metadata has no 'positions'; give a file"):
         pack(inputs | {"--probes": [str(tmp_path / "nameless.parquet")]}, tmp_path / "out")
     with pytest.raises(SystemExit, match="no checkpoint of its epoch 3"):
         pack(inputs | {"--checkpoints": inputs["--checkpoints"][:2] + inputs["--checkpoints"][3:]}, tmp_path / "out")

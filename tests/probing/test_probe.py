@@ -163,7 +163,10 @@ def test_the_untrained_model_is_probed_at_any_depth(tmp_path, hidden):
     chain = Chain(tmp_path, architecture={"hidden": hidden})
     chain.initialise()
     output = tmp_path / "probe.parquet"
-    call(probe, tokens=chain.split_file("dev"), checkpoint=chain.path("dense0"), probe={"batch": 4}, output=output)
+    given = {"tokens": chain.split_file("dev"), "checkpoint": chain.path("dense0"), "output": output}
+    with pytest.raises(UserError, match=r"dev\.npy: its split is 'dev', expected 'train'"):
+        call(probe, **given, probe={"batch": 4})
+    call(probe, **given, probe={"batch": 4, "split": "dev"})
     table, metadata = pd.read_parquet(output), files.read_metadata(output)
     assert (metadata["data"], metadata["model"], metadata["seed"], metadata["epoch"]) == ("d", "m", 3, 0)
     assert list(table["tensor"].cat.categories) == tensor_names(len(hidden))

@@ -39,7 +39,9 @@ def write_run(folder, i, data, model, seed, condition, tensors=TENSORS):
     write_correlations(folder / f"{i}.parquet", frame, **run, condition=condition)
     write_state(folder / f"{i}.json", **run, epoch=3, train_loss=2.0 + i, dev_loss=3.0 + i)
     sizes = {"vocabulary": 1000 + i, "train_tokens": 50_000 + i}
-    write_json(folder / f"{i}.summary", {**sizes, "made_from": {"vocabulary": VOCABULARY}})
+    write_json(
+        folder / f"{i}.summary", {**sizes, "made_from": {"vocabulary": VOCABULARY}, "streams": {"train": "tokens"}}
+    )
     verdicts = ["reproduced"] * i + ["not reproduced", "not reproduced", "not testable here"]
     claims = [{"claim": f"c{k}", "verdict": verdict} for k, verdict in enumerate(verdicts)]
     claims = pd.DataFrame(claims + claims[-1:])  # two pieces of evidence

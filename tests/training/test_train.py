@@ -250,3 +250,14 @@ def test_ids_beyond_the_vocabulary_are_refused(tmp_path):
     files.write_array(tmp_path / "wrong.npy", np.arange(2000, dtype=np.uint16))
     with pytest.raises(UserError, match=r"wrong\.npy: word id \d+ is outside"):
         list(Streams(tmp_path / "wrong.npy", 4, 35, VOCABULARY).windows(CPU))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_tokens_other_than_those_of_the_epoch_before_are_refused(tokens, tmp_path, split):
+    """Though they are of the same vocabulary, as after a change of the shares of dev and test."""
+    run_chain(tmp_path, "a", 1)
+    write_tokens(tmp_path / f"{split}.npy", np.load(tmp_path / f"{split}.npy")[:-1])
+    with pytest.raises(UserError, match=rf"a1: does not belong to .*{split}\.npy \(different {split} split\)"):
+        run_train(tmp_path, "a1", "a2")
+    run_train(tmp_path, "a0", "b1")

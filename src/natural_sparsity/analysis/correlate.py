@@ -176,7 +176,7 @@ class Probes:
         """
         keys = ["condition", "measures"]
         given = {path: read_origin(path, ["epoch", *keys])[1] for path in paths}
-        keys += [*Origin._fields, "vocabulary", "tokens"]
+        keys += [*Origin._fields, "vocabulary", "tokens", "probe"]
         check_same({path: {key: metadata[key] for key in keys} for path, metadata in given.items()})
         by_epoch: dict[int, Path] = {}
         for path in paths:
@@ -236,6 +236,7 @@ def run(args: argparse.Namespace) -> None:
     metadata = probes.origin._asdict() | {
         "condition": probes.condition,
         "statistics": settings.model_dump(),
+        "words": files.read_digest(args.words),
         "checkpoints": {key: value for about in probes.about.values() for key, value in about["checkpoints"].items()},
         **{key: probes.about[probes.paths[0]][key] for key in ("vocabulary", "tokens")},
     }

@@ -67,6 +67,22 @@ def check_same(fields: Mapping[Any, Mapping[str, Any]]) -> None:
                 )
 
 
+def check_epochs(fields: Mapping[Any, Mapping[str, Any]]) -> None:
+    """Refuse seeds of a model after different epochs; different models may have trained for different numbers.
+
+    Args:
+        fields: ``data, model, epoch`` of each file, by path.
+
+    Raises:
+        UserError: two files of a model differ.
+    """
+    models: dict[tuple[str, str], dict[Any, Mapping[str, Any]]] = {}
+    for path, values in fields.items():
+        models.setdefault((values["data"], values["model"]), {})[path] = {"epoch": values["epoch"]}
+    for seeds in models.values():
+        check_same(seeds)
+
+
 def read_tensors(path: Path | str) -> list[str]:
     """The tensors that a probe has.
 

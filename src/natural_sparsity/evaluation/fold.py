@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> None:
     require_lstm(subject, "can be folded")
     masks = read_masks(subject.model, subject.tensors, subject.state["sparsify"])
     small = fold(subject.model, remove_dead(masks))
-    checkpoint.save(args.checkpoint, small, {**subject.state, "folded_from": subject.state["parameters"]})
+    about = {"folded": True, "folded_from": subject.state["parameters"]}
+    checkpoint.save(args.checkpoint, small, subject.state | about)
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ class Subject(NamedTuple):
 
     def open_test(self, path: Path | None, batch: int, window: int) -> Split:
         """Open the test split; ``path`` is its file, where the data have files."""
-        check_tokens(path, self.folder, self.state)
+        check_tokens(path, self.folder, self.state, "test")
         return self.data.split("test", path, batch, window, self.model.interface)
 
     def identify(self) -> dict[str, Any]:

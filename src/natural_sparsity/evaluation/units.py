@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     model, state = checkpoint.load(args.checkpoint, device)
     check_kind(args.checkpoint, state)
     check_run(args.checkpoint, state, args.expect)
-    tokens = check_tokens(args.tokens, args.checkpoint, state)
+    tokens = check_tokens(args.tokens, args.checkpoint, state, settings.split)
     streams = open_streams(args.tokens, settings, args.checkpoint, state)
     weights, sums = count_weights(model), UnitSums(model)
     observe_frozen(model, streams, settings, sums, state, f"units of epoch {state['epoch']}")

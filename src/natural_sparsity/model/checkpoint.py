@@ -10,7 +10,7 @@ from typing import Any
 import safetensors.torch
 import torch
 import xxhash
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from natural_sparsity import files
@@ -62,10 +62,8 @@ def save(
         UserError: a file cannot be written.
     """
     with files.atomic(folder / PARAMETERS) as temporary:
-        try:
-            save_file(collect(model, method_tensors, optimizer_tensors), temporary)
-        except safetensors.SafetensorError as error:
-            raise UserError(f"{folder / PARAMETERS}: cannot be written ({error})") from error
+        # Not save_file, which puts another file in the place of the locked one.
+        temporary.write_bytes(safetensors.torch.save(collect(model, method_tensors, optimizer_tensors)))
     about = {
         "interface": model.interface._asdict(),
         "architecture": model.architecture.model_dump(mode="json"),

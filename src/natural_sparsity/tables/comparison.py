@@ -65,7 +65,7 @@ def describe(correlations: Path, claims: Path, checkpoint: Path, summary: Path) 
     columns = ["epoch", "role", "tensor", "measure", "words", "statistic", "value", "low", "high"]
     frame = files.read_parquet(correlations, columns)
     state = files.read_json(checkpoint, [*Origin._fields, "epoch", "train_loss", "dev_loss"])
-    sizes = files.read_json(summary, ["vocabulary", "train_tokens", "made_from"])
+    sizes = files.read_json(summary, ["vocabulary", "train_tokens", "made_from", "streams"])
     last = int(frame["epoch"].max())
     if (find_origin(state), state["epoch"]) != (origin, last):
         raise UserError(f"{checkpoint}: is not of {origin} and epoch {last}, as {correlations} is")
@@ -75,6 +75,8 @@ def describe(correlations: Path, claims: Path, checkpoint: Path, summary: Path) 
     top = find_top(frame["tensor"])
     check_chain([correlations], [checkpoint])
     check_made_from(correlations, metadata, "vocabulary", summary, sizes["made_from"]["vocabulary"])
+    if metadata["tokens"] not in sizes["streams"].values():
+        raise UserError(f"{summary}: describes other tokens than {correlations} was measured on; delete the older one")
     verdicts = count_verdicts(claims, correlations)
     with np.errstate(over="ignore"):  # of a run that diverged
         losses = [float(np.exp(state[f"{split}_loss"])) for split in ("train", "dev")]

@@ -13,10 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import safetensors
+import safetensors.torch
 import torch
 import xxhash
-from safetensors.torch import save_file
 from torch import Tensor
 
 from natural_sparsity import files
@@ -127,10 +126,8 @@ class Saves:
         stored |= get_random_state(self.device)
         metadata = {"origin": self.origin, "steps": str(step), "seconds": str(self.seconds())}
         with files.atomic(self.path) as temporary:
-            try:
-                save_file(stored, temporary, metadata | {"digest": compute_digest(metadata, stored)})
-            except safetensors.SafetensorError as error:
-                raise UserError(f"{self.path}: cannot be written ({error}); check the disk, and run again") from error
+            whole = metadata | {"digest": compute_digest(metadata, stored)}
+            temporary.write_bytes(safetensors.torch.save(stored, whole))
         self.saved, self.last = step, time.monotonic()
 
     def remove(self) -> None:
