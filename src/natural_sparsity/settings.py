@@ -18,6 +18,14 @@ def add_expect_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect", type=parse_json_object, default={}, metavar="JSON", help=help_text)
 
 
+def add_parents_option(parser: argparse.ArgumentParser, roles: str) -> None:
+    """Declare ``--parents``, the runs and epochs of the checkpoints that a model is made or learns from."""
+    help_text = (
+        f"JSON, by role ({roles}) the data, model, seed and epoch of the checkpoint (or some of these), to check"
+    )
+    parser.add_argument("--parents", type=parse_json_object, default={}, metavar="JSON", help=help_text)
+
+
 def parse_json_object(text: str) -> dict[str, Any]:
     """Read an argument that is a JSON object; argparse reports the failure."""
     try:

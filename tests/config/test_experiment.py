@@ -93,15 +93,18 @@ def test_a_rewound_model_starts_after_an_epoch_of_its_dense_model(config):
 def test_parents(config):
     add(config, "imp", "torus")
     experiment = make(add(config, "student", epochs=3))
-    assert experiment.parent("chars", "imp-level1", "start") == {"model": "dense", "checkpoint": "epoch1"}
-    assert experiment.parent("chars", "imp-level2", "masks") == {"model": "imp-level1", "checkpoint": "epoch4"}
-    assert experiment.parent("chars", "imp-level2-random_mask", "masks") == {
-        "model": "imp-level2",
-        "checkpoint": "init",
-    }
-    assert experiment.parent("chars", "torus-retrained", "start") == {"model": "dense", "checkpoint": "init"}
+
+    def parent(model, role):
+        return tuple(experiment.parent("chars", model, role).values())
+
+    assert list(experiment.parent("chars", "imp-level1", "start")) == ["model", "checkpoint", "epoch"]
+    assert parent("imp-level1", "start") == ("dense", "epoch1", 1)
+    assert parent("imp-level2", "masks") == ("imp-level1", "epoch4", 4)
+    # What a rewound model starts from is a trained checkpoint.
+    assert parent("imp-level2-random_mask", "masks") == ("imp-level2", "init", 1)
+    assert parent("torus-retrained", "start") == ("dense", "init", 0)
     # A teacher is fully trained, however long its student is.
-    assert experiment.parent("chars", "student", "teacher") == {"model": "dense", "checkpoint": "epoch4"}
+    assert parent("student", "teacher") == ("dense", "epoch4", 4)
     assert experiment.parent("chars", "dense", "start") == experiment.parent("chars", "student", "start") == {}
 
 

@@ -1,5 +1,7 @@
 """What rules need besides the experiment."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from natural_sparsity.config.rules import (
     check_profile,
     end_in_a_line,
+    expect_parents,
     folders,
     give,
     name_files,
@@ -33,6 +36,21 @@ def test_settings_are_options_that_a_shell_leaves_alone():
         "--min-count 0 --tokenised --title 'it'\"'\"'s {a} $b'"
     )
     assert give({"tokenised": False, "max_documents": None}) == ""
+
+
+class Parents:
+    """Stands for the experiment: the parents of one model, by role."""
+
+    def parent(self, data, model, role):
+        return {"start": {"model": "dense", "checkpoint": "init", "epoch": 0}}.get(role, {})
+
+
+def test_the_parents_of_a_model_are_told_by_role():
+    wildcards = {"data": "d", "model": "it's", "seed": "3"}
+    option, parents = shlex.split(expect_parents(Parents(), wildcards, "start", "masks"))
+    assert option == "--parents"
+    assert json.loads(parents) == {"start": {"data": "d", "model": "dense", "seed": 3, "epoch": 0, "folded": False}}
+    assert expect_parents(Parents(), wildcards, "teacher") == ""
 
 
 def test_files_are_called_as_from_the_folder_if_they_are_in_it():

@@ -20,7 +20,14 @@ def write(tmp_path):
 
     def write(seed, costs, epoch=4, data="corpus", **sparsify):
         path = tmp_path / f"{data}-{'-'.join(map(str, sparsify.values()))}-{seed}.json"
-        fields = {**RUN, "data": data, "seed": seed, "epoch": epoch, "sparsify": sparsify}
+        fields = {
+            **RUN,
+            "model": "-".join(["m", *map(str, sparsify.values())]),
+            "data": data,
+            "seed": seed,
+            "epoch": epoch,
+            "sparsify": sparsify,
+        }
         files.write_json(path, {**fields, "footprints": costs})
         return path
 
@@ -64,3 +71,5 @@ def test_what_does_not_belong_together_is_refused(write):
         footprint.read_footprints([dense, ticket, dense])
     with pytest.raises(UserError, match="data is 'other', but in .* it is 'corpus'; give files of one data"):
         footprint.read_footprints([dense, write(2, [cost(5.0)], data="other")])
+    with pytest.raises(UserError, match=r"corpus--2\.json: epoch is 5, but in .*corpus--1\.json it is 4; give files"):
+        footprint.read_footprints([dense, ticket, write(2, [cost(5.0)], epoch=5)])

@@ -59,6 +59,9 @@ def test_two_dense_models_of_one_cell_have_a_row_each(tmp_path):
     assert rows["score"].to_dict() == {"narrow": 0.2, "wide": 0.1}
     with pytest.raises(UserError, match=r"narrow\.json: a second evaluation of the same model and seed"):
         moduli.compare([*paths, paths[0]])
+    longer = write_evaluation(tmp_path / "longer.json", model="wide", seed=2, epoch=7, cell="rnn", **SQUARES)
+    with pytest.raises(UserError, match=r"longer\.json: epoch is 7, but in .*wide\.json it is 6; give files of one"):
+        moduli.compare([*paths, longer])
     other = write_evaluation(tmp_path / "other.json")
     with pytest.raises(
         UserError, match=r"other\.json: measure is 'perplexity', but in .*narrow\.json it is 'mean squared"

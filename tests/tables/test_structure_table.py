@@ -1,7 +1,5 @@
 """The table of structures agrees with what was measured, and matches structures with speed-ups by their run."""
 
-import math
-
 import pandas as pd
 import pytest
 
@@ -28,7 +26,7 @@ def chain(tmp_path_factory) -> Chain:
     chain.start("sparse1", "dense1", None, **settings)
     chain.train("sparse1", "sparse2", "sparse3", **settings)
     for name in ("dense1", "sparse3"):
-        given = {"checkpoint": chain.path(name), "test": chain.split_file("dev")}
+        given = {"checkpoint": chain.path(name), "test": chain.split_file("test")}
         call(evaluation, **given, output=chain.folder / f"{name}-structure.json")
         call(fold, **{"from": chain.path(name)}, checkpoint=chain.path(f"{name}-folded"))
         folded = {"folded": chain.path(f"{name}-folded"), "timed_tokens": 5}
@@ -38,6 +36,12 @@ def chain(tmp_path_factory) -> Chain:
 
 def paths(chain: Chain, kind: str) -> list:
     return [chain.folder / f"{name}-{kind}.json" for name in ("dense1", "sparse3")]
+
+
+def change(path, to, **fields):
+    """Write a copy of a product with other ``fields``."""
+    value = files.read_json(path) | fields
+    files.write_json(to, {key: value for key, value in value.items() if key not in ("digest", "format")})
 
 
 def test_a_row_per_layer_agrees_with_the_structures(chain):
@@ -51,9 +55,9 @@ def test_a_row_per_layer_agrees_with_the_structures(chain):
     assert dense["compression"].unique().tolist() == [1]
     assert dense[[f"reading_{gate}" for gate in GATES]].values.tolist() == [[5] * 4, [7] * 4]
     assert (dense["folded_weights"] == dense["weights"]).all()
-    parameters, _, state = chain.load("sparse3")
+    parameters = chain.load("sparse3")[0]
     assert (sparse["measure"] == "perplexity").all()
-    assert sparse["score"].iloc[0] == pytest.approx(math.exp(state["dev_loss"]), rel=1e-4)
+    assert sparse["score"].iloc[0] == pytest.approx(chain.evaluate("sparse3")["score"], rel=1e-4)
     nonzero = sum(int(value.count_nonzero()) for value in parameters.values() if value.dim() > 1)
     assert sparse["weights_left"].iloc[0] <= nonzero
     weights = sum(value.numel() for value in parameters.values() if value.dim() > 1)
@@ -77,11 +81,9 @@ def test_the_command_writes_all_three_files(chain):
 
 def test_classifiers_have_their_accuracy(chain, tmp_path):
     """One table holds both, each by its own measure."""
-    classifier = files.read_json(chain.folder / "dense1-structure.json")
-    classifier |= {"data": "reviews", "measure": "accuracy", "digits": 3, "higher_is_better": True, "score": 0.75}
-    gain = files.read_json(chain.folder / "dense1-speedup.json") | {"data": "reviews"}
-    files.write_json(tmp_path / "s.json", {k: v for k, v in classifier.items() if k not in ("digest", "format")})
-    files.write_json(tmp_path / "g.json", {k: v for k, v in gain.items() if k not in ("digest", "format")})
+    scored = {"measure": "accuracy", "digits": 3, "higher_is_better": True, "score": 0.75}
+    change(chain.folder / "dense1-structure.json", tmp_path / "s.json", data="reviews", **scored)
+    change(chain.folder / "dense1-speedup.json", tmp_path / "g.json", data="reviews")
     structures = [*paths(chain, "structure"), tmp_path / "s.json"]
     table = tabulate(structure, structures=structures, speedups=[*paths(chain, "speedup"), tmp_path / "g.json"])
     lines = grid_lines(table)
@@ -95,3 +97,20 @@ def test_what_does_not_belong_together_is_refused(chain):
         structure.join(structures, speedups[:1])
     with pytest.raises(UserError, match=r"dense1-structure\.json: a second structure of d/m, seed 3"):
         structure.join([*structures, structures[0]], speedups)
+    with pytest.raises(UserError, match=r"dense1-speedup\.json: a second speed-up of d/m, seed 3"):
+        structure.join(structures, [*speedups, speedups[0]])
+
+
+def test_a_structure_and_a_speedup_of_different_checkpoints_are_refused(chain, tmp_path):
+    structures, speedups = paths(chain, "structure"), paths(chain, "speedup")
+    changed = tmp_path / "changed.json"
+    for field, value in (("epoch", 2), ("checkpoint", "0" * 32)):
+        change(structures[1], changed, **{field: value})
+        with pytest.raises(
+            UserError,
+            match=rf"changed\.json: {field} is .*, but in .*sparse3-speedup\.json it is .*; give files of one",
+        ):
+            structure.join([structures[0], changed], speedups)
+    change(structures[1], changed, seed=4, epoch=2)
+    with pytest.raises(UserError, match=r"changed\.json: epoch is 2, but in .*sparse3-structure\.json it is 3"):
+        structure.join([*structures, changed], speedups)

@@ -13,7 +13,7 @@ from natural_sparsity.tables import units
 N, SEEDS = 40, (1, 2, 3)
 
 
-def write(folder, model, seed, kept, sparsify, condition="frozen", gates=4):
+def write(folder, model, seed, kept, sparsify, gates=4, **fields):
     """Units of one layer: parts and sizes by the seed; ``kept`` of 100 incoming weights, all of the outgoing."""
     generator = np.random.default_rng(seed)
     rows = []
@@ -23,7 +23,8 @@ def write(folder, model, seed, kept, sparsify, condition="frozen", gates=4):
         sides |= {"gates": 4, "gates_kept": gates, "neuron": 1, "neuron_kept": 1}
         rows.append(pd.DataFrame({"layer": "h_1", "tensor": tensor, "unit": range(N), **columns, **sides}))
     path = folder / f"{model}{seed}.parquet"
-    metadata = {**RUN, "model": model, "seed": seed, "epoch": 3, "sparsify": sparsify, "condition": condition}
+    same = {"epoch": 3, "condition": "frozen", "probe": {"split": "dev"}, "tokens": "tokens"}
+    metadata = {**RUN, "model": model, "seed": seed, "sparsify": sparsify, **same, **fields}
     files.write_parquet(path, pd.concat(rows), metadata)
     return path
 
@@ -113,6 +114,7 @@ def test_one_seed_has_the_interval_over_units(given):
 
 
 def test_what_readers_see_and_what_is_refused(given, tmp_path):
+    imp = {"family": "imp", "level": 2}
     table = tabulate(units, units=given)
     lines = grid_lines(table)
     assert {line.count("|") for line in lines} == {4}
@@ -128,5 +130,14 @@ def test_what_readers_see_and_what_is_refused(given, tmp_path):
         UserError, match=r"other1\.parquet: condition is 'dev', but in .*dense1\.parquet it is 'frozen'"
     ):
         units.read_units([*given, other])
+    settings = write(tmp_path, "settings", 1, 100, {"family": "x", "role": "ticket"}, probe={"split": "test"})
+    with pytest.raises(UserError, match=r"settings1\.parquet: probe is .*test.*, but in .*dense1\.parquet it is .*dev"):
+        units.read_units([*given, settings])
+    longer = {**imp, "role": "ticket"}
+    with pytest.raises(UserError, match=r"imp-level24\.parquet: epoch is 5, but in .*imp-level21\.parquet it is 3; "):
+        units.read_units([*given, write(tmp_path, "imp-level2", 4, 100, longer, epoch=5)])
+    # A dense model may have trained for longer.
+    dense = [write(tmp_path, "dense", seed, 100, {}, epoch=5) for seed in SEEDS]
+    assert len(units.read_units([*given[1:3], *dense[:1]])) == 3 * 2 * N
     with pytest.raises(UserError, match="no model has pruned weights"):
         units.compare(units.read_units(given[:1]))

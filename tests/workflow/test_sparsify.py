@@ -1,5 +1,8 @@
 """Levels of pruning as nodes of the graph."""
 
+import json
+import re
+
 import pandas as pd
 import pytest
 import torch
@@ -53,6 +56,30 @@ def test_a_student_is_trained_after_the_last_epoch_of_its_teacher(fresh):
     planned = fresh.planned("results/runs/tiny/student/seed1/epoch2/state.json", **options)
     assert {rule: planned[rule] for rule in ("initialise", "train")} == {"initialise": 2, "train": 5}
     assert "sparsify" not in planned
+
+
+def test_each_command_is_told_its_parents(fresh):
+    """Others of the same data and seed are refused."""
+    given = changes(levels=1, rewind=1, controls=["random_mask"])
+    given["models"]["student"] = {
+        "architecture": {"embedding": 4, "hidden": [4, 4]},
+        "sparsify": {"method": "distil", "of": "small"},
+    }
+    given["runs"].append({"data": "tiny", "model": "student", "epochs": 2})
+    targets = [f"results/runs/tiny/{name}/seed1/epoch2/state.json" for name in ("imp-level1-random_mask", "student")]
+    process = fresh.snakemake("--dry-run", "--printshellcmds", *targets, changes=given)
+    lines = re.findall(r"natural-sparsity (\w+) .*--parents '(.*?)'", process.stdout + process.stderr)
+    told = [(command, json.loads(parents)) for command, parents in lines]
+    same = {"data": "tiny", "seed": 1, "folded": False}
+    dense, trained = ({**same, "model": "small", "epoch": epoch} for epoch in (1, 2))
+    ticket = {**same, "model": "imp-level1", "epoch": 1}
+    assert len(told) == 4, process.stderr
+    for expected in (
+        ("sparsify", {"start": dense, "masks": trained}),
+        ("sparsify", {"start": dense, "masks": ticket}),
+        ("train", {"teacher": trained}),
+    ):
+        assert expected in told
 
 
 def test_a_run_without_its_dense_model_is_refused(fresh):

@@ -6,7 +6,7 @@ from functools import cache, reduce
 from natural_sparsity import registry
 from natural_sparsity.cli import COMMANDS
 from natural_sparsity.config.experiment import to_json
-from natural_sparsity.config.rules import expect, folders, give, options, refuse
+from natural_sparsity.config.rules import expect, expect_parents, folders, give, options, refuse
 from natural_sparsity.provenance import digest_code, find_commit
 
 digest = cache(digest_code)
@@ -160,8 +160,6 @@ def table(folder, name):
 def targets(*names):
     """All files of the tables and figures of these names."""
     kinds = {"tabulate": registry.TABLES, "draw": registry.FIGURES}
-    names_and_rules = [
-        (name, f"{kind}_{name}") for name in names for kind, registered in kinds.items() if name in registered
-    ]
-    outputs = [(name, output) for name, rule in names_and_rules for output in getattr(rules, rule).output]
+    pairs = [(name, f"{kind}_{name}") for name in names for kind, registered in kinds.items() if name in registered]
+    outputs = [(name, output) for name, rule in pairs for output in getattr(rules, rule).output]
     return [path for name, output in outputs for path in experiment.targets(name, output)]

@@ -49,9 +49,10 @@ rule sparsify:
         code=code("sparsify", method),
         sparsify=block("sparsify"),
         inputs=inputs,
+        parents=lambda wildcards: expect_parents(experiment, wildcards, "start", "masks"),
         checkpoint=checkpoint,
     shell:
-        "natural-sparsity sparsify {params.inputs} --model {wildcards.model} --sparsify {params.sparsify:q}"
+        "natural-sparsity sparsify {params.inputs} {params.parents} --model {wildcards.model} --sparsify {params.sparsify:q}"
         " --checkpoint {params.checkpoint} 2> {log}"
 
 
@@ -87,9 +88,10 @@ for job in experiment.jobs("train"):
             training=block("training"),
             sparsify=block("sparsify"),
             inputs=inputs_of_run,
+            parents=lambda wildcards: expect_parents(experiment, wildcards, "teacher"),
             epochs=job.epochs,
             checkpoint=checkpoint,
         shell:
-            "natural-sparsity train {params.inputs} --epochs {params.epochs} --training {params.training:q} --sparsify {params.sparsify:q}"
+            "natural-sparsity train {params.inputs} {params.parents} --epochs {params.epochs} --training {params.training:q} --sparsify {params.sparsify:q}"
             " --device {resources.device} --threads {threads} --save-interval-s {resources.save_interval_s}"
             " --checkpoint {params.checkpoint} 2> {log}"

@@ -277,8 +277,8 @@ class Experiment:
         """The names of the data whose kind is ``fact``."""
         return [name for name, data in self.data.items() if data.kind == fact]
 
-    def parent(self, data: str, model: str, role: str) -> dict[str, str]:
-        """The model and checkpoint that a model has as its ``role`` (start, masks, teacher); empty without one.
+    def parent(self, data: str, model: str, role: str) -> dict[str, Value]:
+        """The model, checkpoint and epoch that a model has as its ``role`` (start, masks, teacher); empty without one.
 
         Both have the same data and seed. The last epoch is that of a teacher's own run, otherwise of the model's run.
         """
@@ -287,7 +287,9 @@ class Experiment:
         parent, epoch = self.models[model].parents[role]
         if epoch == LAST:
             epoch = self.run(data, parent if role == "teacher" else model).epochs
-        return {"model": parent, "checkpoint": f"epoch{epoch}" if epoch else "init"}
+        if not epoch:
+            return {"model": parent, "checkpoint": "init", "epoch": self.models[parent].start}
+        return {"model": parent, "checkpoint": f"epoch{epoch}", "epoch": int(epoch)}
 
     def members(self, product: str | None, **wildcards: str) -> list[Run]:
         """The runs that a table or figure with these wildcards compares; for others, the run that the wildcards name.

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from natural_sparsity.config.experiment import Experiment
 from natural_sparsity.errors import UserError
 
 
@@ -85,8 +86,22 @@ def expect(wildcards: Mapping[str, str]) -> str:
         "seed": int(wildcards["seed"]),
         "epoch": int(checkpoint) if checkpoint.isdecimal() else None,
         "condition": wildcards.get("probe"),
+        "folded": False,
     }
     return shlex.join(["--expect", json.dumps({key: value for key, value in expected.items() if value is not None})])
+
+
+def expect_parents(experiment: Experiment, wildcards: Mapping[str, str], *roles: str) -> str:
+    """Format the runs and epochs that the parents of the wildcards' model must be of, by role, as ``--parents``.
+
+    Empty if it has no parents in these ``roles``.
+    """
+    parents = {role: experiment.parent(wildcards["data"], wildcards["model"], role) for role in roles}
+    same = {"data": wildcards["data"], "seed": int(wildcards["seed"]), "folded": False}
+    expected = {
+        role: {**same, "model": parent["model"], "epoch": parent["epoch"]} for role, parent in parents.items() if parent
+    }
+    return shlex.join(["--parents", json.dumps(expected)]) if expected else ""
 
 
 def give(settings: Mapping[str, Any]) -> str:

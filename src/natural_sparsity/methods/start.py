@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_run
 from natural_sparsity.methods.base import implementation
 from natural_sparsity.model import checkpoint
-from natural_sparsity.settings import parse_json_object
+from natural_sparsity.settings import add_parents_option, parse_json_object
 
 # The roles of models whose weights are newly drawn.
 REDRAWN = ("random_init", "retrained")
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="name of the sparsified model")
     parser.add_argument("--sparsify", type=parse_json_object, required=True, help="JSON, the configuration's block")
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FOLDER", help="out: the checkpoint")
+    add_parents_option(parser, "start, masks")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -32,10 +34,11 @@ def run(args: argparse.Namespace) -> None:
 
     Its epoch, learning rate, counts and optimizer memory are those of the checkpoint it starts from; newly drawn
     weights and a method's own variables start without memory. The best dev loss is forgotten: that of the dense weights
-    would lower the rate until the pruned ones had caught up.
+    would lower the rate until the pruned ones had caught up. ``made_from`` records the digests of both checkpoints.
 
     Raises:
-        UserError: a checkpoint cannot be read, or the two are not of one architecture, data and seed.
+        UserError: a checkpoint cannot be read or is of another run or epoch than ``--parents`` says, or the two are not
+            of one architecture, data and seed.
     """
     cpu = torch.device("cpu")
     module = implementation(args.sparsify)
@@ -44,9 +47,12 @@ def run(args: argparse.Namespace) -> None:
     if not hasattr(module, "start"):
         raise UserError(f"--sparsify: models of {args.sparsify['method']} start from initialise; leave this step out")
     model, state = checkpoint.load(args.start, cpu)
-    donor, donor_tensors = None, {}
+    check_run(args.start, state, args.parents.get("start", {}))
+    donor, donor_tensors, made_from = None, {}, {"from": state["parameters"], "masks": None}
     if args.masks:
         donor, other = checkpoint.load(args.masks, cpu)
+        check_run(args.masks, other, args.parents.get("masks", {}))
+        made_from["masks"] = other["parameters"]
         donor_tensors = checkpoint.load_tensors(args.masks, cpu)
         if any(
             other[key] != state[key]
@@ -59,5 +65,6 @@ def run(args: argparse.Namespace) -> None:
     forgotten = dict.fromkeys(("best_dev_loss", "train_loss", "dev_loss", "dev_score"))
     redrawn = args.sparsify.get("role") in REDRAWN or getattr(module, "OWN_VARIABLES", False)
     memory = {} if redrawn else checkpoint.load_tensors(args.start, cpu, checkpoint.OPTIMIZER)
-    start_state = {**state, **forgotten, "model": args.model, "sparsify": args.sparsify}
+    start_state = {**state, **forgotten, "model": args.model, "sparsify": args.sparsify, "made_from": made_from}
+    start_state.pop("teacher", None)
     checkpoint.save(args.checkpoint, model, start_state, tensors, memory)

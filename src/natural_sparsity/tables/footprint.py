@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.analysis.products import check_same, find_place
+from natural_sparsity.analysis.products import check_epochs, check_same, find_place
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables.scores import MATCHING, judge_match, sort_by_seed
@@ -40,11 +40,13 @@ def read_footprints(paths: Sequence[Path]) -> pd.DataFrame:
     """A row per model, seed and precision; the dense model's family is ``""`` and its role ``dense``.
 
     Raises:
-        UserError: a file holds no footprints, is of other data, or repeats another's model, or there is no dense model
-            in single precision.
+        UserError: a file holds no footprints, is of other data, repeats another's model, or is after another epoch than
+            the model's other seeds, or there is no dense model in single precision.
     """
-    values = {path: files.read_json(path, ["data", "seed", "epoch", "sparsify", "footprints"]) for path in paths}
+    keys = ["data", "model", "seed", "epoch", "sparsify", "footprints"]
+    values = {path: files.read_json(path, keys) for path in paths}
     check_same({path: {"data": value["data"]} for path, value in values.items()})
+    check_epochs(values)
     numbers = ["precision", "loss", "nonzero", "bytes", "seconds_per_token"]
     rows = []
     for path in paths:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.analysis.products import find_place
+from natural_sparsity.analysis.products import check_same, find_place
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables.scores import (
@@ -53,8 +53,8 @@ def read_evaluations(paths: Sequence[Path]) -> pd.DataFrame:
     The dense model's family is ``""`` and its role ``dense``.
 
     Raises:
-        UserError: a file is no evaluation, repeats another, is of other data or by another measure, or there is no
-            dense model among them.
+        UserError: a file is no evaluation, repeats another, is of other data, by another measure or after another
+            epoch, or there is no dense model among them.
     """
     numbers = ["seed", "epoch", "density", "weights", "nonzero", "loss", "score", *MEASURE]
     values = {path: files.read_json(path, ["data", "sparsify", *numbers]) for path in paths}
@@ -67,8 +67,7 @@ def read_evaluations(paths: Sequence[Path]) -> pd.DataFrame:
     repeated = frame.duplicated([*KEYS, "seed"])
     if repeated.any():
         raise UserError(f"{frame.loc[repeated, 'path'].iloc[0]}: a second evaluation of the same model and seed")
-    if frame["epoch"].nunique() > 1:
-        raise UserError(f"{paths[0]}: evaluated after {frame['epoch'].iloc[0]} epochs, others after more or fewer")
+    check_same({path: {"epoch": value["epoch"]} for path, value in values.items()})
     if not (frame["role"] == "dense").any():
         raise UserError("no evaluation of the dense model, which the pruned ones are compared with")
     return frame

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from natural_sparsity import files
+from natural_sparsity.analysis.products import check_epochs
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables.scores import MEASURE, average_score, check_measure, format_measure, format_score
 from natural_sparsity.tables.writer import Grid, Table
@@ -46,11 +47,13 @@ def compare(paths: Sequence[Path]) -> pd.DataFrame:
     The family of a dense model is its name.
 
     Raises:
-        UserError: the evaluations are of different data or by different measures, or repeat one.
+        UserError: the evaluations are of different data or by different measures, repeat one, or are of seeds of a
+            model after different epochs.
     """
-    keys = ["model", "seed", "cell", "sparsify", "loss", "score", *MEASURE, "density", "geometry"]
+    keys = ["model", "seed", "epoch", "cell", "sparsify", "loss", "score", *MEASURE, "density", "geometry"]
     values = {path: files.read_json(path, ["data", *keys]) for path in paths}
     check_measure(values)
+    check_epochs(values)
     rows = []
     for path in paths:
         value = values[path]

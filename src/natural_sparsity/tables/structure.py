@@ -8,13 +8,16 @@ from typing import Any
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.analysis.products import find_origin
+from natural_sparsity.analysis.products import Origin, check_epochs, check_same, find_origin
 from natural_sparsity.errors import UserError
 from natural_sparsity.model.gates import GATES
 from natural_sparsity.tables.scores import MEASURE, format_measure
 from natural_sparsity.tables.writer import Grid, Table
 
 RUN = ["data", "model"]
+# The fields that say which checkpoint was measured.
+MADE_FROM = ["epoch", "checkpoint"]
+IDENTITY = [*RUN, "seed", *MADE_FROM]
 NOTE = (
     "Means over seeds, with the least and the greatest in parentheses. The score is that of the test split."
     " Compression: all weights divided by those left; biases and group variables do not count. Neurons: left in each"
@@ -46,23 +49,32 @@ def join(structures: Sequence[Path], speedups: Sequence[Path]) -> pd.DataFrame:
     and ``constant_…`` of each gate, of the layer; ``folded_…``: weights, bytes, and how many times faster.
 
     Raises:
-        UserError: a structure without a speed-up, or two of one run and seed.
+        UserError: a structure without a speed-up, or with that of another checkpoint, two files of one run and seed, or
+            seeds of a run after different epochs.
     """
-    gains = {}
+    gains: dict[Origin, tuple[Path, dict[str, Any]]] = {}
     for path in speedups:
-        gain = files.read_json(path, ["data", "model", "seed", "whole", "folded"])
-        gains[find_origin(gain)] = gain
+        gain = files.read_json(path, [*IDENTITY, "whole", "folded"])
+        if find_origin(gain) in gains:
+            raise UserError(f"{path}: a second speed-up of {find_origin(gain)}; give one file per run and seed")
+        gains[find_origin(gain)] = path, gain
+    given = {path: files.read_json(path, [*IDENTITY, "sparsify", "layers", *MEASURE]) for path in structures}
+    check_epochs(given)
     rows, known = [], set()
     for path in structures:
-        structure = files.read_json(path, ["data", "model", "seed", "sparsify", "layers", *MEASURE])
+        structure = given[path]
         origin = find_origin(structure)
         if origin in known:
             raise UserError(f"{path}: a second structure of {origin}; give one file per run and seed")
         if origin not in gains:
             raise UserError(f"{path}: no --speedups file is of {origin}; give one")
         known.add(origin)
+        other, gain = gains[origin]
+        check_same(
+            {file: {key: fields[key] for key in MADE_FROM} for file, fields in ((other, gain), (path, structure))}
+        )
         rows += [
-            {**list_model(structure), **list_gain(gains[origin]), "layer": number, **list_layer(layer)}
+            {**list_model(structure), **list_gain(gain), "layer": number, **list_layer(layer)}
             for number, layer in enumerate(structure["layers"], 1)
         ]
     return pd.DataFrame(rows)

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from natural_sparsity import files
-from natural_sparsity.analysis.products import check_same, find_place, read_origin
+from natural_sparsity.analysis.products import check_epochs, check_same, find_place, read_origin
 from natural_sparsity.analysis.statistics import percentile_interval, resampling_weights, spearman, t_interval
 from natural_sparsity.analysis.units import QUANTITIES, SIDES
 from natural_sparsity.errors import UserError
@@ -25,6 +25,8 @@ from natural_sparsity.tables.writer import Grid, Table
 MODEL = ["model", "family", "role", "level"]
 PLACE = ["layer", "tensor", "quantity", "side"]
 KEYS = [*MODEL, *PLACE]
+# What all files must have in common.
+SAME = ("data", "condition", "probe", "tokens")
 RESAMPLES, LEVEL = 1000, 0.95
 NOTE = (
     "Spearman's ρ over the units of a layer, between what a unit carries in the dense model after its last epoch and"
@@ -52,10 +54,12 @@ def read_units(paths: Sequence[Path]) -> pd.DataFrame:
     """The units of all files: their columns, ``model, family, role, level, seed``; the dense family is ``""``.
 
     Raises:
-        UserError: a model and seed come twice, data or conditions differ, or there is no dense model.
+        UserError: a model and seed come twice, data, conditions or probe settings differ, seeds of a model are after
+            different epochs, or there is no dense model.
     """
-    origins = {path: read_origin(path, ["condition", "sparsify"], "units") for path in paths}
-    check_same({path: {key: metadata[key] for key in ("data", "condition")} for path, (_, metadata) in origins.items()})
+    origins = {path: read_origin(path, ["epoch", "sparsify", *SAME], "units") for path in paths}
+    check_same({path: {key: metadata[key] for key in SAME} for path, (_, metadata) in origins.items()})
+    check_epochs({path: metadata for path, (_, metadata) in origins.items()})
     columns = ["layer", "tensor", "unit", *QUANTITIES, *SIDES, *(f"{side}_kept" for side in SIDES)]
     frames: list[pd.DataFrame] = []
     for path in paths:

@@ -22,7 +22,7 @@ from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
 from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.provenance import digest_code
-from natural_sparsity.settings import add_expect_option, parse_json_object
+from natural_sparsity.settings import add_expect_option, add_parents_option, parse_json_object
 from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.optimizers import CONSTANT_RATE
 from natural_sparsity.training.saves import Interruption, Saves
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--epochs", type=int, nargs="+", metavar="N", help="the epoch that each folder gets, to check")
     add_expect_option(parser)
+    add_parents_option(parser, "teacher")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -101,10 +102,12 @@ def run_epoch(
     """
     model, state = checkpoint.load(before, device)
     check_run(before, state, {**args.expect, "epoch": None if number is None else number - 1})
-    check_parents(args, before, state)
+    teacher = check_parents(args, before, state)
     epoch, seed, best = state["epoch"] + 1, state["seed"], state["best_dev_loss"]
     given = {"train": args.train, "dev": args.dev}
     tokens = {split: check_tokens(path, before, state, split) for split, path in given.items() if path}
+    for split in state["tokens"]:
+        check_made_from(before, state["tokens"], split, given[split] or before, tokens.get(split), f"{split} split")
     data = open_data(state["kind"], state["block"])
     train = data.training_split(args.train, training, model.interface, seed, epoch)
     dev = data.split("dev", args.dev, training.evaluation_batch, training.window, model.interface)
@@ -124,7 +127,7 @@ def run_epoch(
         "block": state["block"],
         "training": training.model_dump(mode="json"),
         "sparsify": args.sparsify,
-        "teacher": checkpoint.read_state(args.teacher)["parameters"] if args.teacher else None,
+        "teacher": teacher,
         "device": device.type,
         "torch": torch.__version__,
         "code": [digest_code(name) for name in modules_behind(state["kind"], args.sparsify)],
@@ -143,6 +146,7 @@ def run_epoch(
         "before": state["parameters"],
         "tokens": tokens,
         "sparsify": args.sparsify,
+        "teacher": teacher,
         "learning_rate_in": learning_rate,
         "learning_rate_out": next_learning_rate(learning_rate, dev_loss, best, decay),
         "train_loss": train_loss,
@@ -159,18 +163,24 @@ def run_epoch(
     saves.remove()
 
 
-def check_parents(args: argparse.Namespace, before: Path, state: dict[str, Any]) -> None:
-    """Check that the checkpoint to train from, the method and the teacher belong together.
+def check_parents(args: argparse.Namespace, before: Path, state: dict[str, Any]) -> str | None:
+    """Check that the checkpoint to train from, the method and the teacher belong together; return the teacher's digest.
 
     Raises:
-        UserError: a sparsified checkpoint would be trained by another method, or the teacher is of no use, or of other
-            data or another seed.
+        UserError: a sparsified checkpoint would be trained by another method, or the teacher is of no use, of other
+            data or another seed, of another run or epoch than ``--parents`` says, or not that of the epoch before.
     """
     method = state["sparsify"].get("method")
     if method and method != args.sparsify.get("method"):
         raise UserError(f"{before}: was made for the method {method}; give its block as --sparsify")
-    if not args.teacher:
-        return
+    teacher = check_teacher(args, before, state) if args.teacher else None
+    if "teacher" in state:  # not before the first epoch
+        check_made_from(before, state, "teacher", args.teacher or "a run without a teacher", teacher)
+    return teacher
+
+
+def check_teacher(args: argparse.Namespace, before: Path, state: dict[str, Any]) -> str:
+    """Check the teacher of the student in ``before``; return the digest of its parameters. Raise as above."""
     if not args.sparsify:
         raise UserError("--teacher: a dense model learns from nobody; give --sparsify, or leave the teacher out")
     teacher = checkpoint.read_state(args.teacher)
@@ -180,6 +190,8 @@ def check_parents(args: argparse.Namespace, before: Path, state: dict[str, Any])
                 f"{args.teacher}: its {key} is {teacher[key]}, the student's {state[key]}; give its own teacher"
             )
     check_made_from(args.teacher, teacher, "vocabulary", before, state["vocabulary"])
+    check_run(args.teacher, teacher, args.parents.get("teacher", {}))
+    return str(teacher["parameters"])
 
 
 def modules_behind(kind: str, sparsify: dict[str, Any]) -> list[str]:
