@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -171,14 +171,27 @@ def write_array(path: Path | str, array: np.ndarray, metadata: dict[str, Any] | 
         seal_array(temporary, metadata)
 
 
+class OpenArray(NamedTuple):
+    """A memory-mapped array, with the metadata and the digest that its file carries."""
+
+    array: np.ndarray
+    metadata: dict[str, Any]
+    digest: str
+
+
 def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
+    """Memory-map an ``.npy`` file as :func:`open_array` does; return the array alone."""
+    return open_array(path, ndim=ndim).array
+
+
+def open_array(path: Path | str, *, ndim: int = 1) -> OpenArray:
     """Memory-map an ``.npy`` file of integers or booleans with ``ndim`` dimensions, read-only.
 
     Raises:
         UserError: the file is missing, is not such an array, is not as long as its header says, or has changed since it
             was written.
     """
-    check_array(path)  # first: numpy evaluates the header as Python, and a damaged one raises anything
+    seal = check_array(path)  # first: numpy evaluates the header as Python, and a damaged one raises anything
     try:
         # Not np.load, which also reads zip archives. An empty array cannot be memory-mapped.
         if Path(path).stat().st_size > 128:
@@ -192,7 +205,7 @@ def read_array(path: Path | str, *, ndim: int = 1) -> np.ndarray:
         raise UserError(
             f"{path}: expected {ndim}-dimensional integers, found {array.dtype} {array.shape}; give the right file"
         )
-    return array
+    return OpenArray(array, *seal)
 
 
 def check_array(path: Path | str) -> tuple[dict[str, Any], str]:

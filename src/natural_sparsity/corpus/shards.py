@@ -28,9 +28,9 @@ class Shard:
     @classmethod
     def open(cls, tokens: Path, lengths: Path) -> "Shard":
         """Memory-map a shard; raise :class:`UserError` if the two files do not belong together."""
-        shard = cls(files.read_array(tokens), files.read_array(lengths))
-        check_made_from(lengths, files.read_metadata(lengths), "tokens", tokens, files.read_digest(tokens))
-        return shard
+        of_tokens, of_lengths = files.open_array(tokens), files.open_array(lengths)
+        check_made_from(lengths, of_lengths.metadata, "tokens", tokens, of_tokens.digest)
+        return cls(of_tokens.array, of_lengths.array)
 
     def blocks(self) -> Iterator[tuple[slice, slice]]:
         """Yield (slice of sentences, slice of their tokens), about ``TOKENS_PER_BLOCK`` tokens each."""
