@@ -174,3 +174,17 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     assert prepared == [torch.device("cuda", 1)]
     with pytest.raises(UserError, match=f"^device: '?{name}"):
         select_device(name, 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--expect", '{"modle": "lstm"}', "'modle' is none of data, model, seed, epoch, condition, folded"),
+        ("--parents", '{"teacher": {"epohc": 3}}', "'epohc' is none of data, model, seed, epoch"),
+        ("--parents", '{"teacher": 3}', "not a JSON object"),
+    ],
+)
+def test_an_expectation_that_would_check_nothing_is_refused(tmp_path, option, value, said):
+    process = command("train", "--from", tmp_path, "--training", "{}", "--checkpoint", tmp_path / "a", option, value)
+    assert process.returncode == 2
+    assert said in process.stderr.splitlines()[-1]

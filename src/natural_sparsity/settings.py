@@ -4,6 +4,9 @@ import argparse
 import json
 from typing import Any
 
+# What a file can be expected to be of.
+EXPECTED = ("data", "model", "seed", "epoch", "condition", "folded")
+
 
 def parse_positive(text: str) -> int:
     """Read an argument that is an integer of 1 or more; argparse reports the failure."""
@@ -15,7 +18,7 @@ def parse_positive(text: str) -> int:
 def add_expect_option(parser: argparse.ArgumentParser) -> None:
     """Declare ``--expect``, the run of the input files: files that were moved or renamed are refused."""
     help_text = "JSON, the data, model, seed, epoch and condition of the input files (or some of these), to check"
-    parser.add_argument("--expect", type=parse_json_object, default={}, metavar="JSON", help=help_text)
+    parser.add_argument("--expect", type=parse_expectation, default={}, metavar="JSON", help=help_text)
 
 
 def add_parents_option(parser: argparse.ArgumentParser, roles: str) -> None:
@@ -23,7 +26,21 @@ def add_parents_option(parser: argparse.ArgumentParser, roles: str) -> None:
     help_text = (
         f"JSON, by role ({roles}) the data, model, seed and epoch of the checkpoint (or some of these), to check"
     )
-    parser.add_argument("--parents", type=parse_json_object, default={}, metavar="JSON", help=help_text)
+    parser.add_argument("--parents", type=parse_parents, default={}, metavar="JSON", help=help_text)
+
+
+def parse_expectation(text: str) -> dict[str, Any]:
+    """Parse the JSON object of ``--expect``; argparse reports the failure. An unknown key would check nothing."""
+    value = parse_json_object(text)
+    for key in value:
+        if key not in EXPECTED:
+            raise argparse.ArgumentTypeError(f"{key!r} is none of {', '.join(EXPECTED)}: {text}")
+    return value
+
+
+def parse_parents(text: str) -> dict[str, Any]:
+    """Parse the JSON object of ``--parents``, an expectation by role; argparse reports the failure."""
+    return {role: parse_expectation(json.dumps(value)) for role, value in parse_json_object(text).items()}
 
 
 def parse_json_object(text: str) -> dict[str, Any]:
