@@ -154,9 +154,10 @@ def test_bit_flips_that_cancel_in_a_sum_are_detected(tmp_path):
 
 
 def test_files_of_two_shards_do_not_mix(tmp_path):
+    """Though their lengths fit."""
     files.write_array(tmp_path / "tokens.npy", TOKENS)
-    files.write_array(tmp_path / "lengths.npy", np.array([3000 - 1], np.uint32))
-    with pytest.raises(UserError, match=r"lengths\.npy: counts 2999 tokens, but .*tokens\.npy has 3000"):
+    files.write_array(tmp_path / "lengths.npy", np.array([3000], np.uint32), {"tokens": "of another shard"})
+    with pytest.raises(UserError, match=r"lengths\.npy: does not belong to .*tokens\.npy \(different tokens\)"):
         Shard.open(tmp_path / "tokens.npy", tmp_path / "lengths.npy")
 
 

@@ -174,7 +174,7 @@ def check_parents(args: argparse.Namespace, before: Path, state: dict[str, Any])
     if method and method != args.sparsify.get("method"):
         raise UserError(f"{before}: was made for the method {method}; give its block as --sparsify")
     teacher = check_teacher(args, before, state) if args.teacher else None
-    if "teacher" in state:  # not before the first epoch
+    if state.get("teacher"):  # a dense checkpoint, and one before the first epoch, has had none
         check_made_from(before, state, "teacher", args.teacher or "a run without a teacher", teacher)
     return teacher
 
