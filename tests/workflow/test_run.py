@@ -125,7 +125,7 @@ def test_a_step_runs_alone(finished, tmp_path):
 
 
 def test_shards_do_not_change_the_results(finished, fresh):
-    """Tokens, vocabulary and tags of one shard are those of two; the tables name the shards that they were made from."""
+    """Tokens, vocabulary and tags of one shard are those of two, though the tables name the shards."""
     corpus = "results/data/tiny"
     fresh.run(f"{corpus}/words.parquet", f"{corpus}/tokens/train.npy", changes={"data": {"tiny": {"shards": 1}}})
     for name in ("tokens/train.npy", "tokens/dev.npy", "tokens/test.npy", "vocabulary.parquet", "words.parquet"):
