@@ -1,5 +1,6 @@
 """No text, however hostile, takes more than time in proportion to its length."""
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -88,9 +89,12 @@ def measure(name: str, string: tuple[str, str, str], folder: Path) -> tuple[floa
 
 def take_time(step: Callable[[str, Path], object], text: str, folder: Path) -> float:
     """The processor's seconds for a text, which may be refused."""
+    gc.disable()  # it walks over the objects of all tests before
     start = time.process_time()
     try:
         step(text, folder)
     except UserError as error:
         assert "\n" not in str(error)
+    finally:
+        gc.enable()
     return time.process_time() - start
