@@ -153,14 +153,19 @@ def compute_digest(path: Path | str, start: int = 0, stop: int | None = None, *m
     return digest.digest()
 
 
-def seal_array(path: Path | str, metadata: dict[str, Any] | None = None) -> None:
-    """Append the mark, the metadata and the digest to an ``.npy`` file, where readers of ``.npy`` ignore them."""
+def seal_array(path: Path | str, metadata: dict[str, Any] | None = None) -> str:
+    """Append the mark, the metadata and the digest to an ``.npy`` file, where readers of ``.npy`` ignore them.
+
+    Returns:
+        The digest, as :func:`check_array` does.
+    """
     stored = json.dumps(metadata or {}).encode()
     with Path(path).open("ab") as file:
         file.write(ARRAY_MARK + stored + len(stored).to_bytes(LENGTH_BYTES, "little"))
     digest = compute_digest(path)
     with Path(path).open("ab") as file:
         file.write(digest)
+    return digest.hex()
 
 
 def write_array(path: Path | str, array: np.ndarray, metadata: dict[str, Any] | None = None) -> None:
@@ -432,8 +437,8 @@ class ArrayWriter:
         self.file.write(np.ascontiguousarray(block, self.dtype).data)
         self.length += len(block)
 
-    def close(self) -> None:
-        """Write the header, close the file and append its digest."""
+    def close(self) -> str:
+        """Write the header, close the file, append its digest and return it."""
         header = io.BytesIO()
         descr = np.lib.format.dtype_to_descr(self.dtype)
         np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": (self.length,)})
@@ -441,4 +446,4 @@ class ArrayWriter:
         self.file.seek(0)
         self.file.write(header.getvalue())
         self.file.close()
-        seal_array(self.path)
+        return seal_array(self.path)

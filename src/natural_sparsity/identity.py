@@ -63,7 +63,7 @@ def check_tokens(path: Path | None, folder: Path, state: Mapping[str, Any], spli
         return None
     if state["vocabulary"] is None:
         raise UserError(f"{path}: not needed, since {folder} was trained on generated data; leave it out")
-    about = files.read_metadata(path)
+    about, digest = files.check_array(path)
     check_run(path, about, {"split": split})
     check_made_from(path, about, "vocabulary", folder, state["vocabulary"])
-    return files.read_digest(path)
+    return digest

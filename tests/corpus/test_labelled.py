@@ -13,27 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from example_downloads import make_archive
 from natural_sparsity import files
 from natural_sparsity.cli import main
 from natural_sparsity.config.data.classification import CLASSES
 from natural_sparsity.corpus import labelled
 
 
-def archive(members: dict[str, bytes]) -> bytes:
-    """A compressed tar archive."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 def vader(lines: list[str], **others: list[str]) -> bytes:
     of = {"movieReviewSnippets": lines, **others}
-    inner = archive({f"hutto_ICWSM_2014/{name}_GroundTruth.txt": "\n".join(of[name]).encode() for name in of})
-    return archive({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": inner})
+    inner = make_archive({f"hutto_ICWSM_2014/{name}_GroundTruth.txt": "\n".join(of[name]).encode() for name in of})
+    return make_archive({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": inner})
 
 
 def run(folder: Path, *sources: Path, **options) -> tuple[dict[str, np.ndarray], list[str], dict]:
@@ -119,7 +109,7 @@ def test_reviews_keep_the_test_split_of_the_data(tmp_path: Path) -> None:
         for i in range(40)
     }
     extra = {"aclImdb/train/unsup/1_0.txt": b"x", "aclImdb/README": b"y"}
-    (tmp_path / "aclImdb_v1.tar.gz").write_bytes(archive({**members, **extra}))
+    (tmp_path / "aclImdb_v1.tar.gz").write_bytes(make_archive({**members, **extra}))
     arrays, words, _ = run(tmp_path, tmp_path / "aclImdb_v1.tar.gz", format="imdb", words=1000)
     assert len(arrays["test"]) == 80
     assert len(arrays["train"]) + len(arrays["dev"]) == 80
@@ -154,7 +144,7 @@ def test_topics_come_from_two_files(tmp_path: Path) -> None:
         (b"no archive", "v.tar.gz: is not compressed, though its name ends in .gz; rename it"),
         (gzip.compress(b"no archive"), "v.tar.gz: not a readable tar archive .truncated header.; delete it"),
         (gzip.compress(b""), "v.tar.gz: not a readable tar archive .it has no end."),
-        (archive({"other": b"x"}), "has 0 members named /additional_resources/hutto_ICWSM_2014.tar.gz, not one"),
+        (make_archive({"other": b"x"}), "has 0 members named /additional_resources/hutto_ICWSM_2014.tar.gz, not one"),
         (vader(["1\tgood\ttext"]), "line 1 of movieReviewSnippets has no rating and text"),
         (
             vader(["1\t1\ttext", "2\tnan\ttext"]),
@@ -184,14 +174,14 @@ REVIEWS = {
 
 
 def test_an_archive_may_have_any_compression(tmp_path: Path, compressed: Callable[[Path, bytes], Path]) -> None:
-    path = compressed(tmp_path / "reviews.tar", gzip.decompress(archive(REVIEWS)))
+    path = compressed(tmp_path / "reviews.tar", gzip.decompress(make_archive(REVIEWS)))
     _, _, summary = run(tmp_path, path, format="imdb")
     assert sum(summary[split]["texts"] for split in labelled.SPLITS) == 80
 
 
 def with_member(**attributes: Any) -> bytes:
     """A tar archive of REVIEWS and one more member."""
-    buffer = io.BytesIO(gzip.decompress(archive(REVIEWS)))
+    buffer = io.BytesIO(gzip.decompress(make_archive(REVIEWS)))
     with tarfile.open(fileobj=buffer, mode="a") as file:
         info = tarfile.TarInfo("aclImdb/train/pos/0_7.txt")
         for name, value in attributes.items():
@@ -214,12 +204,15 @@ def with_member(**attributes: Any) -> bytes:
         ),
         (with_member(name="aclImdb/train/pos/99_7.txt", size=3), "r.tar/aclImdb/train/pos/99_7.txt: byte 0 is NUL"),
         (
-            gzip.decompress(archive({**REVIEWS, "aclImdb/test/neg/20_1.txt": b"na\xefve"})),
+            gzip.decompress(make_archive({**REVIEWS, "aclImdb/test/neg/20_1.txt": b"na\xefve"})),
             "r.tar/aclImdb/test/neg/20_1.txt: byte 2 is not UTF-8; convert the file to UTF-8",
         ),
         (with_member(name="a")[:90_000].rstrip(b"\0"), "r.tar: not a readable tar archive"),
         (with_member(name="a") + b"x", "r.tar: has data after the end of the archive; delete it and run again"),
-        (archive({"reviews/0_7.txt": b"x"}), "r.tar: has no member like aclImdb/train/neg/0_3.txt; check that format"),
+        (
+            make_archive({"reviews/0_7.txt": b"x"}),
+            "r.tar: has no member like aclImdb/train/neg/0_3.txt; check that format",
+        ),
     ],
     ids=["twice", "folder", "link", "NUL", "Latin-1", "cut", "more", "no member"],
 )
@@ -231,7 +224,7 @@ def test_an_archive_that_is_damaged_or_odd_is_refused(tmp_path: Path, content: b
 
 def test_members_elsewhere_are_not_read(tmp_path: Path) -> None:
     others = ["aclImdb/train/unsup/1_0.txt", "aclImdb/../aclImdb/train/pos/1_9.txt", "/aclImdb/train/pos/1_9.txt"]
-    (tmp_path / "r.tar").write_bytes(archive({**REVIEWS, **dict.fromkeys(others, b"\xff")}))
+    (tmp_path / "r.tar").write_bytes(make_archive({**REVIEWS, **dict.fromkeys(others, b"\xff")}))
     _, _, summary = run(tmp_path, tmp_path / "r.tar", format="imdb")
     assert sum(summary[split]["texts"] for split in labelled.SPLITS) == 80
 
@@ -297,7 +290,7 @@ def test_an_empty_table_or_test_split_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["train/neg", "train/pos", "test/neg", "test/pos"])
 def test_reviews_without_a_folder_are_refused(tmp_path: Path, folder: str) -> None:
     members = {name: text for name, text in REVIEWS.items() if folder not in name}
-    (tmp_path / "r.tar").write_bytes(gzip.decompress(archive(members)))
+    (tmp_path / "r.tar").write_bytes(gzip.decompress(make_archive(members)))
     with pytest.raises(SystemExit, match=f"r.tar: has no member like aclImdb/{folder}/0_3.txt; .*archive is complete"):
         run(tmp_path, tmp_path / "r.tar", format="imdb")
 

@@ -5,7 +5,6 @@ import http.server
 import random
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from example_downloads import serving
 from natural_sparsity.cli import main
 from natural_sparsity.corpus import obtain
 from natural_sparsity.errors import UserError
@@ -103,12 +103,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(obtain, "FIRST_PAUSE", 0.01)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = Server()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 def download(url: str, output: Path, checksum: str = SHA256) -> None:

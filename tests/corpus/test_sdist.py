@@ -6,12 +6,12 @@ import io
 import json
 import os
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from example_downloads import serving
 from natural_sparsity.cli import main
 from natural_sparsity.corpus import obtain
 
@@ -66,12 +66,8 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = Index()
     monkeypatch.setenv("PIP_INDEX_URL", f"{server.url}/simple")
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture

@@ -261,3 +261,12 @@ def test_tokens_other_than_those_of_the_epoch_before_are_refused(tokens, tmp_pat
     with pytest.raises(UserError, match=rf"a1: does not belong to .*{split}\.npy \(different {split} split\)"):
         run_train(tmp_path, "a1", "a2")
     run_train(tmp_path, "a0", "b1")
+
+
+def test_an_expected_epoch_is_compared_with_or_without_numbers_of_epochs(tokens, tmp_path):
+    run_chain(tmp_path, "a", 1)
+    splits = {split: tmp_path / f"{split}.npy" for split in ("train", "dev")}
+    folders = {"from": tmp_path / "a1", "checkpoint": tmp_path / "a2"}
+    for option in ({"expect": {"epoch": 0}}, {"epochs": [1]}):
+        with pytest.raises(UserError, match="a1: its epoch is 1, expected 0"):
+            call(train, **folders, **splits, training=TRAINING, device="cpu", **option)

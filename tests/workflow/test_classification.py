@@ -1,37 +1,26 @@
 """Classification of texts by the rules of all other data: planned, run to the table of structures, refused."""
 
 import copy
-import io
 import re
-import tarfile
 
 import pandas as pd
 import pytest
 import yaml
 from harness import TINY
 
+from example_downloads import make_archive
+
 CLASSIFIER = {"architecture": {"embedding": 4, "hidden": [4, 4]}}
 CLASSIFIER["training"] = {"optimizer": "adam", "learning_rate": 0.01, "clip": 1, "batch": 20}
 SPARSE = {"sparsify": {"method": "sparse_vd", "of": "reader", "rewind": 1, "learning_rate": 0.02}}
-
-
-def archive(members):
-    """A compressed tar archive."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 @pytest.fixture
 def config(fresh):
     """The tiny text, unused, and 300 lines in the form of the snippets, in the run's folder."""
     lines = "\n".join(f"{i}\t{(-1) ** i}\ttext {i} is {'bad' if i % 2 else 'good'}" for i in range(300))
-    inner = archive({"hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt": lines.encode()})
-    outer = archive({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": inner})
+    inner = make_archive({"hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt": lines.encode()})
+    outer = make_archive({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": inner})
     (fresh.folder / "snippets.tar.gz").write_bytes(outer)
     texts = {
         "kind": "classification",

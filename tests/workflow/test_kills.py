@@ -1,13 +1,11 @@
 """Every kind of job, killed at random moments of its work and on a disk that fills: nothing is lost or differs."""
 
 import errno
-import io
 import os
 import random
 import re
 import shutil
 import subprocess
-import tarfile
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -17,26 +15,17 @@ import yaml
 from forks import End, Host, Job, read_jobs
 from harness import TINY, Workflow, leftovers, products
 
+from example_downloads import make_archive
+
 pytestmark = pytest.mark.slow
 TARGETS = ["all", "natural", "moduli", "explorer", "evaluations"]
 SEED = int(os.getenv("NATURAL_SPARSITY_FAULT_SEED", "16"))
 MIB = 1 << 20
 
 
-def archive(members: dict[str, bytes]) -> bytes:
-    """A compressed tar archive."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 SNIPPETS = "\n".join(f"{i}\t{(-1) ** i}\ttext {i} is {'bad' if i % 2 else 'good'}" for i in range(300))
-INNER = archive({"hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt": SNIPPETS.encode()})
-LABELLED = archive({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": INNER})
+INNER = make_archive({"hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt": SNIPPETS.encode()})
+LABELLED = make_archive({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": INNER})
 
 
 class Undisturbed(NamedTuple):

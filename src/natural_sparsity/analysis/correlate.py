@@ -16,6 +16,8 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.analysis.products import (
+    NORMS,
+    PROBED,
     ROLES,
     Origin,
     check_chain,
@@ -34,7 +36,6 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run
 from natural_sparsity.settings import add_expect_option, parse_json_object
 
-NORMS = ["l1", "l2"]  # every probe has them, next to its measures
 # The mean over words is no correlation, but the class effect is a difference of means.
 STATISTICS = ["pearson", "pearson_log", "spearman", "mean"]
 AXES = ["words", "role", "tensor", "measure", "statistic"]
@@ -174,10 +175,8 @@ class Probes:
         Raises:
             UserError: they belong to several runs or conditions, differ in measures, or two belong to one epoch.
         """
-        keys = ["condition", "measures"]
-        given = {path: read_origin(path, ["epoch", *keys])[1] for path in paths}
-        keys += [*Origin._fields, "vocabulary", "tokens", "probe"]
-        check_same({path: {key: metadata[key] for key in keys} for path, metadata in given.items()})
+        given = {path: read_origin(path, ["epoch", *PROBED])[1] for path in paths}
+        check_same({path: {key: metadata[key] for key in (*PROBED, "seed")} for path, metadata in given.items()})
         by_epoch: dict[int, Path] = {}
         for path in paths:
             epoch = given[path]["epoch"]

@@ -21,6 +21,10 @@ ENOUGH = 10
 GROUP = ("data", "model", "condition")
 # The roles of a word at a probed position.
 ROLES = ("target", "input")
+# Every probe has these means, next to those of its measures.
+NORMS = ("l1", "l2")
+# What the probes of a run, and of its other seeds, have in common.
+PROBED = (*GROUP, "measures", "probe", "tokens", "vocabulary")
 
 
 class Origin(NamedTuple):
@@ -124,8 +128,8 @@ def read_probes(paths: Sequence[Path | str], role: str, tensor: str, measure: st
             data, of another model or of another condition than the first.
     """
     frames: dict[tuple[int, int], pd.DataFrame] = {}
-    given = {path: read_origin(path, ["epoch", "condition", "measures"])[1] for path in paths}
-    check_same({path: {key: metadata[key] for key in GROUP} for path, metadata in given.items()})
+    given = {path: read_origin(path, ["epoch", *PROBED])[1] for path in paths}
+    check_same({path: {key: metadata[key] for key in PROBED} for path, metadata in given.items()})
     for path in paths:
         metadata = given[path]
         key = int(metadata["seed"]), int(metadata["epoch"])

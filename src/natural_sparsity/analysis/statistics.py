@@ -5,8 +5,10 @@ value of each column is the estimate itself. NaN in a column is a word that it d
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 # Of a standardised variable in a resample; below it, all its values there are equal except for rounding.
@@ -155,6 +157,12 @@ def percentile_interval(replicates: np.ndarray, level: float) -> tuple[np.ndarra
         low, high = (np.take_along_axis(ordered, place[None], 0)[0] for place in (below, np.minimum(below + 1, last)))
         ends.append(low + (quantile * last - below) * (high - low))
     return ends[0], ends[1]
+
+
+def exponentiate(losses: ArrayLike) -> Any:
+    """The perplexities of losses in nats; infinite for a run that diverged, where a double cannot hold one."""
+    with np.errstate(over="ignore"):
+        return np.exp(losses)
 
 
 def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:

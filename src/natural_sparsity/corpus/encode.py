@@ -241,8 +241,7 @@ def run(args: argparse.Namespace) -> None:
             summary[f"{name}_unk_fraction"] = int(counts[UNK]) / max(len(streams[split]), 1)
             streams[split].flush()
             about = {"split": name, "vocabulary": vocabulary}
-            files.seal_array(str(streams[split].filename), about)
-            digests[name] = files.check_array(str(streams[split].filename))[1]
+            digests[name] = files.seal_array(str(streams[split].filename), about)
         refuse_small(account)
     account["warnings"] = list_warnings(account)
     story = tell(account)

@@ -52,9 +52,8 @@ def run(args: argparse.Namespace) -> None:
             counts += np.bincount(block_ids, minlength=len(ids))
             tokens.append(block_ids)
             lengths.append(np.array([line.count(" ") + 1 for line in lines], np.uint32))
-        tokens.close()
+        digest = tokens.close()
         text = files.compute_digest(args.text).hex()
-        about = {"text": text, "tokens": files.check_array(tokens_path)[1]}
-        files.write_array(args.lengths, np.concatenate(lengths), about)
+        files.write_array(args.lengths, np.concatenate(lengths), {"text": text, "tokens": digest})
         frame = pd.DataFrame({"word": pd.Series(list(ids), dtype="str"), "count": counts})
         files.write_parquet(args.types, frame, {"text": text})

@@ -82,8 +82,11 @@ def list_indexes(settings: dict[str, str]) -> list[str]:
     """
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         raise UserError("pip is configured with no-index; download the archive and set source.path")
-    default = subprocess.run([sys.executable, "-c", DEFAULT_INDEX], capture_output=True, text=True, check=False).stdout
-    indexes = [settings.get("index-url", default.strip()), *settings.get("extra-index-url", "").split()]
+    index = settings.get("index-url")
+    if index is None:
+        command = [sys.executable, "-c", DEFAULT_INDEX]
+        index = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    indexes = [index, *settings.get("extra-index-url", "").split()]
     reachable = [index for index in indexes if index.startswith(("http://", "https://"))]
     if not reachable:
         raise UserError(f"pip's index {indexes[0]} is not http or https; download the archive and set source.path")

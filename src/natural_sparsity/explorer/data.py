@@ -17,6 +17,8 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.analysis.products import (
+    NORMS,
+    PROBED,
     ROLES,
     Origin,
     check_chain,
@@ -27,7 +29,7 @@ from natural_sparsity.analysis.products import (
     read_tensors,
 )
 from natural_sparsity.errors import UserError
-from natural_sparsity.explorer.names import NORMS, check_names
+from natural_sparsity.explorer.names import check_names
 from natural_sparsity.explorer.words import digest, read_words
 from natural_sparsity.identity import check_run
 from natural_sparsity.settings import add_expect_option
@@ -91,9 +93,8 @@ def read_run(paths: Sequence[Path]) -> tuple[Origin, dict[str, Any]]:
     Raises:
         UserError: a file is no probe, or the probes belong to several runs or conditions.
     """
-    given = {path: read_origin(path, ["condition", "epoch", "probe", "positions"])[1] for path in paths}
-    keys = (*Origin._fields, "condition")
-    check_same({path: {key: metadata[key] for key in keys} for path, metadata in given.items()})
+    given = {path: read_origin(path, ["epoch", "positions", *PROBED])[1] for path in paths}
+    check_same({path: {key: metadata[key] for key in (*PROBED, "seed")} for path, metadata in given.items()})
     return find_origin(given[paths[0]]), given[paths[0]]
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from natural_sparsity import registry
+from natural_sparsity.analysis.products import NORMS
 from natural_sparsity.analysis.tensors import check_tensors
 from natural_sparsity.config.base import NAME
 from natural_sparsity.errors import UserError
-
-NORMS = ("l1", "l2")  # every probe has them, next to its measures
 
 
 def check_names(path: Path, facts: Mapping[str, Any], measures: Iterable[str], tensors: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from natural_sparsity import registry
 from natural_sparsity.analysis.products import read_checkpoints
+from natural_sparsity.analysis.statistics import exponentiate
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.arguments import add_checkpoints
 from natural_sparsity.figures.style import (
@@ -66,8 +67,7 @@ def list_epochs(checkpoints: pd.DataFrame, perplexity: bool = True) -> pd.DataFr
         mean = losses.mean().join(spread).reset_index().assign(seed=MEAN)
         rows = pd.concat([rows.astype({"seed": object, "learning_rate_drop": object}), mean], ignore_index=True)
     for split in ("train", "dev") if perplexity else ():
-        with np.errstate(over="ignore"):
-            rows[f"{split}_perplexity"] = np.exp(rows[f"{split}_loss"])
+        rows[f"{split}_perplexity"] = exponentiate(rows[f"{split}_loss"])
     return rows
 
 

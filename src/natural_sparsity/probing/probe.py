@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
     for i, (folder, output, *before) in enumerate(zip(*given.values(), strict=True)):
         state = checkpoint.read_state(folder)
         check_kind(folder, state)
-        check_run(folder, state, {**args.expect, "epoch": args.epochs[i] if args.epochs else None})
+        check_run(folder, state, args.expect | ({"epoch": args.epochs[i]} if args.epochs else {}))
         tokens = check_tokens(args.tokens, folder, state, settings.split)
         if training:
             gathering = gather_in_training(args.tokens, settings, training, before[0], folder, device, args.teacher)

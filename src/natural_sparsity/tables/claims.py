@@ -53,7 +53,7 @@ def tabulate(args: argparse.Namespace) -> Table:
         raise UserError(
             f"--checkpoints: one is of {others.pop()}, but {args.correlations} is of {origin}; leave it out"
         )
-    check_run(args.correlations, {**metadata, **origin._asdict()}, args.expect)
+    check_run(args.correlations, metadata, args.expect)
     check_chain([args.correlations, args.differences], args.checkpoints)
     checkpoints = read_checkpoints(args.checkpoints)
     missing = sorted(set(correlations["epoch"]) - set(checkpoints["epoch"]))

@@ -4,12 +4,12 @@ import argparse
 import math
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.analysis.claims import VERDICTS
-from natural_sparsity.analysis.products import Origin, check_chain, find_origin, read_origin
+from natural_sparsity.analysis.products import NORMS, Origin, check_chain, find_origin, read_origin
+from natural_sparsity.analysis.statistics import exponentiate
 from natural_sparsity.analysis.tensors import GRADIENT, find_top, list_layers, write_tensor
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_made_from
@@ -78,13 +78,12 @@ def describe(correlations: Path, claims: Path, checkpoint: Path, summary: Path) 
     if metadata["tokens"] not in sizes["streams"].values():
         raise UserError(f"{summary}: describes other tokens than {correlations} was measured on; delete the older one")
     verdicts = count_verdicts(claims, correlations)
-    with np.errstate(over="ignore"):  # of a run that diverged
-        losses = [float(np.exp(state[f"{split}_loss"])) for split in ("train", "dev")]
+    losses = [float(exponentiate(state[f"{split}_loss"])) for split in ("train", "dev")]
     numbers = [len(list_layers(frame["tensor"])), sizes["vocabulary"], sizes["train_tokens"], last, *losses]
     places = [(GRADIENT + top, frame["epoch"].min()), (GRADIENT + top, last), (top, last), ("grad_x", last)]
     rows = []
     for measure in dict.fromkeys(frame["measure"]):
-        if measure in ("l1", "l2"):
+        if measure in NORMS:
             continue
         row = dict(zip([*NAMES, *SIZES], [*origin, metadata["condition"], measure, *numbers], strict=True))
         for name, place in zip(SHOWN, places, strict=True):

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.analysis.products import check_epochs, check_same, find_place
-from natural_sparsity.analysis.statistics import t_interval
+from natural_sparsity.analysis.statistics import exponentiate, t_interval
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables.scores import MATCHING, judge_match, sort_by_seed
 from natural_sparsity.tables.writer import Grid, Table, format_interval
@@ -81,7 +80,7 @@ def compare(footprints: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             dict(zip(KEYS, key, strict=True))
             | {"epochs": group["epoch"].iloc[0], "seeds": len(group)}
-            | dict(zip(names, np.exp(t_interval(losses.to_numpy())), strict=True))
+            | dict(zip(names, exponentiate(t_interval(losses.to_numpy())), strict=True))
             | {"nonzero": round(group["nonzero"].mean()), "bytes": round(group["bytes"].mean())}
             | {"bytes_of_dense": group["bytes"].mean() / reference["bytes"].mean()}
             | {"milliseconds_per_token": 1000 * group["seconds_per_token"].mean()}

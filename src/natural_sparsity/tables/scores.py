@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity.analysis.products import check_same
-from natural_sparsity.analysis.statistics import t_interval
+from natural_sparsity.analysis.statistics import exponentiate, t_interval
 
 # What an evaluation says of its score: the name of the measure, how many digits are shown, and which way is better.
 MEASURE = ("measure", "digits", "higher_is_better")
@@ -37,7 +37,7 @@ def average_score(group: pd.DataFrame) -> dict[str, Any]:
     """
     measure = group["measure"].iloc[0]
     if measure == "perplexity":
-        score = np.exp(t_interval(group["loss"].to_numpy()))
+        score = exponentiate(t_interval(group["loss"].to_numpy()))
     else:
         score = np.array(t_interval(group["score"].to_numpy()))
     named = dict(zip(("score", "score_low", "score_high"), score.tolist(), strict=True))

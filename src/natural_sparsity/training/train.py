@@ -101,7 +101,7 @@ def run_epoch(
         SystemExit: a signal came; the epoch can be resumed.
     """
     model, state = checkpoint.load(before, device)
-    check_run(before, state, {**args.expect, "epoch": None if number is None else number - 1})
+    check_run(before, state, args.expect | ({} if number is None else {"epoch": number - 1}))
     teacher = check_parents(args, before, state)
     epoch, seed, best = state["epoch"] + 1, state["seed"], state["best_dev_loss"]
     given = {"train": args.train, "dev": args.dev}
