@@ -10,6 +10,7 @@ from scipy import stats
 from example_products import RUN, describe_depth, write_probe, write_words
 from natural_sparsity import files
 from natural_sparsity.analysis import correlate
+from natural_sparsity.analysis.products import read_probes
 from natural_sparsity.analysis.statistics import resampling_weights
 from natural_sparsity.errors import UserError
 
@@ -288,3 +289,13 @@ def test_a_probe_of_another_vocabulary_is_refused(products):
     write_words(folder / "words.parquet", words[:100])
     with pytest.raises(UserError, match=r"probe7\.parquet: has ids outside the 100 of the words table"):
         run(folder)
+
+
+def test_figures_do_not_mix_probes_of_other_settings(products):
+    """Of another seed, say: their words would be averaged."""
+    folder, _, _ = products
+    path = folder / "probe8.parquet"
+    for other in ({"probe": {"batch": 7}}, {"tokens": "other"}, {"measures": ["chi"]}):
+        write_probe(path, pd.read_parquet(path), **probed(8, **other))
+        with pytest.raises(UserError, match=rf"probe8\.parquet: {next(iter(other))} is .*give files of one"):
+            read_probes([folder / "probe7.parquet", path], "target", "grad_h_2", "chi")

@@ -139,6 +139,9 @@ def test_epochs_and_checkpoints_must_match(inputs, probes, tmp_path):
     write_state(tmp_path / "other.json", data="small", seed=2)
     with pytest.raises(SystemExit, match=r"other\.json: is of small/lstm, seed 2, but the probes are of"):
         pack(inputs | {"--checkpoints": [str(tmp_path / "other.json")]}, tmp_path / "out")
+    write_probe(tmp_path / "odd.parquet", probes[1], data="small", positions=1, probe=PROBE | {"batch": 7})
+    with pytest.raises(SystemExit, match=r"odd\.parquet: probe is .*'batch': 7.*give files of one probe"):
+        pack(inputs | {"--probes": [*inputs["--probes"], str(tmp_path / "odd.parquet")]}, tmp_path / "out")
     write_probe(tmp_path / "dev.parquet", probes[1], data="small", condition="dev", positions=1, probe=PROBE)
     with pytest.raises(SystemExit, match=r"dev\.parquet: condition is 'dev', but in .* it is 'frozen'"):
         pack(inputs | {"--probes": [*inputs["--probes"][:4], str(tmp_path / "dev.parquet")]}, tmp_path / "out")
