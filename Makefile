@@ -97,16 +97,7 @@ lock:
 	sed "s/^# locks: .*/# locks: $$(cat envs/build.lock envs/run.lock | cksum)/" envs/natural-sparsity.post-deploy.sh > envs/new
 	mv envs/new envs/natural-sparsity.post-deploy.sh
 
-# Each measures this code and a reference in turn, in one process, and writes results/benchmarks/NAME.json.
+# Each measures this code and a reference in turn, in one process, and writes results/benchmarks/NAME.json. A table of
+# all comes at the end. For some alone: .venv/bin/python benchmarks/run.py --only text peer
 bench: install-test
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/probe.py
-	$(BIN)/python benchmarks/probe.py --vocabulary 4000
-	$(BIN)/python benchmarks/measures.py
-	$(BIN)/python benchmarks/measures.py --vocabulary 4000
-	$(BIN)/python benchmarks/passes.py
-	$(BIN)/python benchmarks/folding.py
-	$(BIN)/python benchmarks/text.py
-	$(BIN)/python benchmarks/explorer.py
-	$(BIN)/snakemake --cores $(CORES)
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/run.py

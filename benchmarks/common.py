@@ -5,11 +5,13 @@ import json
 import os
 import platform
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 EXCERPT = "test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 RESULTS = ROOT / "results/benchmarks"
+RUN = "results/runs/sample/lstm/seed1"  # of the default run
+TINY = ROOT / "tests/workflow/tiny.yaml"
+BIN = Path(sys.executable).parent
+PACKAGES = ("natural-sparsity", "torch", "numpy", "spacy", "snakemake")
 Value = int | str
 
 
@@ -45,6 +51,11 @@ def excerpt() -> Path:
     spec = find_spec("gensim")
     assert spec is not None and spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0], EXCERPT)
+
+
+def snakemake(folder: Path | str, *options: str) -> list[str]:
+    """The command that runs the workflow in a folder."""
+    return [f"{BIN}/snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), *options]
 
 
 def in_turn(repeats: int, **functions: Callable[[], object]) -> dict[str, float]:
@@ -87,22 +98,37 @@ class PeakMemory:
 
 
 def report(folder: Path, name: str, *, ours: float, reference: float, unit: str, **details: Any) -> None:
-    """Print and store one comparison: two rates in ``unit``, more is better; ``ratio`` is ours over the reference."""
+    """Print and store one comparison: two values in ``unit``; ``ratio`` is ours over the reference.
+
+    More is better, unless the unit says otherwise.
+    """
     write(folder, name, {"ours": ours, "reference": reference, "ratio": ours / reference, "unit": unit, **details})
     more = "".join(
         f"  {key} {value:.3g}" if isinstance(value, float) else f"  {key} {value}" for key, value in details.items()
     )
-    print(
-        f"{name}: ours {ours:,.4g}, reference {reference:,.4g} {unit}: {ours / reference:.2f} times{more}", flush=True
-    )
+    values = f"ours {format_value(ours)}, reference {format_value(reference)} {unit}"
+    print(f"{name}: {values}: {ours / reference:.2f} times{more}", flush=True)
+
+
+def format_value(value: float) -> str:
+    """Four digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def write(folder: Path, name: str, result: Mapping[str, Any]) -> None:
     """Store one result with the machine, the date and the versions."""
-    about = {"machine": machine(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
-    about["versions"] = {package: version(package) for package in ("torch", "numpy", "spacy", "snakemake")}
+    about = {"machine": machine(), "date": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps({"name": name, **result, **about}, indent=2) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """The version of each package that is installed; a GPU machine may have torch and numpy alone."""
+    found = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def machine() -> str:

@@ -8,11 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import ROOT, arguments, report
+from common import BIN, ROOT, RUN, TINY, arguments, report, snakemake
 
-BIN = Path(sys.executable).parent
 FIFTY = "runs: [{data: sample, model: lstm, seeds: [1], epochs: 50}]"
-TINY = ROOT / "tests/workflow/tiny.yaml"
 
 
 def seconds(command: list[str], repeats: int) -> float:
@@ -25,11 +23,6 @@ def seconds(command: list[str], repeats: int) -> float:
     return statistics.median(times)
 
 
-def snakemake(folder: str, *options: str) -> list[str]:
-    """The command that runs the workflow in a folder."""
-    return [f"{BIN}/snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", folder, *options]
-
-
 def work_of_epochs(run: Path) -> list[float]:
     """Seconds of training in each finished epoch of a run."""
     states = [json.loads(path.read_text()) for path in run.glob("epoch*/state.json")]
@@ -37,7 +30,7 @@ def work_of_epochs(run: Path) -> list[float]:
 
 
 def main() -> None:
-    args = arguments(__doc__, {}, repeats=3, run="results/runs/sample/lstm/seed1")
+    args = arguments(__doc__, {}, repeats=3, run=RUN)
     with tempfile.TemporaryDirectory() as folder:
         run, configuration = ROOT / args.run, Path(folder, "fifty.yaml")
         configuration.write_text(FIFTY)

@@ -1,25 +1,134 @@
-"""Every benchmark runs, at a size that takes seconds."""
+"""Every benchmark runs, at a size that takes seconds, and their runner reports each, failed ones included."""
 
+import importlib
 import json
-import shutil
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-BENCHMARKS = sorted(path.stem for path in Path(__file__).parents[1].glob("benchmarks/*.py") if path.stem != "common")
+from natural_sparsity import files
+from natural_sparsity.config.architecture import Architecture
+from natural_sparsity.config.training import Training
+from natural_sparsity.data.base import open_data
+from natural_sparsity.data.held_out import evaluate
+from natural_sparsity.methods.base import Place, make_method
+from natural_sparsity.model.recurrent import Interface, RecurrentModel
+from natural_sparsity.training.loop import run_steps
+from natural_sparsity.training.steps import make_step
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+SCRIPTS = {path.stem for path in FOLDER.glob("*.py")} - {"common", "run"}
+# Two need the files of a corpus, one writes the table of constants.
+BY_HAND = {"growth", "memory", "tune"}
+# Packages that a GPU machine may lack.
+ABSENT = ["spacy", "snakemake", "gensim", "playwright", "plotly", "psutil", "hypothesis"]
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Import a benchmark by name."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
+
+
+def run_tiny(name, folder):
+    """Run a script; return what it printed."""
+    command = [sys.executable, str(FOLDER / f"{name}.py"), "--tiny", "--output", str(folder)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    results = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    assert results
+    assert all(result["machine"] and result["versions"] for result in results)
+    return process.stdout
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BENCHMARKS)
-def test_a_tiny_benchmark_leaves_its_results(name, tmp_path):
-    if name == "explorer" and not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        pytest.skip("no Chromium is installed; on Debian: apt-get install chromium")
-    script = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
-    command = [sys.executable, str(script), "--tiny", "--output", str(tmp_path)]
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_all_run_at_a_tiny_size_and_the_table_has_each(tmp_path):
+    table = run_tiny("run", tmp_path).split("| Benchmark")[1].splitlines()[2:]
+    rows = "training probe measures passes folding sentences tagging explorer peer overhead"
+    assert [row for row in rows.split() if not any(line.startswith(f"| {row}") for line in table)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SCRIPTS & BY_HAND))
+def test_a_benchmark_that_runs_by_hand(name, tmp_path):
+    run_tiny(name, tmp_path)
+
+
+def test_the_runner_knows_each_benchmark(load):
+    assert {script for script, *_ in load("run").BENCHMARKS} == SCRIPTS - BY_HAND
+
+
+@pytest.mark.integration
+def test_a_failing_benchmark_gets_a_row_and_a_status_and_the_others_still_run(load, tmp_path, monkeypatch, capsys):
+    run = load("run")
+    save = "import json, pathlib, sys; folder = pathlib.Path(sys.argv[sys.argv.index('--output') + 1])\n"
+    result = {"ours": 20_000, "reference": 5000, "ratio": 4, "unit": "tokens/s"}
+    scripts = {
+        "first": f"(folder / 'part.json').write_text('{json.dumps(result | {'name': 'part'})}'); raise SystemExit(3)",
+        "second": f"(folder / 'whole.json').write_text('{json.dumps(result | {'name': 'whole'})}')",
+        "third": "",
+    }
+    for name, text in scripts.items():
+        (tmp_path / f"{name}.py").write_text(save + text)
+    monkeypatch.setattr(run, "FOLDER", tmp_path)
+    monkeypatch.setattr(run, "BENCHMARKS", [("first", "--some", "1"), ("second",), ("third",)])
+    monkeypatch.setattr(sys, "argv", ["run.py", "--output", str(tmp_path / "results")])
+    with pytest.raises(SystemExit) as stop:
+        run.main()
+    assert stop.value.code == 1
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines() if line]
+    assert lines[0] == list(run.HEADS) and all(set(cell) == {"-"} for cell in lines[1])
+    assert [row[:5] for row in lines[2:]] == [
+        ["part", "20,000", "5,000", "tokens/s", "4.00"],
+        ["first --some 1", "FAILED", "", "exit status 3", ""],
+        ["whole", "20,000", "5,000", "tokens/s", "4.00"],
+        ["third", "not measured", "", "", ""],
+    ]
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"part.json", "whole.json"}
+    monkeypatch.setattr(sys, "argv", ["run.py", "--only", "second", "--output", str(tmp_path / "results")])
+    with pytest.raises(SystemExit) as stop:
+        run.main()
+    assert not stop.value.code
+    assert "first" not in capsys.readouterr().out
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", ["training", "probe", "folding", "peer", "run"])
+def test_it_can_be_imported_where_only_torch_and_the_like_are(name):
+    script = f"import sys; sys.modules |= dict.fromkeys({ABSENT}); sys.path.insert(0, {str(FOLDER)!r}); import {name}"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
-    results = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
-    assert results
-    assert all(result["machine"] and result["versions"] for result in results)
+
+
+def test_versions_are_of_what_is_installed(load, monkeypatch):
+    common = load("common")
+    monkeypatch.setattr(common, "PACKAGES", ("torch", "no-such-package"))
+    assert common.versions() == {"torch": torch.__version__}
+
+
+def test_the_peer_computes_the_losses_of_this_model(load, tmp_path):
+    """Without dropout, from one seed: equal weights, then equal losses of each step and on held-out text."""
+    peer, vocabulary, batch, window = load("peer"), 60, 4, 7
+    tokens = np.random.default_rng(0).zipf(1.5, batch * (4 * window + 4)) % vocabulary
+    files.write_array(tmp_path / "tokens.npy", tokens.astype(np.uint8))
+    text, interface = open_data("text", {}), Interface(outputs=vocabulary, vocabulary=vocabulary)
+    split = text.split("train", tmp_path / "tokens.npy", batch, window, interface)
+    torch.manual_seed(3)
+    ours = RecurrentModel(interface, Architecture(embedding=8, hidden=[8, 8], dropout=0.0)).train()
+    torch.manual_seed(3)
+    recipe = peer.Recipe(vocabulary, width=8, dropout=0.0)
+    for a, b in zip(ours.parameters(), recipe.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    streams = peer.cut(torch.from_numpy(tokens), batch)
+    assert math.isclose(peer.recipe_loss(recipe, streams, window), evaluate(ours, text, split).loss, rel_tol=1e-6)
+    dense = make_method({}, ours, {}, Place(1, len(split), split.examples, batch))
+    step = make_step(ours, text, Training(), peer.RATE, batch, dense)
+    losses = [float(loss) for loss, _ in run_steps(step, split)]
+    assert len(losses) == 5
+    np.testing.assert_allclose(list(peer.recipe_steps(recipe, streams, peer.RATE, window)), losses, rtol=1e-4)
