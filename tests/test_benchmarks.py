@@ -112,23 +112,27 @@ def test_versions_are_of_what_is_installed(load, monkeypatch):
     assert common.versions() == {"torch": torch.__version__}
 
 
-def test_the_peer_computes_the_losses_of_this_model(load, tmp_path):
-    """Without dropout, from one seed: equal weights, then equal losses of each step and on held-out text."""
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_the_peer_computes_the_losses_of_this_model(load, tmp_path, dropout):
+    """From one seed: equal weights, equal losses of each step, and equal held-out losses of what was trained."""
     peer, vocabulary, batch, window = load("peer"), 60, 4, 7
     tokens = np.random.default_rng(0).zipf(1.5, batch * (4 * window + 4)) % vocabulary
     files.write_array(tmp_path / "tokens.npy", tokens.astype(np.uint8))
     text, interface = open_data("text", {}), Interface(outputs=vocabulary, vocabulary=vocabulary)
     split = text.split("train", tmp_path / "tokens.npy", batch, window, interface)
     torch.manual_seed(3)
-    ours = RecurrentModel(interface, Architecture(embedding=8, hidden=[8, 8], dropout=0.0)).train()
+    ours = RecurrentModel(interface, Architecture(embedding=8, hidden=[8, 8], dropout=dropout)).train()
     torch.manual_seed(3)
-    recipe = peer.Recipe(vocabulary, width=8, dropout=0.0)
+    recipe = peer.Recipe(vocabulary, width=8, dropout=dropout)
     for a, b in zip(ours.parameters(), recipe.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
-    streams = peer.cut(torch.from_numpy(tokens), batch)
-    assert math.isclose(peer.recipe_loss(recipe, streams, window), evaluate(ours, text, split).loss, rel_tol=1e-6)
     dense = make_method({}, ours, {}, Place(1, len(split), split.examples, batch))
-    step = make_step(ours, text, Training(), peer.RATE, batch, dense)
-    losses = [float(loss) for loss, _ in run_steps(step, split)]
+    torch.manual_seed(4)
+    losses = [float(loss) for loss, _ in run_steps(make_step(ours, text, Training(), peer.RATE, batch, dense), split)]
     assert len(losses) == 5
+    torch.manual_seed(4)
+    streams = peer.cut(torch.from_numpy(tokens), batch)
     np.testing.assert_allclose(list(peer.recipe_steps(recipe, streams, peer.RATE, window)), losses, rtol=1e-4)
+    for a, b in zip(ours.parameters(), recipe.parameters(), strict=True):
+        b.data.copy_(a)
+    assert math.isclose(peer.recipe_loss(recipe, streams, window), evaluate(ours, text, split).loss, rel_tol=1e-6)
