@@ -58,8 +58,8 @@ def reference_pass(model, windows):
 
 def our_pass(model, windows, measures=("chi",)):
     gathering = Gathering(model, choose(list(measures), Probe()))
-    output = OutputLayer(model.output)
-    model.recurrent = use_input_gradients(model.recurrent)
+    output = OutputLayer(model.output, model.tuning.probe)
+    model.recurrent = use_input_gradients(model)
     state = model.zero_state(windows[0][0].shape[1])
     with torch.no_grad():
         for inputs, targets in windows:

@@ -10,7 +10,8 @@ from natural_sparsity.data.base import Batch, open_data
 from natural_sparsity.methods.base import Place, make_method
 from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
-from natural_sparsity.training.steps import EAGER_STEPS, Replayed, make_step
+from natural_sparsity.model.replay import EAGER_STEPS, Replayed
+from natural_sparsity.training.steps import make_step
 
 WIDTH, BATCH, WINDOW = 200, 40, 35
 

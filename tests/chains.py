@@ -27,8 +27,9 @@ from natural_sparsity.data.base import Batch, Data, open_data
 from natural_sparsity.evaluation import evaluate
 from natural_sparsity.methods import start
 from natural_sparsity.methods.base import Method, Place
-from natural_sparsity.model import checkpoint
+from natural_sparsity.model import checkpoint, tuning
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
+from natural_sparsity.model.tuning import Blocks, Tuning
 from natural_sparsity.training import initialise, train
 from natural_sparsity.training.steps import Step, make_step
 
@@ -230,6 +231,12 @@ def make_tickets(folder: Path) -> Chain:
 def language_model(words: int = VOCABULARY, outputs: int | None = None, **architecture: Any) -> RecurrentModel:
     """A model of text, or of labelled texts where there are other ``outputs`` than words."""
     return RecurrentModel(Interface(outputs=outputs or words, vocabulary=words), Architecture(**architecture))
+
+
+def use_small_blocks(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    """Compute every output layer in blocks of 16 rows, the least, and pass over them ``chunk`` elements at a time."""
+    small = Tuning("other", Blocks(1, chunk), Blocks(1, chunk), "steps")
+    monkeypatch.setattr(tuning, "choose", lambda *_: small)
 
 
 def make_text_step(

@@ -19,13 +19,14 @@ from natural_sparsity.methods.base import Method, Place
 from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
+from natural_sparsity.model.replay import EAGER_STEPS, Replayed
 from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.probing.probe import probe_window
 from natural_sparsity.registry import MEASURES
 from natural_sparsity.training.loop import run_steps, train_epoch
 from natural_sparsity.training.saves import Interruption, Saves
-from natural_sparsity.training.steps import EAGER_STEPS, Replayed, make_step
+from natural_sparsity.training.steps import make_step
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")]
 VOCABULARY = 500

@@ -9,6 +9,7 @@ import hashlib
 import os
 import subprocess
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +33,14 @@ LEFT_OUT = {
         "training.saves",
     )
 } | {f"{PACKAGE}.{name}" for name in ("config.base", "figures.draw", "tables.tabulate")}
+
+
+def find_version(package: str) -> str:
+    """The installed version of a package; "not installed" where the code runs from its folder, as on a bare machine."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def digest_code(module: str) -> str:

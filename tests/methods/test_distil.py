@@ -9,14 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from chains import ADAM, CPU, VOCABULARY, Chain, after_steps, call, make_text_step, text_batches
+from chains import ADAM, CPU, VOCABULARY, Chain, after_steps, call, make_text_step, text_batches, use_small_blocks
 from natural_sparsity import files
 from natural_sparsity.cli import main
 from natural_sparsity.data.base import open_data
 from natural_sparsity.errors import UserError
 from natural_sparsity.methods.base import Place
 from natural_sparsity.methods.distil import Distil
-from natural_sparsity.model import output_layer
 from natural_sparsity.model.output_layer import OutputLayer, SoftTargets
 from natural_sparsity.training import initialise
 
@@ -29,7 +28,7 @@ SMALL = {"embedding": 4, "hidden": [3, 3]}
 @pytest.fixture
 def rows(monkeypatch):
     """Double precision: features (21, 5) of a layer of 23 words, targets, a teacher's (21, 4) of its; in two blocks."""
-    monkeypatch.setattr(output_layer, "CPU_BLOCK_ELEMENTS", 1)
+    use_small_blocks(monkeypatch, chunk=3 * 23)
     torch.manual_seed(0)
     linear, teacher = (nn.Linear(width, 23, dtype=torch.float64) for width in (5, 4))
     features, taught = (3 * torch.randn(21, width, dtype=torch.float64) for width in (5, 4))
@@ -65,7 +64,7 @@ def test_by_the_logits_it_is_t_times_the_difference_of_the_softmaxes_a_token():
     nn.init.eye_(identity.weight)
     nn.init.zeros_(identity.bias)
     taught = soft(t, nn.Linear(9, 9, dtype=torch.float64).requires_grad_(False), 1.0, 3.0)
-    taught = taught._replace(joint=torch.cat([torch.eye(9), torch.zeros(9, 1)], 1).double())
+    taught = taught._replace(joint=torch.eye(9, taught.joint.shape[1], dtype=torch.float64))
     ours = OutputLayer(identity).gradients(s, torch.zeros(6, dtype=torch.long), soft=taught).features
     torch.testing.assert_close(ours, 3.0 * ((s / 3).softmax(1) - (t / 3).softmax(1)) / 6, atol=1e-7, rtol=0)
 
@@ -112,7 +111,7 @@ def test_the_teacher_carries_its_own_state_and_stays_as_it_was(chain):
         step.method.soft_targets = lambda x, taught=taught, seen=seen: seen.append(taught(x)) or seen[0]
         step(batch)
         step.method.soft_targets = taught
-        torch.testing.assert_close(seen[0].queries[:, :-1], features.flatten(0, 1).detach())
+        torch.testing.assert_close(seen[0].queries[:, :7], features.flatten(0, 1).detach())
         assert torch.equal(step.tensors()["method.teacher.1.0"], state[1][0])
     for name, parameter in step.method.teacher.named_parameters():
         assert parameter.grad is None and not parameter.requires_grad

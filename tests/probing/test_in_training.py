@@ -15,12 +15,12 @@ from natural_sparsity.config.probe import Probe
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything
+from natural_sparsity.model.replay import Replayed
 from natural_sparsity.probing import probe
 from natural_sparsity.probing.gathering import Gathering, tensor_names
 from natural_sparsity.probing.measures import choose, measure
 from natural_sparsity.registry import MEASURES
 from natural_sparsity.training import initialise, train
-from natural_sparsity.training.steps import Replayed
 
 VOCABULARY, BATCH, WINDOW, SEED = 31, 4, 7, 3
 TRAINING = {"batch": BATCH, "window": WINDOW, "learning_rate": 5.0, "clip": 0.25}

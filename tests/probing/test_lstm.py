@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from chains import language_model
 from natural_sparsity.probing.lstm import InputGradientLSTM, use_input_gradients
 
 
@@ -18,7 +19,7 @@ def test_values_states_and_gradients_are_pytorchs(steps, batch, width, hidden):
     upper = torch.randn(steps, batch, hidden, dtype=torch.float64)
     kept = upper.clone()
     results = []
-    for module in (layer, use_input_gradients(nn.ModuleList([layer]))[0]):
+    for module in (layer, InputGradientLSTM(layer)):
         outputs, last = module(inputs, state)
         results.append([outputs, *last, *torch.autograd.grad(outputs, inputs, upper)])
     for ours, theirs in zip(*results, strict=True):
@@ -38,6 +39,13 @@ def test_a_window_that_goes_on_where_the_last_ended():
     torch.testing.assert_close(torch.cat([first, second]), layer(inputs)[0], rtol=1e-12, atol=1e-13)
 
 
-def test_other_cells_stay_as_they_are():
-    layers = nn.ModuleList([nn.GRU(2, 2), nn.RNN(2, 2), nn.LSTM(2, 2)])
-    assert [type(layer) for layer in use_input_gradients(layers)] == [nn.GRU, nn.RNN, InputGradientLSTM]
+@pytest.mark.parametrize(("cell", "layer"), [("gru", nn.GRU), ("rnn", nn.RNN), ("lstm", InputGradientLSTM)])
+def test_other_cells_stay_as_they_are(cell, layer):
+    model = language_model(5, embedding=2, hidden=[2, 2], cell=cell)
+    assert [type(one) for one in use_input_gradients(model)] == [layer, layer]
+
+
+def test_a_model_tuned_for_the_library_keeps_its_layers():
+    model = language_model(5, embedding=2, hidden=[2, 2])
+    model.tuning = model.tuning._replace(probe_lstm="library")
+    assert use_input_gradients(model) is model.recurrent

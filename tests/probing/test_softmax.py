@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from natural_sparsity.model import output_layer
+from chains import use_small_blocks
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing import others, ranks
 from natural_sparsity.probing.measures import choose, measure
@@ -31,7 +31,7 @@ def softmax_of(features, layer, targets):
 @pytest.fixture(params=[0.0, 0.3, 3.0, 12.0], ids=["uniform", "flat", "peaked", "nearly certain"])
 def problem(request, monkeypatch):
     """Features and targets, half of them the likeliest word; blocks of 16 rows and then 5, measured in threes."""
-    monkeypatch.setattr(output_layer, "CPU_BLOCK_ELEMENTS", 1)
+    use_small_blocks(monkeypatch, chunk=3 * VOCABULARY)
     monkeypatch.setattr(others, "CPU_ELEMENTS", 3 * VOCABULARY)
     torch.manual_seed(0)
     layer = nn.Linear(WIDTH, VOCABULARY)

@@ -11,8 +11,8 @@ from natural_sparsity.data.base import open_data
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import output_layer
 from natural_sparsity.model.recurrent import Interface
+from natural_sparsity.model.replay import EAGER_STEPS, Replayed
 from natural_sparsity.training.loop import train_epoch
-from natural_sparsity.training.steps import EAGER_STEPS, Replayed
 
 VOCABULARY, BATCH, WINDOW = 60, 4, 7
 FULL_WINDOWS, LAST = 9, 3
@@ -137,10 +137,10 @@ def test_all_embeddings_at_once_as_on_a_gpu_equal_those_that_occur(split, monkey
     torch.testing.assert_close(table, here.model.embedding.weight)
 
 
-def test_aligned_rows_as_on_a_gpu_train_the_same_model(split, monkeypatch):
+def test_aligned_rows_train_the_same_model(split, monkeypatch):
     left = []
     for alignment in (1, 16):
-        monkeypatch.setattr(output_layer, "CPU_ALIGNMENT", alignment)
+        monkeypatch.setattr(output_layer, "ALIGNMENT", alignment)
         step = new_step(dtype=torch.float64)
         for batch in batches(split):
             step(batch)

@@ -59,7 +59,9 @@ class Split(Protocol):
 
 
 class Tally(Protocol):
-    """Sums over the batches of a held-out split."""
+    """Sums over the batches of a held-out split, in place on the device; ``loss`` is that of the losses."""
+
+    loss: Tensor
 
     def add(self, read: Tensor, batch: Batch) -> None:
         """Count the predictions made from the features ``read``, as :meth:`Data.read` gives them."""
@@ -129,7 +131,7 @@ class SoftmaxTally:
     """The cross-entropy of classes, summed in double precision; the score is :meth:`score`'s."""
 
     def __init__(self, model: RecurrentModel):
-        self.output = OutputLayer(model.output)
+        self.output = OutputLayer(model.output, model.tuning.training)
         self.loss = torch.zeros((), dtype=torch.float64, device=model.output.weight.device)
 
     def add(self, read: Tensor, batch: Batch) -> None:
@@ -151,15 +153,18 @@ class ErrorTally:
 
     def __init__(self, model: RecurrentModel, data: Data):
         self.model, self.data = model, data
-        self.losses: list[Tensor] = []
-        self.errors: list[Tensor] = []
+        zeros = torch.zeros(4, dtype=torch.float64, device=model.output.weight.device)
+        self.loss, self.error, self.losses, self.errors = zeros.unbind()
 
     def add(self, read: Tensor, batch: Batch) -> None:
-        """Keep the losses and errors of a batch."""
+        """Add the losses and errors of a batch."""
         outputs = self.model.output(read)
-        self.losses.append(self.data.losses(outputs, batch).double().flatten())
-        self.errors.append(self.data.errors(outputs, batch).double().flatten())
+        losses, errors = self.data.losses(outputs, batch), self.data.errors(outputs, batch)
+        self.loss += losses.double().sum()
+        self.losses += losses.numel()
+        self.error += errors.double().sum()
+        self.errors += errors.numel()
 
     def result(self, examples: int) -> HeldOut:
         """Their means."""
-        return HeldOut(float(torch.cat(self.losses).mean()), float(torch.cat(self.errors).mean()))
+        return HeldOut(float(self.loss / self.losses), float(self.error / self.errors))

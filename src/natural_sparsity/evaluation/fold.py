@@ -49,7 +49,9 @@ def fold(model: RecurrentModel, masks: Masks) -> RecurrentModel:
         for kept, width in zip(neurons, model.architecture.hidden, strict=True)
     ]
     widths = {"hidden": [len(kept) for kept in neurons]} | ({"embedding": len(units)} if model.embedding else {})
-    small = RecurrentModel(model.interface, model.architecture.model_copy(update=widths)).to(model.output.weight)
+    small = RecurrentModel(model.interface, model.architecture.model_copy(update=widths), model.tuning).to(
+        model.output.weight
+    )
     if model.embedding is not None:
         small.get_parameter("embedding.weight").copy_((model.embedding.weight * masks.embedding)[:, units])
     if model.initial is not None:

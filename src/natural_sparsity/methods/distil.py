@@ -36,7 +36,7 @@ class Distil(Method):
                 f" {words[1][1]}; give a teacher of the same data"
             )
         self.teacher.eval().requires_grad_(False)
-        self.output = OutputLayer(self.teacher.output)
+        self.output = OutputLayer(self.teacher.output, self.teacher.tuning.training)
         self.state = self.teacher.zero_state(place.batch)
         if self.data.carries_state:
             parts = enumerate(self.state)

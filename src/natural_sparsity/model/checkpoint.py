@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +17,8 @@ from natural_sparsity.config.architecture import Architecture
 from natural_sparsity.config.base import read_block
 from natural_sparsity.errors import UserError
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
+from natural_sparsity.model.tuning import Tuning
+from natural_sparsity.provenance import find_version
 
 PARAMETERS, STATE = "parameters.safetensors", "state.json"
 # Prefixes of tensors that are not parameters: a method's (masks, for one) and the optimizer's.
@@ -31,6 +32,7 @@ FIELDS = [
     "block",
     "interface",
     "architecture",
+    "tuning",
     "sparsify",
     "learning_rate_out",
     "best_dev_loss",
@@ -53,7 +55,7 @@ def save(
 
     Args:
         folder: where to; created if needed.
-        model: its parameters, interface and architecture are saved.
+        model: its parameters, interface, architecture and tuning are saved.
         state: what else a reader needs, including :data:`FIELDS`.
         method_tensors: what the sparsification method keeps, by name; :func:`load_tensors` reads it.
         optimizer_tensors: the optimizer's memory, by name.
@@ -67,7 +69,8 @@ def save(
     about = {
         "interface": model.interface._asdict(),
         "architecture": model.architecture.model_dump(mode="json"),
-        "versions": {name: version(name) for name in ("natural-sparsity", "torch", "numpy", "safetensors")},
+        "tuning": model.tuning.to_json(),
+        "versions": {name: find_version(name) for name in ("natural-sparsity", "torch", "numpy", "safetensors")},
         "python": platform.python_version(),
         "parameters": files.compute_digest(folder / PARAMETERS).hex(),
     }
@@ -122,11 +125,13 @@ def load(folder: Path, device: torch.device) -> tuple[RecurrentModel, dict[str, 
     try:
         with torch.device("meta"):
             model = RecurrentModel(
-                Interface(**state["interface"]), read_block(Architecture, state["architecture"], "architecture")
+                Interface(**state["interface"]),
+                read_block(Architecture, state["architecture"], "architecture"),
+                Tuning.from_json(state["tuning"]),
             )
         parameters = {name: tensor for name, tensor in tensors.items() if not name.startswith((METHOD, OPTIMIZER))}
         model.load_state_dict(parameters, assign=True)
-    except (UserError, RuntimeError, TypeError, AttributeError) as error:
+    except (UserError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{folder / STATE}: its architecture is not that of {path}; delete both") from error
     model.to(device)
     for layer in (layer for layer in model.modules() if isinstance(layer, nn.RNNBase)):

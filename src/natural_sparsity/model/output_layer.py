@@ -11,12 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-# Elements in a block's buffer: enough for matrix products to run at their full rate, few enough for the cache.
-CPU_BLOCK_ELEMENTS = 1 << 22
-CUDA_BLOCK_ELEMENTS = 1 << 28
-# Rows of matrices start at multiples of this many elements: fast products on a GPU need 16 bytes at least.
-CPU_ALIGNMENT = 1
-CUDA_ALIGNMENT = 8
+from natural_sparsity.model import tuning
+from natural_sparsity.model.tuning import Blocks
+
+# Rows of matrices start at multiples of this many elements, 64 bytes: a CPU's vectors need it, a GPU's products 16.
+ALIGNMENT = 16
 
 
 class Gradients(NamedTuple):
@@ -68,42 +67,90 @@ class SoftTargets(NamedTuple):
         return own.sub_(taught).mul_(sums[:, None] * (self.weight * self.temperature)).add_(e, alpha=1 - self.weight)
 
 
-def separate_targets(rows: slice, e: Tensor, targets: Tensor) -> SoftmaxBlock:
-    """Set ``e`` (block, vocabulary), which is proportional to p, to 0 at ``targets`` (block,); return the block.
+class Exponentials(NamedTuple):
+    """A block of ``rows`` of e = exp(logits − maximum), (block, vocabulary), with the ``maxima`` and ``sums`` of each.
+
+    If the targets are left out, 0 stands in their place, they do not count in ``sums``, and ``target`` (block,) has
+    what was there.
+    """
+
+    rows: slice
+    e: Tensor
+    maxima: Tensor
+    sums: Tensor
+    target: Tensor
+
+
+Results = tuple[Tensor, Tensor, Tensor]
+
+
+def exponentiate_in_chunks(logits: Tensor, left_out: Tensor | None, chunk: int) -> Results:
+    """Replace ``logits`` (rows, vocabulary) by their exponentials; return maxima, sums and left-out values, (rows,).
+
+    ``chunk`` rows at a time, so that what one pass has read or written is still in the cache for the next.
+    """
+    maxima, sums, values = logits.new_zeros(3, len(logits))
+    for start in range(0, len(logits), chunk):
+        rows = slice(start, start + chunk)
+        e = logits[rows]
+        torch.amax(e, 1, out=maxima[rows])
+        e.sub_(maxima[rows, None]).exp_()
+        if left_out is None:
+            torch.sum(e, 1, out=sums[rows])
+        else:
+            values[rows], sums[rows] = separate_targets(e, left_out[rows])
+    return maxima, sums, values
+
+
+def exponentiate_on_gpu(logits: Tensor, left_out: Tensor | None, chunk: int) -> Results:
+    """Do the same in one kernel, whatever the ``chunk``."""
+    from natural_sparsity.model.kernels import exponentiate  # Triton comes with torch's builds for CUDA alone
+
+    return exponentiate(logits, left_out)
+
+
+def separate_targets(e: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Set ``e`` (rows, vocabulary) to 0 at ``targets`` (rows,); return what was there, and the sums of the others.
 
     The others are summed directly, not as 1 − p_t: where p_t is close to 1, that difference has no correct digit left.
     """
     columns = targets[:, None]
     target = e.gather(1, columns).squeeze(1)
     e.scatter_(1, columns, 0.0)
-    return SoftmaxBlock(rows, e, targets, target, e.sum(1))
+    return target, e.sum(1)
+
+
+def align(columns: int) -> int:
+    """Round a number of columns up to a multiple of the alignment."""
+    return -(-columns // ALIGNMENT) * ALIGNMENT
 
 
 class OutputLayer:
     """The linear layer ``linear``, of weight (vocabulary, width) and bias (vocabulary,), with its softmax.
 
     Weight and bias become views of one matrix, keys [W, b] for the queries [h, 1], so that the bias needs no pass of
-    its own over the logits; the next call sees any change to them. On a GPU both matrices end in columns of zeros,
-    which change nothing.
+    its own over the logits; the next call sees any change to them. Both matrices end in columns of zeros, which change
+    nothing.
+
+    ``blocks``: how many logits are computed at a time, on a CPU; by default, what is best here for training.
 
     All methods take features (rows, width) and targets (rows,), word ids, and record nothing for autograd. The next
     call overwrites the gradients.
     """
 
-    def __init__(self, linear: nn.Linear):
+    def __init__(self, linear: nn.Linear, blocks: Blocks | None = None):
+        words, self.width = linear.weight.shape
         cuda = linear.weight.is_cuda
-        self.width, self.alignment = linear.in_features, CUDA_ALIGNMENT if cuda else CPU_ALIGNMENT
-        self.joint = linear.weight.data.new_zeros(linear.out_features, self.align(self.width + 1))
+        if cuda or blocks is None:
+            blocks = tuning.choose(words, "cuda" if cuda else None).training
+        self.joint = linear.weight.data.new_zeros(words, align(self.width + 1))
         self.weight, self.bias = self.joint[:, : self.width], self.joint[:, self.width]
         self.weight.copy_(linear.weight.data)
         self.bias.copy_(linear.bias.data)
         linear.weight.data, linear.bias.data = self.weight, self.bias
-        self.block_rows = max(16, (CUDA_BLOCK_ELEMENTS if cuda else CPU_BLOCK_ELEMENTS) // len(self.joint))
+        self.block_rows = max(16, blocks.product // words)
+        self.chunk_rows = self.block_rows if cuda else max(1, blocks.chunk * torch.get_num_threads() // words)
         self.buffer = self.joint_gradient = self.joint.new_empty(0)
-
-    def align(self, columns: int) -> int:
-        """Round a number of columns up to a multiple of the alignment."""
-        return -(-columns // self.alignment) * self.alignment
 
     def queries(self, features: Tensor) -> Tensor:
         """Return [h, 1] (rows, columns of the joint matrix)."""
@@ -111,17 +158,26 @@ class OutputLayer:
         ones[:, 0] = 1
         return torch.cat([features, ones], 1)
 
-    def exponentials(self, features: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Yield for each block its rows, e = exp(logits − maximum) (block, vocabulary) and the maxima (block,)."""
-        if not len(self.buffer):
-            words = len(self.joint)
-            self.buffer = features.new_empty(self.block_rows, self.align(words))[:, :words]
-        queries = self.queries(features)
+    def exponentials(self, features: Tensor, targets: Tensor | None = None) -> Iterator[Exponentials]:
+        """Yield the exponentials of each block's logits, without the ``targets``' (rows,) if they are given."""
+        queries, words = self.queries(features), len(self.joint)
+        if len(self.buffer) < min(self.block_rows, len(features)):
+            room = features.new_empty(min(self.block_rows, len(features)), align(words))
+            self.buffer = room[:, :words]
+        exponentiate = exponentiate_on_gpu if features.is_cuda else exponentiate_in_chunks
         for start in range(0, len(features), self.block_rows):
             rows = slice(start, min(start + self.block_rows, len(features)))
-            e = torch.mm(queries[rows], self.joint.T, out=self.buffer[: rows.stop - start])
-            maxima = e.amax(1, keepdim=True)
-            yield rows, e.sub_(maxima).exp_(), maxima.squeeze(1)
+            logits = torch.mm(queries[rows], self.joint.T, out=self.buffer[: rows.stop - start])
+            left_out = None if targets is None else targets[rows]
+            yield Exponentials(rows, logits, *exponentiate(logits, left_out, self.chunk_rows))
+
+    def show_chunks(self, show: Show, block: SoftmaxBlock) -> None:
+        """Show a block, as many rows at a time as fit the cache."""
+        start, _, *parts = block.rows.start, *block
+        for first in range(0, len(block.targets), self.chunk_rows):
+            chunk = slice(first, first + self.chunk_rows)
+            rows = slice(start + first, start + min(chunk.stop, len(block.targets)))
+            show(SoftmaxBlock(rows, *(part[chunk] for part in parts)))
 
     def target_logits(self, features: Tensor, targets: Tensor) -> Tensor:
         """Compute the targets' logits (rows,) directly, since exp may have underflowed to 0."""
@@ -131,8 +187,8 @@ class OutputLayer:
     def losses(self, features: Tensor, targets: Tensor) -> Tensor:
         """Compute the cross-entropy (rows,) of each row, in nats."""
         log_sums = features.new_empty(len(features))
-        for rows, e, maxima in self.exponentials(features):
-            log_sums[rows] = e.sum(1).log_().add_(maxima)
+        for rows, _, maxima, sums, _ in self.exponentials(features):
+            log_sums[rows] = sums.log_().add_(maxima)
         return log_sums - self.target_logits(features, targets)
 
     @torch.no_grad()
@@ -149,15 +205,15 @@ class OutputLayer:
             self.joint_gradient = torch.empty_like(self.joint)
         log_sums, gradient = features.new_empty(n), torch.empty_like(features)
         queries = self.queries(features)
-        for rows, e, maxima in self.exponentials(features):
-            sums = e.sum(1)
+        for rows, e, maxima, sums, _ in self.exponentials(features):
             log_sums[rows] = sums.log() + maxima
             scale = (1 / (n * sums))[:, None]
             mixed = soft.mix(rows, e, sums) if soft else e
             torch.mm(mixed, self.weight, out=gradient[rows]).mul_(scale)
             self.joint_gradient.addmm_(mixed.T, queries[rows] * scale, beta=1 if rows.start else 0)
             if show:  # after the products, since it changes e
-                show(separate_targets(rows, e, targets[rows]))
+                target, others = separate_targets(e, targets[rows])
+                self.show_chunks(show, SoftmaxBlock(rows, e, targets[rows], target, others))
         words = (1 - soft.weight if soft else 1) / n
         gradient.sub_(self.weight[targets], alpha=words)
         self.joint_gradient.index_add_(0, targets, queries, alpha=-words)
@@ -172,12 +228,11 @@ class OutputLayer:
         """
         log_sums, other_sums = features.new_empty(2, len(features))
         gradient = torch.empty_like(features)
-        for rows, e, maxima in self.exponentials(features):
-            block = separate_targets(rows, e, targets[rows])
-            total = block.other_sum + block.target
+        for rows, others, maxima, sums, target in self.exponentials(features, targets):
+            total = sums + target
             log_sums[rows] = total.log() + maxima
-            other_sums[rows] = block.other_sum / total
-            torch.mm(e, self.weight, out=gradient[rows]).div_(total[:, None])
-            show(block)
+            other_sums[rows] = sums / total
+            torch.mm(others, self.weight, out=gradient[rows]).div_(total[:, None])
+            self.show_chunks(show, SoftmaxBlock(rows, others, targets[rows], target, sums))
         gradient -= other_sums[:, None] * self.weight[targets]
         return log_sums - self.target_logits(features, targets), gradient

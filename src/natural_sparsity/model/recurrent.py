@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from natural_sparsity.config.architecture import Architecture
+from natural_sparsity.model import tuning
+from natural_sparsity.model.tuning import Tuning
 
 INITIAL_RANGE = 0.1
 State = list[tuple[Tensor, ...]]
@@ -34,11 +36,14 @@ class RecurrentModel(nn.Module):
 
     Initial values: PyTorch's (uniform ±1/√hidden in the recurrent layers). With a vocabulary, embedding and output
     weights are uniform ±0.1 and the output bias is 0, as in PyTorch's example of a language model.
+
+    ``tuning``: the sizes of its computations; by default, the best for this machine's processor.
     """
 
-    def __init__(self, interface: Interface, architecture: Architecture):
+    def __init__(self, interface: Interface, architecture: Architecture, chosen: Tuning | None = None):
         super().__init__()
         self.interface, self.architecture = interface, architecture
+        self.tuning = chosen or tuning.choose(interface.outputs)
         self.embedding = nn.Embedding(interface.vocabulary, architecture.embedding) if interface.vocabulary else None
         widths = [architecture.embedding if self.embedding else interface.inputs, *architecture.hidden]
         self.initial = nn.Linear(interface.start, widths[1], bias=False) if interface.start else None
@@ -53,7 +58,7 @@ class RecurrentModel(nn.Module):
 
     def fresh(self) -> "RecurrentModel":
         """A model of the same shape with newly drawn weights."""
-        return RecurrentModel(self.interface, self.architecture)
+        return RecurrentModel(self.interface, self.architecture, self.tuning)
 
     def zero_state(self, batch: int) -> State:
         """The zero state of every layer: (h, c) of an LSTM, (h,) of others, each (1, batch, hidden)."""
@@ -96,6 +101,13 @@ class RecurrentModel(nn.Module):
         if len(outputs) == 1 and self.embedding is None:
             return outputs[0]
         return functional.dropout(outputs[-1], self.architecture.dropout if rate is None else rate, self.training)
+
+
+def copy_state(source: State, target: State) -> None:
+    """Copy each layer's state into the memory of another."""
+    for old, new in zip(target, source, strict=True):
+        for to, value in zip(old, new, strict=True):
+            to.copy_(value)
 
 
 def recurrent_layer(architecture: Architecture, width: int, hidden: int) -> nn.RNNBase:

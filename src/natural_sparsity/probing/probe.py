@@ -12,7 +12,7 @@ from natural_sparsity import files, registry
 from natural_sparsity.config.base import read_block
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.config.training import Training
-from natural_sparsity.data.base import open_data
+from natural_sparsity.data.base import Batch, open_data
 from natural_sparsity.data.streams import Streams
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_made_from, check_run, check_tokens
@@ -20,7 +20,8 @@ from natural_sparsity.methods.base import Place
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
 from natural_sparsity.model.output_layer import OutputLayer
-from natural_sparsity.model.recurrent import RecurrentModel, State
+from natural_sparsity.model.recurrent import RecurrentModel, State, copy_state
+from natural_sparsity.model.replay import replay_on_gpu
 from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
@@ -116,7 +117,7 @@ def gather_frozen(tokens: Path, settings: Probe, folder: Path, device: torch.dev
     model, state = checkpoint.load(folder, device)
     streams = open_streams(tokens, settings, folder, state)
     gathering = Gathering(model, choose(settings.measures, settings))
-    model.recurrent = use_input_gradients(model.recurrent)
+    model.recurrent = use_input_gradients(model)
     observe_frozen(model, streams, settings, gathering, state, f"probe of epoch {state['epoch']}")
     return gathering
 
@@ -153,10 +154,16 @@ def observe_frozen(
     model.requires_grad_(False).train(settings.dropout)
     model.recurrent.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
     seed_everything(state["seed"], state["epoch"], "probe")
-    output, hidden = OutputLayer(model.output), model.zero_state(streams.batch)
-    progress = Progress(label, streams.tokens)
-    for inputs, targets in streams.windows(output.weight.device):
-        hidden = probe_window(model, output, observer, inputs, targets, hidden)
+    output, hidden = OutputLayer(model.output, model.tuning.probe), model.zero_state(streams.batch)
+    device, progress = model.output.weight.device, Progress(label, streams.tokens)
+
+    def probe(batch: Batch) -> Tensor:
+        copy_state(probe_window(model, output, observer, batch.inputs, batch.targets, hidden), hidden)
+        return observer.loss
+
+    run = replay_on_gpu(probe, device)
+    for inputs, targets in streams.windows(device):
+        run(Batch(inputs, targets))
         progress.advance(targets.numel())
         if progress.due():
             progress.show(float(observer.loss) / progress.done)

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from natural_sparsity.data.base import Split
 from natural_sparsity.errors import UserError
+from natural_sparsity.model.replay import replay_on_gpu
 from natural_sparsity.progress import Progress
 from natural_sparsity.training.saves import Saves
-from natural_sparsity.training.steps import Replayed, Step
+from natural_sparsity.training.steps import Step
 
 
 def run_steps(step: Step, split: Split, first: int = 0) -> Iterator[tuple[Tensor, int]]:
@@ -19,7 +20,7 @@ def run_steps(step: Step, split: Split, first: int = 0) -> Iterator[tuple[Tensor
         A batch's mean loss, on the device and overwritten by the next, and its number of examples.
     """
     device = step.total.device
-    run = Replayed(step) if device.type == "cuda" else step
+    run = replay_on_gpu(step, device)
     for number, batch in enumerate(split.batches(device, first), first):
         step.method.before_step(number)
         yield run(batch), step.count(batch)

@@ -1,6 +1,6 @@
 """A step of training: forward and backward over a batch, and the update; one class for each way to compute the loss."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -10,12 +10,9 @@ from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import Batch, Data
 from natural_sparsity.methods.base import EMBEDDING, Method, Optimization
 from natural_sparsity.model.output_layer import OutputLayer
-from natural_sparsity.model.recurrent import RecurrentModel, State
+from natural_sparsity.model.recurrent import RecurrentModel, State, copy_state
 from natural_sparsity.training.observation import Observation, Observer
 from natural_sparsity.training.optimizers import OPTIMIZERS, Block, Optimizer, StepGradients
-
-Pass = Callable[[], Tensor]
-EAGER_STEPS = 3  # before the capture: in them, libraries choose kernels and allocate memory
 
 
 class Step:
@@ -68,9 +65,7 @@ class Step:
         self.optimizer.step(gradients)
         self.method.after_update()
         if self.data.carries_state:
-            for old, new in zip(self.state, after, strict=True):
-                for to, value in zip(old, new, strict=True):
-                    to.copy_(value)
+            copy_state(after, self.state)
         self.total += loss.detach().double() * self.count(batch)
         self.finite += self.total.isfinite()
         return loss
@@ -95,7 +90,7 @@ class SoftmaxStep(Step):
         super().__init__(model, data, method, batch, observer)
         assert model.embedding is not None
         self.embedding = model.embedding
-        self.output = OutputLayer(model.output)
+        self.output = OutputLayer(model.output, model.tuning.training)
         self.inner = {name: p for name, p in model.named_parameters() if name.startswith("recurrent.")}
 
     def count(self, batch: Batch) -> int:
@@ -193,58 +188,3 @@ def make_step(
     step = STEPS[data.loss](model, data, method, batch, observer)
     step.optimizer = OPTIMIZERS[chosen.optimizer](method, chosen.learning_rate, chosen.clip, memory or {})
     return step
-
-
-def cuda_graph(function: Pass) -> Pass:
-    """Record ``function`` without running it; return a function that replays it, with the result in the same memory.
-
-    Each replay draws its random numbers from the generator's current state, so dropout is as without a graph.
-    """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = function()
-
-    def replay() -> Tensor:
-        graph.replay()
-        return result
-
-    return replay
-
-
-def run_aside(function: Pass) -> Tensor:
-    """Run ``function`` on a separate stream, as CUDA requires before a capture."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        result = function()
-    torch.cuda.current_stream().wait_stream(stream)
-    return result
-
-
-class Replayed:
-    """``step`` for many batches of one shape, with one launch per step instead of some 150.
-
-    The first steps run as they are and train as any other. Then the step is captured on buffers of the first batch's
-    shape, and replayed; batches of another shape, such as the last of an epoch, run as they are.
-    """
-
-    def __init__(self, step: Step, capture: Callable[[Pass], Pass] = cuda_graph):
-        self.step, self.capture = step, capture
-        self.buffers: Batch | None = None
-        self.replay: Pass | None = None
-        self.eager = 0
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """As :class:`Step`'s; the result is overwritten by the next call."""
-        if self.buffers is None:
-            self.buffers = Batch(*(None if part is None else torch.empty_like(part) for part in batch))  # type: ignore[arg-type]
-        buffers = self.buffers
-        if self.eager < EAGER_STEPS or batch.inputs.shape != buffers.inputs.shape:
-            self.eager += 1
-            return run_aside(lambda: self.step(batch)) if batch.inputs.is_cuda else self.step(batch)
-        if self.replay is None:
-            self.replay = self.capture(lambda: self.step(buffers))
-        for buffer, part in zip(buffers, batch, strict=True):
-            if buffer is not None and part is not None:
-                buffer.copy_(part)
-        return self.replay()
