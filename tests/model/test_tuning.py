@@ -56,8 +56,8 @@ def test_a_run_goes_on_with_the_sizes_that_it_began_with(tmp_path, monkeypatch):
     chain.train("dense0", "dense1")
     monkeypatch.setattr(tuning, "choose", lambda *_: OTHER)
     chain.train("dense1", "dense2")
-    assert [chain.state(name)["tuning"]["processor"] for name in ("dense0", "dense1", "dense2")] == [
-        chain.state("dense0")["tuning"]["processor"]
+    assert [chain.open(name)[1]["tuning"]["processor"] for name in ("dense0", "dense1", "dense2")] == [
+        tuning.find_processor()
     ] * 3
 
 

@@ -26,7 +26,7 @@ def select_device(name: str, threads: int) -> torch.device:
         )
     if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", name):
         raise UserError(f"device: {name!r} is unknown; use auto, cpu, cuda or cuda:1")
-    device = torch.device(name)
+    device = torch.device("cuda:0" if name == "cuda" else name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device: {name} was asked for, but the last one is cuda:{torch.cuda.device_count() - 1}")
     if device.type == "cuda":

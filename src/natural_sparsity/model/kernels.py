@@ -20,8 +20,8 @@ def exponentiate(logits: Tensor, left_out: Tensor | None) -> tuple[Tensor, Tenso
         maxima,
         sums,
         values,
-        logits.shape[1],
         logits.stride(0),
+        WIDTH=logits.shape[1],
         SEPARATE=left_out is not None,
         COLUMNS=COLUMNS,
         num_warps=WARPS,
@@ -36,8 +36,8 @@ def exponentiate_row(
     maxima,
     sums,
     values,
-    width,
     stride,
+    WIDTH: tl.constexpr,
     SEPARATE: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
@@ -46,22 +46,22 @@ def exponentiate_row(
     start = logits + row.to(tl.int64) * stride
     places = tl.arange(0, COLUMNS)
     largest = tl.full((COLUMNS,), float("-inf"), tl.float32)
-    for first in range(0, width, COLUMNS):
+    for first in range(0, WIDTH, COLUMNS):
         at = first + places
-        largest = tl.maximum(largest, tl.load(start + at, mask=at < width, other=float("-inf")))
+        largest = tl.maximum(largest, tl.load(start + at, mask=at < WIDTH, other=float("-inf")))
     maximum = tl.max(largest, 0)
     total = tl.zeros((COLUMNS,), tl.float32)
     value = tl.zeros((COLUMNS,), tl.float32)
     target = -1
     if SEPARATE:
         target = tl.load(left_out + row)
-    for first in range(0, width, COLUMNS):
+    for first in range(0, WIDTH, COLUMNS):
         at = first + places
-        e = tl.exp(tl.load(start + at, mask=at < width, other=float("-inf")) - maximum)
+        e = tl.exp(tl.load(start + at, mask=at < WIDTH, other=float("-inf")) - maximum)
         if SEPARATE:
             value += tl.where(at == target, e, 0.0)
             e = tl.where(at == target, 0.0, e)
-        tl.store(start + at, e, mask=at < width)
+        tl.store(start + at, e, mask=at < WIDTH)
         total += e
     tl.store(maxima + row, maximum)
     tl.store(sums + row, tl.sum(total, 0))
