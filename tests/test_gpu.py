@@ -1,6 +1,7 @@
 """On a CUDA device: the same numbers as on the CPU, in every run, and no waiting. Skipped where there is none."""
 
 import signal
+from copy import deepcopy
 from itertools import islice
 
 import numpy as np
@@ -14,15 +15,17 @@ from natural_sparsity.config.architecture import Architecture
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import open_data
+from natural_sparsity.data.held_out import evaluate
 from natural_sparsity.methods import sparse_vd
 from natural_sparsity.methods.base import Method, Place
+from natural_sparsity.model import lstm
 from natural_sparsity.model.device import select_device, set_precision
-from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.model.output_layer import OutputLayer, exponentiate_in_chunks, exponentiate_on_gpu
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
 from natural_sparsity.model.replay import EAGER_STEPS, Replayed
 from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.measures import choose
-from natural_sparsity.probing.probe import probe_window
+from natural_sparsity.probing.probe import observe_frozen, probe_window
 from natural_sparsity.registry import MEASURES
 from natural_sparsity.training.loop import run_steps, train_epoch
 from natural_sparsity.training.saves import Interruption, Saves
@@ -335,3 +338,75 @@ def test_coarser_products_change_losses_and_chi_little(tmp_path, precision):
     difference = (chi[1] / chi[0] - 1).abs()
     print(f"{precision}: loss {(losses[1] / losses[0] - 1).abs().max():.1e}, chi by tensor {difference.mean(0)}")
     assert difference.mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "width", "hidden"), [(35, 40, 200, 200), (9, 3, 5, 4), (5, 17, 30, 256), (1, 16, 16, 16)]
+)
+def test_an_lstm_in_one_kernel_is_the_librarys(steps, batch, width, hidden):
+    """Values, last state, and gradients by inputs, first state and weights, against double precision on the CPU."""
+    set_precision("high")
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(width, hidden)
+    given = [torch.randn(steps, batch, width), *torch.randn(2, 1, batch, hidden)]
+    weights = [torch.randn(steps, batch, hidden), *torch.randn(2, 1, batch, hidden)]
+    results = []
+    for module, run, move in (
+        (deepcopy(layer).double(), lambda layer, x, state: layer(x, state), torch.Tensor.double),
+        (deepcopy(layer).cuda(), lstm.run, torch.Tensor.cuda),
+    ):
+        x, h, c = (move(tensor).requires_grad_() for tensor in given)
+        assert not x.is_cuda or lstm.fits(x, hidden)
+        outputs, last = run(module, x, (h, c))
+        values = [outputs, *last]
+        loss = sum((value * move(weight)).sum() for value, weight in zip(values, weights, strict=True))
+        results.append([*values, *torch.autograd.grad(loss, [x, h, c, *module.parameters()])])
+    for expected, ours in zip(*results, strict=True):
+        error = torch.linalg.norm(ours.double().cpu() - expected) / torch.linalg.norm(expected)
+        assert error < 5e-3
+
+
+def test_an_lstm_in_one_kernel_has_the_same_bits_every_time():
+    set_precision("high")
+    torch.manual_seed(0)
+    layer, x = torch.nn.LSTM(200, 200).cuda(), torch.randn(35, 40, 200, device="cuda", requires_grad=True)
+    state = tuple(torch.zeros(2, 1, 40, 200, device="cuda"))
+    first, *others = (
+        torch.autograd.grad(lstm.run(layer, x, state)[0].sin().sum(), [x, *layer.parameters()]) for _ in range(20)
+    )
+    for other in others:
+        assert all(torch.equal(*pair) for pair in zip(first, other, strict=True))
+
+
+def test_a_batch_of_many_rows_goes_to_the_library():
+    """Its programs would not all run at once, and would wait for each other for ever."""
+    set_precision("high")
+    assert not lstm.fits(torch.zeros(1, 1280, 200, device="cuda"), 200)
+
+
+@pytest.mark.parametrize("left_out", [False, True])
+@pytest.mark.parametrize("words", [3, 4096, 19_500])
+def test_exponentials_in_one_kernel_are_those_of_single_operations(words, left_out):
+    torch.manual_seed(0)
+    logits = (20 * torch.randn(70, words + 5, device="cuda"))[:, :words]
+    targets = torch.randint(words, (70,), device="cuda") if left_out else None
+    plain = logits.clone()
+    expected = exponentiate_in_chunks(plain, targets, 70)
+    ours = exponentiate_on_gpu(logits, targets, 70)
+    torch.testing.assert_close(logits, plain, rtol=1e-5, atol=1e-35)  # below, there are few digits
+    for value, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(value, other, rtol=1e-5, atol=0)
+
+
+def test_a_replayed_evaluation_is_that_of_the_cpu(streams):
+    losses = [evaluate(new_model(device), TEXT, streams).loss for device in ("cpu", "cuda")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_replayed_probe_is_that_of_the_cpu(streams):
+    state, tables = {"seed": 1, "epoch": 1}, []
+    for device in ("cpu", "cuda"):
+        gathering = Gathering(model := new_model(device), choose(["chi"], Probe()))
+        observe_frozen(model, streams.streams, Probe(), gathering, state, "probe")
+        tables.append(gathering.table())
+    pd.testing.assert_frame_equal(*tables, rtol=1e-3)

@@ -39,6 +39,7 @@ class Navigation(Generated[Settings]):
         self.settings = settings
         generator = generator_of("place cells", settings.cells)
         self.centres = (torch.rand(settings.cells, 2, generator=generator) - 0.5) * settings.side
+        self.moved: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def interface(self, vocabulary: int | None) -> Interface:
         """A velocity in, the place cells' activities out; the start is their activities before the first step."""
@@ -82,9 +83,16 @@ class Navigation(Generated[Settings]):
         along = torch.where(against.all(1, keepdim=True), -direction(heading), along)
         return torch.where(against.any(1), torch.atan2(along[:, 1], along[:, 0]), heading), against.any(1)
 
+    def centres_on(self, like: Tensor) -> Tensor:
+        """The cells' centres (cells, 2), moved to the device of ``like`` once: a graph cannot capture the move."""
+        place = (like.device, like.dtype)
+        if place not in self.moved:
+            self.moved[place] = self.centres.to(like)
+        return self.moved[place]
+
     def activities(self, places: Tensor) -> Tensor:
         """The place cells' activities (…, cells) at places (…, 2); they sum to 1."""
-        squares = (places[..., None, :] - self.centres.to(places)).square().sum(-1)
+        squares = (places[..., None, :] - self.centres_on(places)).square().sum(-1)
         centre = (-squares / (2 * self.settings.width**2)).softmax(-1)
         around = (-squares / (4 * self.settings.width**2)).softmax(-1)
         apart = centre - around
@@ -97,7 +105,7 @@ class Navigation(Generated[Settings]):
 
     def errors(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Distances (steps, batch) of decoded and true places, cm."""
-        decoded = self.centres.to(outputs)[outputs.topk(DECODED, -1).indices].mean(-2)
+        decoded = self.centres_on(outputs)[outputs.topk(DECODED, -1).indices].mean(-2)
         return 100 * torch.linalg.vector_norm(decoded - batch.targets, dim=-1)
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from natural_sparsity.config.architecture import Architecture
-from natural_sparsity.model import tuning
+from natural_sparsity.model import lstm, tuning
 from natural_sparsity.model.tuning import Tuning
 
 INITIAL_RANGE = 0.1
@@ -91,7 +91,7 @@ class RecurrentModel(nn.Module):
         """Run the recurrent layers on ``outputs[0]``, the encoded inputs; see :meth:`forward`."""
         next_state: State = []
         for layer, before in zip(self.recurrent, state, strict=True):
-            hidden, after = layer(self.drop_below(outputs), before if len(before) > 1 else before[0])
+            hidden, after = lstm.run(layer, self.drop_below(outputs), before if len(before) > 1 else before[0])
             outputs.append(hidden)
             next_state.append(tuple(part.detach() for part in (after if len(before) > 1 else (after,))))
         return outputs, self.drop_below(outputs), next_state
