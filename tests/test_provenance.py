@@ -49,6 +49,25 @@ def test_comments_and_docstrings_do_not_count(package):
     assert digests() == before
 
 
+def test_imports_are_found_in_every_statement_that_can_hold_them():
+    lines = ["import natural_sparsity.m0", "def f():", " import natural_sparsity.m1", "class A:", " def g(self):"]
+    lines += ["  async def h():", "   import natural_sparsity.m2", "if f:", " import natural_sparsity.m3", "elif A:"]
+    lines += [
+        " import natural_sparsity.m4",
+        "else:",
+        " import natural_sparsity.m5",
+        "try:",
+        " import natural_sparsity.m6",
+    ]
+    lines += ["except E:", " import natural_sparsity.m7", "else:", " import natural_sparsity.m8", "finally:"]
+    lines += [" import natural_sparsity.m9", "with f():", " import natural_sparsity.m10", "for x in f:"]
+    lines += [" import natural_sparsity.m11", "else:", " import natural_sparsity.m12", "while f:"]
+    lines += [" import natural_sparsity.m13", "match f:", " case 1:", "  import natural_sparsity.m14"]
+    lines += ["try:", " pass", "except* E:", " import natural_sparsity.m15"]
+    _, modules, _ = provenance.parse_module("\n".join(lines))
+    assert sorted(modules) == sorted(f"natural_sparsity.m{number}" for number in range(16))
+
+
 def test_the_real_commands():
     train = provenance.read_imported_code("natural_sparsity.training.train")
     assert {"natural_sparsity.model.output_layer", "natural_sparsity.data.held_out"} <= set(train)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from natural_sparsity.errors import UserError
+from natural_sparsity.imports import quick_imports
 from natural_sparsity.registry import load
 
 # The module below the package, and what it does.
@@ -66,7 +67,8 @@ def main(argv: list[str] | None = None) -> None:
     for command, (module, summary) in COMMANDS.items():
         subparser = subparsers.add_parser(command, help=summary, description=summary)
         if command == name:
-            load(module).add_arguments(subparser)
+            with quick_imports():
+                load(module).add_arguments(subparser)
     args = parser.parse_args(argv)
     try:
         load(COMMANDS[args.command][0]).run(args)

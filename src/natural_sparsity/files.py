@@ -13,16 +13,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 import zstandard
 
 from natural_sparsity.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes longer than most steps of a small text, and Arrow imports it when it is needed
 
 # Version of the products' format. Readers refuse any other.
 FORMAT = 3
@@ -295,7 +297,7 @@ def read_schema(path: Path | str) -> pa.Schema:
     return schema
 
 
-def write_parquet(path: Path | str, frame: pd.DataFrame, metadata: dict[str, Any] | None = None) -> None:
+def write_parquet(path: Path | str, frame: "pd.DataFrame", metadata: dict[str, Any] | None = None) -> None:
     """Write ``frame`` as Parquet, with ``metadata`` as JSON under the key ``natural_sparsity``."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     if metadata is not None:
@@ -328,7 +330,7 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pa.Table:
         return pq.read_table(path, columns=list(columns))
 
 
-def read_parquet(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+def read_parquet(path: Path | str, columns: Sequence[str]) -> "pd.DataFrame":
     """Read ``columns`` of a Parquet file into a data frame; raise as :func:`read_table` does."""
     table = read_table(path, columns)
     with explain_parquet_errors(path):

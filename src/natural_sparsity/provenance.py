@@ -8,14 +8,18 @@ import ast
 import hashlib
 import os
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 from natural_sparsity.errors import UserError
 
 PACKAGE = "natural_sparsity"
+# The fields of a statement that hold statements, or hold what holds some.
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 # Modules that write products, read blocks, report progress, or find kinds, methods, figures and tables by name. They do
 # not change what is in a product, so a change to them must not retrain a model. What is found by name has its own
 # digest among the rule's parameters.
@@ -25,6 +29,7 @@ LEFT_OUT = {
         "errors",
         "files",
         "identity",
+        "imports",
         "progress",
         "provenance",
         "registry",
@@ -80,13 +85,23 @@ def parse_module(source: str) -> tuple[str, list[str], list[str]]:
     """
     tree = ast.parse(source)
     modules, members = [], []
-    for node in ast.walk(tree):
+    for node in walk_statements(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
             modules.append(node.module)
             members += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names if alias.name.startswith(PACKAGE)]
-    return ast.unparse(strip_docstrings(tree)), modules, members
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            strip_docstring(node)
+    return ast.unparse(tree), modules, members
+
+
+def walk_statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield a module and all statements in it: fewer nodes than ``ast.walk``, which goes through expressions too."""
+    waiting: list[ast.AST] = [tree]
+    for node in waiting:
+        yield node
+        waiting += chain.from_iterable(getattr(node, field, ()) for field in BLOCKS)
 
 
 def is_module(name: str) -> bool:
@@ -97,18 +112,11 @@ def is_module(name: str) -> bool:
     return any((Path(folder) / f"{last}.py").exists() or (Path(folder) / last).is_dir() for folder in folders or [])
 
 
-def strip_docstrings(tree: ast.Module) -> ast.Module:
-    """Remove the docstrings of a module, its classes and functions (a tree has no comments)."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
-    return tree
+def strip_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    """Remove the docstring of a module, a class or a function (a tree has no comments)."""
+    first = node.body[0] if node.body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        node.body = node.body[1:]
 
 
 # Where code is. An untracked file here makes the commit dirty; elsewhere, it may be a text or an experiment.

@@ -92,6 +92,17 @@ def test_symbols_name_any_layer():
     assert [write_symbol(name) for name in names] == symbols
 
 
+@pytest.mark.parametrize("count", [1, 4, 9, 10, 25])
+def test_palettes_are_seaborns(count):
+    import seaborn as sns
+
+    for name in ("colorblind", "husl"):
+        expected = list(sns.color_palette(name, max(count, 4) + 1))
+        assert Style(palette=name).colors(count) == [*expected[:3], *expected[4:]][:count]
+    given = ["red", "#123456", "0.5", "C1"]
+    assert Style(palette=given).colors(count) == list(sns.color_palette(given, count))
+
+
 def test_a_palette_has_as_many_colours_as_there_are_layers():
     assert len(set(Style().colors(7))) == 7
     assert Style().colors(5)[:4] == Style().colors()

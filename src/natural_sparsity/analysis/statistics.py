@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 # Of a standardised variable in a resample; below it, all its values there are equal except for rounding.
 LEAST_VARIANCE = 1e-10
@@ -170,5 +169,7 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, f
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, float("nan"), float("nan")
+    from scipy.special import stdtrit  # here, since correlations over words need none of scipy
+
     half = float(stdtrit(len(values) - 1, (1 + level) / 2) * np.std(values, ddof=1) / np.sqrt(len(values)))
     return mean, mean - half, mean + half

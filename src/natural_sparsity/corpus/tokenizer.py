@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from natural_sparsity.imports import import_spacy
+
 MAX_CHUNKS = 300_000  # to remember; about 100 MB
 # spaCy's time grows with the square of a chunk's length or faster: 100,000 exclamation marks would take an hour.
 MAX_LENGTH = 4000
@@ -30,7 +32,7 @@ class Tokenizer:
     """
 
     def __init__(self) -> None:
-        import spacy  # here, since it takes a second, for which tokenised text need not wait
+        spacy = import_spacy()  # here, since it takes a second, for which tokenised text need not wait
         from spacy.attrs import ORTH
         from spacy.lang.lex_attrs import is_punct
         from spacy.pipeline import Sentencizer

@@ -4,19 +4,19 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from scipy.optimize import isotonic_regression
 
 from natural_sparsity import registry
 from natural_sparsity.analysis.tensors import GRADIENT
@@ -33,6 +33,26 @@ DASHED = (0, (3.5, 1.5))
 MARKERS = "os^Dvp"
 DROP = "learning_rate_drop"
 BAND = "interval"
+
+
+# Seaborn's palette of this name, since importing seaborn takes longer than drawing the figure.
+COLORBLIND = (
+    "#0173B2",
+    "#DE8F05",
+    "#029E73",
+    "#D55E00",
+    "#CC78BC",
+    "#CA9161",
+    "#FBAFE4",
+    "#949494",
+    "#ECE133",
+    "#56B4E9",
+)
+
+
+def repeat(colors: Sequence[str], count: int) -> list[Any]:
+    """The first ``count`` of ``colors``, beginning again after the last."""
+    return list(islice(cycle(map(to_rgb, colors)), count))
 
 
 class Style(block.Style):
@@ -63,10 +83,16 @@ class Style(block.Style):
 
         The fourth of a named palette is left out: in seaborn's ``colorblind`` it is too close to the second.
         """
-        if isinstance(self.palette, str):
-            colors = list(sns.color_palette(self.palette, max(count, 4) + 1))
-            return [*colors[:3], *colors[4:]][:count]
-        return list(sns.color_palette(self.palette, count))
+        if not isinstance(self.palette, str):
+            return repeat(self.palette, count)
+        named = max(count, 4) + 1
+        if self.palette == "colorblind":
+            colors = repeat(COLORBLIND, named)
+        else:
+            import seaborn as sns  # here, since it takes longer than the figure
+
+            colors = list(sns.color_palette(self.palette, named))
+        return [*colors[:3], *colors[4:]][:count]
 
     def with_size(self, width: float, height: float) -> "Style":
         """This style with a figure's own size, in inches, where none was asked for."""
@@ -212,6 +238,8 @@ def spread_out(positions: Sequence[float], gap: float, low: float, high: float) 
 
     If the interval cannot hold them, they share it evenly.
     """
+    from scipy.optimize import isotonic_regression  # here, since only figure 3 needs it
+
     given = np.asarray(positions, dtype=float)
     if len(given) > 1:
         gap = min(gap, (high - low) / (len(given) - 1))

@@ -29,6 +29,7 @@ from natural_sparsity.corpus.split import TRAIN
 from natural_sparsity.corpus.streams import open_compressed
 from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.errors import UserError
+from natural_sparsity.imports import import_spacy
 
 COMPONENTS = ["tok2vec", "tagger", "attribute_ruler"]
 TOKENS_PER_BLOCK = 1 << 17  # a larger block embeds fewer pairs twice, and needs more memory
@@ -123,7 +124,7 @@ class Tagger:
 
     def __init__(self, model: str):
         # Imported here because spaCy takes seconds, and the command's help needs none of it.
-        import spacy
+        spacy = import_spacy()
         from spacy.tokens import Doc
 
         components = read_meta(model)["components"]
