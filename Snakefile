@@ -21,6 +21,12 @@ include: "workflow/rules/explorer.smk"
 include: "workflow/rules/targets.smk"
 
 
+# The longest path goes first: the text up to its tokens, then the epochs; and probes before tags and figures.
+FIRST = "obtain documents sentences index filter split vocabulary encode labelled initialise sparsify".split()
+FIRST += [job.name for job in experiment.jobs("train")]
+for name in [*FIRST, *(job.name for job in experiment.jobs("probe")), "correlate", "tabulate_claims"]:
+    workflow.get_rule(name).priority = 100 if name in FIRST else 50
+
 # What a model costs is measured on one CPU thread: a small part of training, where that is on this machine's CPU too.
 CHEAP_TO_MEASURE = not GPUS and not ON_OTHERS
 

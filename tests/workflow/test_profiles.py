@@ -64,6 +64,22 @@ def test_only_what_trains_and_probes_asks_for_a_gpu(fresh, without_slurm):
             assert asked["mem_mb"] == "<TBD>" or int(asked["mem_mb"]) >= 1000
 
 
+@pytest.mark.parametrize("changes", [{}, IN_PAIRS])
+def test_what_most_waits_for_goes_first(fresh, changes):
+    """The text up to its tokens, then the epochs, then probes and what is made from all of them."""
+    process = fresh.snakemake("--dry-run", changes=changes)
+    assert process.returncode == 0, process.stderr
+    priorities = {}
+    for job in re.split(r"^(?=(?:local)?rule )", process.stdout, flags=re.MULTILINE)[1:]:
+        name = re.sub(r"_tiny_small_\d_to_\d$", "", job.split()[1].rstrip(":"))
+        priorities[name] = int((re.search(r"^ +priority: (\d+)$", job, re.MULTILINE) or [0, 0])[1])
+    path = {"documents", "sentences", "index", "filter", "split", "vocabulary", "encode", "initialise", "train"}
+    behind = {"probe", "correlate", "tabulate_claims"}
+    assert {name for name, priority in priorities.items() if priority == 100} == path
+    assert {name for name, priority in priorities.items() if priority == 50} == behind
+    assert {priorities[name] for name in ("tag", "words", "draw_chi", "draw_fig2", "tabulate_comparison")} == {0}
+
+
 def test_what_is_set_for_training_is_set_for_jobs_of_several_epochs(fresh):
     settings = ["--set-resources", "train:mem_mb=1234", "train:slurm_partition=gpu"]
     settings += ["--set-threads", "train=2"]

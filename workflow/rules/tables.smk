@@ -59,13 +59,11 @@ use rule tabulate as tabulate_lottery with:
         title=titled("Lottery tickets"),
 
 
-use rule tabulate as tabulate_footprint with:
+use rule tabulate_lottery as tabulate_footprint with:
     input:
         footprints=every(FOOTPRINT, product="footprint"),
     output:
         table(MODEL, "footprint"),
-    log:
-        f"{MODEL}/logs/{{table}}.log",
     params:
         title=titled("Footprint"),
 
@@ -104,12 +102,10 @@ use rule tabulate as tabulate_natural with:
         unit=unit,  # for the caption
 
 
-use rule tabulate as tabulate_units with:
+use rule tabulate_natural as tabulate_units with:
     input:
         units=every(UNITS, product="units"),
     output:
         table(CONDITION, "units"),
-    log:
-        f"{CONDITION}/logs/{{table}}.log",
     params:
         title=titled("Units that keep their weights"),

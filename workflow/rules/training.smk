@@ -73,8 +73,6 @@ for job in experiment.jobs("train"):
             f"{RUN}/logs/train/epoch{job.epochs[-1]}.log",
         benchmark:
             f"{RUN}/benchmarks/train/epoch{job.epochs[-1]}.tsv"
-        # The chain of epochs is the longest path: it goes before the probes, which wait for nobody.
-        priority: 100
         conda:
             "../../envs/natural-sparsity.yaml"
         resources:
