@@ -58,8 +58,13 @@ def snakemake(folder: Path | str, *options: str) -> list[str]:
     return [f"{BIN}/snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), *options]
 
 
-def in_turn(repeats: int, **functions: Callable[[], object]) -> dict[str, float]:
-    """Median seconds of each function, called in turn ``repeats`` times after one call that is not counted."""
+def in_turn(
+    repeats: int, pick: Callable[[list[float]], float] = statistics.median, **functions: Callable[[], object]
+) -> dict[str, float]:
+    """Median seconds of each function, or what ``pick`` takes of them.
+
+    The functions are called in turn, ``repeats`` times, after one call that is not counted.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for repeat in range(repeats + 1):
         for name, function in functions.items():
@@ -67,7 +72,7 @@ def in_turn(repeats: int, **functions: Callable[[], object]) -> dict[str, float]
             function()
             if repeat:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return {name: pick(values) for name, values in seconds.items()}
 
 
 class PeakMemory:

@@ -13,15 +13,16 @@
 # an interruption. Training goes on from its last save. Variables, with their defaults:
 #   PARTS="tests benchmarks run"  SECONDS_LEFT=600  DEVICE=cuda  PYTHON=python3
 #   DATA=enwiki  MODEL=lstm  SEEDS="1 2 3"  EPOCHS=50  PIECE=10 (epochs trained before they are probed)
-#   TRAINING, PROBE, ARCHITECTURE, STATISTICS: JSON blocks, as in the configuration; CLOSED=words of a matched sample
+#   TRAINING, PROBE, ARCHITECTURE, STATISTICS: JSON blocks of the configuration; by default, experiments/enwiki-gpu.yaml's
+#   VOCABULARY=19500  REPEATS=3: of the benchmarks; TINY=--tiny for a try that takes seconds
 set -uo pipefail
 code=$(cd "$(dirname "$0")/.." && pwd)
 cd "${1:?give the working directory of the experiment}" || exit 1
 export PYTHONPATH=$code/src${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 PARTS=${PARTS-tests benchmarks run} SECONDS_LEFT=${SECONDS_LEFT-600} DEVICE=${DEVICE-cuda} PYTHON=${PYTHON-python3}
 DATA=${DATA-enwiki} MODEL=${MODEL-lstm} SEEDS=${SEEDS-1 2 3} EPOCHS=${EPOCHS-50} PIECE=${PIECE-10}
-TRAINING=${TRAINING-'{"evaluation_batch": 40}'} ARCHITECTURE=${ARCHITECTURE-'{}'} STATISTICS=${STATISTICS-'{}'}
-PROBE=${PROBE-'{"batch": 1280}'}
+TRAINING=${TRAINING-'{"evaluation_batch": 40, "matmul_precision": "high"}'} ARCHITECTURE=${ARCHITECTURE-'{}'} STATISTICS=${STATISTICS-'{}'}
+PROBE=${PROBE-'{"batch": 1280, "matmul_precision": "high"}'}
 VOCABULARY=${VOCABULARY-19500} REPEATS=${REPEATS-3} TINY=${TINY-}
 data=results/data/$DATA logs=gpu failed=0
 mkdir -p "$logs"
@@ -95,7 +96,7 @@ seed() {
 
 for name in $PARTS; do
     case $name in
-        tests) (cd "$code" && exec true) && part tests env -C "$code" "$PYTHON" -m pytest -m gpu -p no:cacheprovider tests/test_gpu.py ;;
+        tests) part tests env -C "$code" "$PYTHON" -m pytest -m gpu -p no:cacheprovider tests/test_gpu.py ;;
         benchmarks) benchmarks ;;
         run) for number in $SEEDS; do seed "$number" || break; done ;;
         *) echo "gpu: PARTS: there is no part $name; the parts are tests, benchmarks and run" && exit 1 ;;

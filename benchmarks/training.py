@@ -50,11 +50,11 @@ def reference_steps(model, windows, learning_rate=20.0):
     return torch.stack(losses)
 
 
-def our_runner(model, learning_rate=20.0):
-    """Our step; on CUDA captured as a graph and replayed."""
+def our_runner(model, learning_rate=20.0, eager=False):
+    """Our step; on CUDA captured as a graph and replayed, unless it is to run ``eager``."""
     dense = make_method({}, model, {}, Place(epoch=1, steps=1, examples=BATCH * WINDOW, batch=BATCH))
     step = make_step(model.train(), open_data("text", {}), Training(), learning_rate, BATCH, dense)
-    return Replayed(step) if step.total.is_cuda else step
+    return Replayed(step) if step.total.is_cuda and not eager else step
 
 
 def our_steps(run, windows):
@@ -121,8 +121,11 @@ def main():
     product, lstm = products(args.vocabulary, device), lstms(device)
     run = our_runner(ours)
     our_steps(run, windows[: EAGER_STEPS + 1])  # and the capture
+    eager = our_runner(models(args.vocabulary, 0.2, device)[0], eager=True)
+    on_gpu = {"eager": lambda: (our_steps(eager, windows), finish())} if cuda else {}
     seconds = in_turn(
         args.repeats,
+        **on_gpu,
         ours=lambda: (our_steps(run, windows), finish()),
         reference=lambda: (reference_steps(reference, windows), finish()),
         products=lambda: (product(), finish()),
@@ -146,6 +149,7 @@ def main():
         gemm_gflops=flops / seconds["products"] / 1e9,
         limit=limit,
         fraction_of_limit=rate / limit,
+        **({"eager_step_ms": 1000 * seconds["eager"] / steps} if cuda else {}),
     )
 
 

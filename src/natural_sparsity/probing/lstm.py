@@ -16,9 +16,9 @@ Pair = tuple[Tensor, Tensor]
 
 def use_input_gradients(model: RecurrentModel) -> nn.ModuleList:
     """The model's layers with :class:`InputGradientLSTM` for LSTMs, if they are on a CPU for which that is faster."""
-    if model.architecture.cell != "lstm" or model.output.weight.is_cuda or model.tuning.probe_lstm == "library":
+    if model.output.weight.is_cuda or model.tuning.probe_lstm == "library":
         return model.recurrent
-    return nn.ModuleList(InputGradientLSTM(layer) for layer in model.recurrent)
+    return nn.ModuleList(InputGradientLSTM(layer) if isinstance(layer, nn.LSTM) else layer for layer in model.recurrent)
 
 
 class InputGradientLSTM(nn.Module):
@@ -27,7 +27,7 @@ class InputGradientLSTM(nn.Module):
     tanh z = 2σ(2z) − 1: with the weights of gate g doubled, all gates are one call of σ on contiguous memory.
     """
 
-    def __init__(self, layer: nn.Module):
+    def __init__(self, layer: nn.LSTM):
         super().__init__()
         weights = {name: double_g(weight.detach()) for name, weight in layer.named_parameters()}
         self.input, self.recurrent = weights["weight_ih_l0"], weights["weight_hh_l0"]
