@@ -27,7 +27,7 @@ TEXT = [f"{DATA}/words.parquet", f"{DATA}/summary.json"]
 TARGETS = [*TEXT, "results/experiments/growth/growth/lstm/seed1/frozen/correlations.parquet"]
 
 # What the time of a stage grows with, beside the start of its jobs; and what its memory does.
-GROWS_WITH = {
+GROWS_WITH: dict[str, tuple[list[str], str | None]] = {
     "documents": (["tokens"], "documents"),
     "sentences": (["tokens"], "cached types of a shard"),
     "index": (["tokens"], "types of a shard"),
@@ -35,7 +35,8 @@ GROWS_WITH = {
     "split": (["documents"], "documents"),
     "vocabulary": (["tokens"], "types"),
     "encode": (["tokens"], "types"),
-    "tag": (["training tokens"], "vocabulary"),
+    # It holds the distinct words of a block.
+    "tag": (["training tokens"], None),
     "words": (["vocabulary"], "vocabulary"),
     "initialise": (["vocabulary"], "vocabulary"),
     # A part of a token's work is in the LSTMs; the other grows with the words that it is compared with.
@@ -225,7 +226,7 @@ def fit_stage(name: str, measured: list[dict[str, Any]]) -> dict[str, Any]:
     sizes = [with_products(m["sizes"]) | {"jobs": m["stages"][name]["jobs"], "at least": 1} for m in measured]
     return {
         "seconds": fit_line(["jobs", *terms], sizes, [stage["seconds"] for stage in stages]),
-        "mib": fit_line(["at least", memory], sizes, [stage["mib"] for stage in stages]),
+        "mib": fit_line(["at least", *([memory] if memory else [])], sizes, [stage["mib"] for stage in stages]),
     }
 
 
