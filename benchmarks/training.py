@@ -2,6 +2,7 @@
 
 import torch
 from common import arguments, in_turn, report
+from peer import Recipe
 from torch import nn
 
 from natural_sparsity.config.architecture import Architecture
@@ -16,22 +17,6 @@ from natural_sparsity.training.steps import make_step
 WIDTH, BATCH, WINDOW = 200, 40, 35
 # The limit's products have whichever of these layouts is faster here.
 ALIGNMENTS = (1, 16)
-
-
-class Reference(nn.Module):
-    """The word-level recipe as it is usually written."""
-
-    def __init__(self, vocabulary, dropout):
-        super().__init__()
-        self.drop = nn.Dropout(dropout)
-        self.encoder = nn.Embedding(vocabulary, WIDTH)
-        self.rnn = nn.LSTM(WIDTH, WIDTH, 2, dropout=dropout)
-        self.decoder = nn.Linear(WIDTH, vocabulary)
-
-    def forward(self, x, hidden):
-        output, hidden = self.rnn(self.drop(self.encoder(x)), hidden)
-        decoded = self.decoder(self.drop(output))
-        return torch.log_softmax(decoded.view(-1, decoded.shape[-1]), dim=1), hidden
 
 
 def reference_steps(model, windows, learning_rate=20.0):
@@ -69,7 +54,7 @@ def models(vocabulary, dropout, device):
     torch.manual_seed(0)
     architecture = Architecture(embedding=WIDTH, hidden=[WIDTH, WIDTH], dropout=dropout)
     ours = RecurrentModel(Interface(outputs=vocabulary, vocabulary=vocabulary), architecture).to(device)
-    reference = Reference(vocabulary, dropout).to(device)
+    reference = Recipe(vocabulary, WIDTH, dropout).to(device)
     reference.encoder.load_state_dict(ours.embedding.state_dict())
     reference.decoder.load_state_dict(ours.output.state_dict())
     for layer, lstm in enumerate(ours.recurrent):
