@@ -26,19 +26,16 @@ DATA = "results/data/growth"
 TEXT = [f"{DATA}/words.parquet", f"{DATA}/summary.json"]
 TARGETS = [*TEXT, "results/experiments/growth/growth/lstm/seed1/frozen/correlations.parquet"]
 
-# What the time of a stage grows with, beside the start of its jobs; and what its memory does.
+# What the time of a stage grows with, beside the start of its jobs; and what its memory does. Rules that take moments
+# at any size (split, vocabulary, words, initialise) have no benchmark.
 GROWS_WITH: dict[str, tuple[list[str], str | None]] = {
     "documents": (["tokens"], "documents"),
     "sentences": (["tokens"], "cached types of a shard"),
     "index": (["tokens"], "types of a shard"),
     "filter": (["tokens"], "types"),
-    "split": (["documents"], "documents"),
-    "vocabulary": (["tokens"], "types"),
     "encode": (["tokens"], "types"),
     # It holds the distinct words of a block.
     "tag": (["training tokens"], None),
-    "words": (["vocabulary"], "vocabulary"),
-    "initialise": (["vocabulary"], "vocabulary"),
     # A part of a token's work is in the LSTMs; the other grows with the words that it is compared with.
     "train": (["training tokens", "training tokens × vocabulary"], "vocabulary"),
     "probe": (["training tokens", "training tokens × vocabulary"], "vocabulary"),
@@ -47,7 +44,7 @@ GROWS_WITH: dict[str, tuple[list[str], str | None]] = {
 IN_SHARDS = ("sentences", "index", "tag")
 OF_EPOCHS = ("train", "probe")
 # Tags are not among them: only correlations wait for tagged words.
-BEFORE_TRAINING = ("documents", "sentences", "index", "filter", "split", "vocabulary", "encode", "initialise")
+BEFORE_TRAINING = ("documents", "sentences", "index", "filter", "encode")
 CACHED_TYPES = 300_000  # that the tokeniser keeps (docs/performance.md)
 EPOCHS = 50
 TRAINED = 0.7  # of the tokens, by the split
@@ -305,8 +302,8 @@ def plan(
             width = sizes["vocabulary"] / PAPER["vocabulary"]
             seconds[name] = sizes["training tokens"] * width / (gpu[name] or 1) + machines.wait
     parts = {
-        "before training": sum(seconds.get(name, 0) for name in BEFORE_TRAINING),
-        "of it over all shards": sum(seconds.get(name, 0) for name in BEFORE_TRAINING if name not in IN_SHARDS),
+        "before training": sum(seconds[name] for name in BEFORE_TRAINING),
+        "of it over all shards": sum(seconds[name] for name in BEFORE_TRAINING if name not in IN_SHARDS),
     }
     if "train" in seconds:
         parts["chain of epochs"] = EPOCHS * seconds["train"]
