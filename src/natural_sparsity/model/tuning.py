@@ -1,8 +1,8 @@
 """How large the pieces of a computation are on each kind of processor: the fastest sizes that were measured.
 
 Sizes change the order of additions and so the last bits of a result. A model therefore keeps the sizes that it was
-initialised with: its checkpoints hold them, and every epoch and probe uses them, on whatever machine it runs. To change
-the table, run ``benchmarks/tune.py``; models that exist already keep their sizes.
+initialised with: its checkpoints hold them, and every epoch and probe uses them, on any CPU. A GPU has sizes of its own.
+To change the table, run ``benchmarks/tune.py --write``; models that exist already keep their sizes.
 """
 
 import csv
