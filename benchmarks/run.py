@@ -21,6 +21,7 @@ BENCHMARKS = [
     ("training",),
     ("probe",),
     ("probe", "--vocabulary", "4000"),
+    ("precision",),
     ("measures",),
     ("measures", "--vocabulary", "4000"),
     ("passes",),
