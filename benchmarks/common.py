@@ -61,7 +61,7 @@ def snakemake(folder: Path | str, *options: str) -> list[str]:
 def in_turn(
     repeats: int, pick: Callable[[list[float]], float] = statistics.median, **functions: Callable[[], object]
 ) -> dict[str, float]:
-    """Median seconds of each function, or what ``pick`` takes of them.
+    """Median seconds of each function, or what ``pick`` makes of them.
 
     The functions are called in turn, ``repeats`` times, after one call that is not counted.
     """
@@ -116,7 +116,7 @@ def report(folder: Path, name: str, *, ours: float, reference: float, unit: str,
 
 
 def format_value(value: float) -> str:
-    """Four digits, or all before the point."""
+    """Format a value with four digits, or with all digits before the point."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
@@ -128,7 +128,7 @@ def write(folder: Path, name: str, result: Mapping[str, Any]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """The version of each package that is installed; a GPU machine may have torch and numpy alone."""
+    """Return the version of each installed package; a GPU machine may have only torch and numpy."""
     found = {}
     for package in PACKAGES:
         with suppress(PackageNotFoundError):

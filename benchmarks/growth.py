@@ -1,8 +1,8 @@
-"""How time and memory of each stage grow with the text: ``python benchmarks/growth.py FILE...``.
+"""Measure how time and memory of each stage grow with the text: ``python benchmarks/growth.py FILE...``.
 
-The workflow runs on the first 1, 2, 4 and 6 files, each time into a folder of its own, so that a size that is done is
-not done again. Times and peaks are Snakemake's own (``benchmark:`` in the rules). Lines through them give what the
-paper's text and the whole of Wikipedia would take. docs/scaling.md says what came out.
+The workflow runs on the first 1, 2, 4 and 6 files, each time in its own folder, so that sizes that are done are
+skipped. Times and peaks are Snakemake's own (``benchmark:`` in the rules). Lines fitted to them give what the paper's
+text and all of Wikipedia would take. docs/scaling.md has the results.
 """
 
 import argparse
@@ -26,8 +26,8 @@ DATA = "results/data/growth"
 TEXT = [f"{DATA}/words.parquet", f"{DATA}/summary.json"]
 TARGETS = [*TEXT, "results/experiments/growth/growth/lstm/seed1/frozen/correlations.parquet"]
 
-# What the time of a stage grows with, beside the start of its jobs; and what its memory does. Rules that take moments
-# at any size (split, vocabulary, words, initialise) have no benchmark.
+# What the time of a stage grows with, besides the start of its jobs; and what its memory grows with. Rules that take
+# moments at any size (split, vocabulary, words, initialise) have no benchmark.
 GROWS_WITH: dict[str, tuple[list[str], str | None]] = {
     "documents": (["tokens"], "documents"),
     "sentences": (["tokens"], "cached types of a shard"),
@@ -36,14 +36,14 @@ GROWS_WITH: dict[str, tuple[list[str], str | None]] = {
     "encode": (["tokens"], "types"),
     # It holds the distinct words of a block.
     "tag": (["training tokens"], None),
-    # A part of a token's work is in the LSTMs; the other grows with the words that it is compared with.
+    # Part of the work for a token is in the LSTMs; the rest grows with the vocabulary.
     "train": (["training tokens", "training tokens × vocabulary"], "vocabulary"),
     "probe": (["training tokens", "training tokens × vocabulary"], "vocabulary"),
     "correlate": (["vocabulary"], "vocabulary"),
 }
 IN_SHARDS = ("sentences", "index", "tag")
 OF_EPOCHS = ("train", "probe")
-# Tags are not among them: only correlations wait for tagged words.
+# Tagging is not among them: only correlations wait for tagged words.
 BEFORE_TRAINING = ("documents", "sentences", "index", "filter", "encode")
 CACHED_TYPES = 300_000  # that the tokeniser keeps (docs/performance.md)
 EPOCHS = 50
@@ -63,7 +63,7 @@ Stages = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Machines:
-    """What runs ``workers`` jobs at a time, each of which also waits ``wait`` seconds; text has as many shards."""
+    """Machines that run ``workers`` jobs at a time, each after waiting ``wait`` seconds; text has as many shards."""
 
     name: str
     workers: int
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def configuration(files: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
-    """One epoch and its probe on the files; each core has a shard."""
+    """Return the configuration: one epoch and its probe on the files, one shard per core."""
     data = {
         "source": {"path": sorted({str(Path(file).resolve()) for file in files})},
         "shards": args.cores,
@@ -143,7 +143,7 @@ def run(folder: Path, configuration: Mapping[str, Any], args: argparse.Namespace
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """What a run read and kept, and what each of its stages took."""
+    """Return what a run read and kept, and what each of its stages took."""
     account = json.loads((folder / DATA / "accounts/documents.json").read_text())
     summary = json.loads((folder / DATA / "summary.json").read_text())
     filtered = summary["account"]["filter"]
@@ -194,7 +194,7 @@ def extrapolate(measured: list[dict[str, Any]], args: argparse.Namespace) -> dic
         ]
     texts = {"the paper's text": as_in_paper(last), "English Wikipedia": keep(last, WIKIPEDIA_TOKENS, MIN_COUNT)}
     result: dict[str, Any] = {"measured": measured, "types": types, "fits": fits, "texts": {}}
-    # How far the rule by which these are found is off, from the smallest text to the largest.
+    # How far off this rule is when applied to the smallest text to predict the largest.
     result["kept"] = {"expected": keep(first, last["sizes"]["tokens"], args.min_count), "measured": last["sizes"]}
     for name, sizes in texts.items():
         sizes["documents"] = sizes["tokens"] * last["sizes"]["documents"] / last["sizes"]["tokens"]
@@ -228,7 +228,7 @@ def fit_stage(name: str, measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def fit_line(terms: list[str], sizes: Sequence[Sizes], values: Sequence[float]) -> dict[str, Any]:
-    """What each term adds, never less than 0, by least relative squares; ``residual`` is the largest relative one."""
+    """Fit what each term adds, at least 0, by least squares of relative errors; ``residual`` is the largest."""
     rows = np.array([[size[term] for term in terms] for size in sizes], float)
     relative = rows / np.array(values)[:, None]
     scale = relative.max(0)
@@ -249,14 +249,14 @@ def with_products(sizes: Sizes) -> dict[str, float]:
 def keep(measured: Mapping[str, Any], tokens: float, min_count: float) -> dict[str, float]:
     """What the filter would leave of a larger text: its vocabulary, its tokens, those to train on.
 
-    A word that occurs ``min_count`` times in ``tokens`` has the share of the text that another has in the measured one,
-    where it occurs less often. So what a lower ``min_count`` leaves there is known. A power law joins the values that
-    were measured; the last two are continued.
+    A word that occurs ``min_count`` times in ``tokens`` has the same share of its text as a word that occurs less often
+    in the measured text. So what a lower ``min_count`` leaves of the measured text says what ``min_count`` leaves
+    of the larger. A power law joins the measured values; beyond them, the last two are continued.
     """
     table = pd.DataFrame(measured["thresholds"])
     # At 1 nothing is dropped, whatever the text.
     table = table[(table["min_count"] > 1) & (table["types"] > 0)].sort_values("min_count", ascending=False)
-    # A word that is counted m times by chance more often has a lower rate than a higher one.
+    # By chance, a word that is counted m times is more likely to have a lower rate than a higher one.
     x = np.log(measured["sizes"]["tokens"] / (table["min_count"].to_numpy() - 0.5))
     at = math.log(tokens / (min_count - 0.5))
     dropped = math.exp(follow(at, x, np.log(1 - table["tokens"].to_numpy() / measured["sizes"]["tokens"])))
@@ -266,7 +266,7 @@ def keep(measured: Mapping[str, Any], tokens: float, min_count: float) -> dict[s
 
 
 def follow(at: float, x: np.ndarray, y: np.ndarray) -> float:
-    """The line through points, continued by its last piece."""
+    """Return the value at ``at`` of the line through the points; beyond them, its last piece goes on."""
     i = int(np.clip(np.searchsorted(x, at), 1, len(x) - 1))
     return float(y[i - 1] + (y[i] - y[i - 1]) * (at - x[i - 1]) / (x[i] - x[i - 1]))
 
@@ -351,7 +351,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def format_stage(stage: Mapping[str, float]) -> str:
-    """What a stage took; nothing where Snakemake did not measure it."""
+    """Format what a stage took: seconds, and MiB."""
     return f"{stage['seconds']:,.1f}, {stage['mib']:,.0f}"
 
 
@@ -369,7 +369,7 @@ def format_line(fit: Mapping[str, Any], unit: float, symbol: str) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in a unit that suits them."""
+    """Format seconds in a unit that suits them."""
     for unit, length in (("years", 365.25 * 86400), ("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.1f} {unit}"

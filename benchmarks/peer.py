@@ -1,11 +1,11 @@
 """Whole epochs of the sample, evaluation included, against the word-level recipe of PyTorch's examples.
 
 The recipe is ``word_language_model`` of https://github.com/pytorch/examples (BSD-3-Clause) with its LSTM, written out
-here with its own defaults, but for batches of 40, as the default run has.
+here with its own defaults, except for batches of 40, as in the default run.
 
 Both read the same token ids, cut into the same streams and windows, start from the same initial values, drop the same
 units, clip, descend and lower the learning rate alike. So the perplexities differ only by rounding, which grows in the
-course of an epoch; several seeds show how much perplexities vary. These differ:
+course of an epoch; several seeds show how much perplexities vary. They differ in this:
 
 - The recipe computes the logits of a window as one matrix, autograd differentiates them, and every parameter gets a
   gradient, all words' embeddings included. Ours goes through the output layer in blocks, and changes only the
@@ -158,7 +158,7 @@ def count_words(data: Path) -> int:
 
 
 def find_data(name: str, folder: Path, tiny: bool) -> Path:
-    """The folder of the data, relative to the project; if it has no tokens, they are made in ``folder``."""
+    """Return the project's folder of the data; if it has no tokens, make them in ``folder`` instead."""
     if (ROOT / name / "tokens/dev.npy").exists():
         return ROOT / name
     targets = [f"{name}/tokens/{split}.npy" for split in ("train", "dev")]

@@ -31,7 +31,7 @@ BENCHMARKS = [
     ("peer",),
     ("overhead",),
 ]
-# They read what the default run leaves.
+# These read the products of the default run.
 READERS = {"peer", "overhead"}
 HEADS = ("Benchmark", "Ours", "Reference", "Unit", "Ratio", "Seconds")
 
@@ -58,7 +58,7 @@ def run(benchmark: Sequence[str], options: Sequence[str], folder: Path) -> list[
 
 
 def make_row(result: dict[str, Any]) -> list[str]:
-    """The cells of a result, but for the seconds; what has no reference has no ratio."""
+    """Return the cells of a result, except the seconds; without a reference there is no ratio."""
     ours, reference, ratio = (result.get(key) for key in ("ours", "reference", "ratio"))
     cells = ["" if value is None else format_value(value) for value in (ours, reference)]
     return [result["name"], *cells, result.get("unit", ""), "" if ratio is None else f"{ratio:.2f}"]

@@ -15,7 +15,7 @@ from natural_sparsity.model.replay import EAGER_STEPS, Replayed
 from natural_sparsity.training.steps import make_step
 
 WIDTH, BATCH, WINDOW = 200, 40, 35
-# The limit's products have whichever of these layouts is faster here.
+# The limit takes the faster of these layouts for its products.
 ALIGNMENTS = (1, 16)
 
 
@@ -38,7 +38,7 @@ def reference_steps(model, windows, learning_rate=20.0):
 
 
 def our_runner(model, learning_rate=20.0, eager=False):
-    """Our step; on CUDA captured as a graph and replayed, unless it is to run ``eager``."""
+    """Our step; on CUDA captured as a graph and replayed, unless ``eager``."""
     dense = make_method({}, model, {}, Place(epoch=1, steps=1, examples=BATCH * WINDOW, batch=BATCH))
     step = make_step(model.train(), open_data("text", {}), Training(), learning_rate, BATCH, dense)
     return Replayed(step) if step.total.is_cuda and not eager else step

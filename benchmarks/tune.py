@@ -1,4 +1,4 @@
-"""The sizes of blocks that are fastest on this machine, for the table that models are initialised from.
+"""Find the block sizes that are fastest on this machine, for the table from which new models take them.
 
 Prints the seconds of a training step and of a probe's window for every size, in turn, and the rows that follow from
 them. ``--write`` puts these rows into the table, in place of those of the same processor.
@@ -22,11 +22,11 @@ from natural_sparsity.model.tuning import Blocks, Tuning
 from training import models, our_runner, our_steps
 
 WINDOW, BATCH = 35, 40
-# Words in the vocabularies that are measured, and up to how many words each row then holds.
+# The sizes of the vocabularies to measure, and the number of words up to which each row then holds.
 VOCABULARIES = {4_000: 8_192, 19_500: None}
 BLOCKS, CHUNKS = (20, 21, 22, 23, 25), (16, 18, 20, 25)  # powers of two
 LSTMS = ("steps", "library")
-# Among sizes that are this much slower than the fastest, the one that needs least memory is taken.
+# Among sizes that are at most this much slower than the fastest, take the one that needs least memory.
 NEARLY = 1.02
 
 
@@ -47,13 +47,13 @@ def probe_window(vocabulary: int, blocks: Blocks, lstm: str) -> Callable[[], obj
 
 
 def choose_fastest(seconds: dict[str, float], sizes: dict[str, tuple[Blocks, str]]) -> tuple[Blocks, str]:
-    """The blocks, and the LSTM, that are fast and need little memory."""
+    """Return the blocks and the LSTM that need least memory among those that are nearly the fastest."""
     fast = [name for name, value in seconds.items() if value <= NEARLY * min(seconds.values())]
     return min((sizes[name] for name in fast), key=lambda size: size[0])
 
 
 def tune(vocabulary: int, repeats: int, blocks: list[Blocks]) -> tuple[Tuning, dict[str, dict[str, float]]]:
-    """The best sizes for a vocabulary, and the least seconds of all: what disturbs the machine only adds to them."""
+    """Return the best sizes for a vocabulary, and the least seconds of each size: other load only adds to them."""
     processor = tuning.find_processor()
     sizes = {f"{block.product:,} {block.chunk:,}": (block, "steps") for block in blocks}
     steps = in_turn(repeats, min, **{name: training_step(vocabulary, block) for name, (block, _) in sizes.items()})
@@ -65,7 +65,7 @@ def tune(vocabulary: int, repeats: int, blocks: list[Blocks]) -> tuple[Tuning, d
 
 
 def to_row(chosen: Tuning, limit: int | None) -> dict[str, object]:
-    """A row of the table, which holds up to ``limit`` words."""
+    """Return a row of the table; it holds for up to ``limit`` words."""
     return {
         "processor": chosen.processor,
         "vocabulary": limit or "",

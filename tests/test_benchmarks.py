@@ -23,7 +23,7 @@ from natural_sparsity.training.steps import make_step
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = {path.stem for path in FOLDER.glob("*.py")} - {"common", "run"}
-# Two need the files of a corpus, one writes the table of constants.
+# Two need the files of a corpus; one writes the table of block sizes.
 BY_HAND = {"growth", "memory", "tune"}
 # Packages that a GPU machine may lack.
 ABSENT = ["spacy", "snakemake", "gensim", "playwright", "plotly", "psutil", "hypothesis"]

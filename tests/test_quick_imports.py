@@ -1,4 +1,4 @@
-"""What is imported large: without the collector of cycles, spaCy without torch, and only where it is needed."""
+"""Large imports: without the garbage collector, spaCy without torch, and each only where it is needed."""
 
 import gc
 import subprocess
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.integration  # whole processes
 
 
 def printed(code: str) -> str:
-    """What a Python of its own prints."""
+    """Run code in a new Python process; return what it prints."""
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
@@ -70,7 +70,7 @@ def test_spacy_leaves_a_torch_that_is_there():
     assert printed(code) == "True True\n"
 
 
-# By what is long to import: modules that a default run waits for, and that have no use for it.
+# Libraries that take long to import, and modules of a default run that do not use them.
 WITHOUT = {
     "pandas": ["corpus.documents", "corpus.split", "training.initialise", "training.train"],
     "scipy": ["analysis.correlate", "tables.claims", "tables.comparison", *(f"figures.fig{n}" for n in "2345")],

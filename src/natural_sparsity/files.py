@@ -24,7 +24,7 @@ import zstandard
 from natural_sparsity.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd  # takes longer than most steps of a small text, and Arrow imports it when it is needed
+    import pandas as pd  # the import takes longer than most steps on a small text; Arrow does it when needed
 
 # Version of the products' format. Readers refuse any other.
 FORMAT = 3

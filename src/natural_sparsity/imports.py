@@ -1,4 +1,4 @@
-"""Import large libraries in less time than they take by themselves."""
+"""Import large libraries faster than plain imports do."""
 
 import gc
 import sys
@@ -9,10 +9,10 @@ from typing import Any
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Keep Python's collector of cycles away from what is imported: a third of the time to import torch, and to exit.
+    """Keep Python's garbage collector away from imports; this saves a third of the time to import torch and exit.
 
-    The collector would go through all new modules again and again while they are imported, and when the process ends,
-    and find nothing to free.
+    Otherwise, the collector goes through all new modules again and again during the import and when the process ends,
+    and finds nothing to free.
     """
     known, enabled = len(sys.modules), gc.isenabled()
     gc.disable()
@@ -26,7 +26,7 @@ def quick_imports() -> Iterator[None]:
 
 
 def import_spacy() -> Any:
-    """Import spaCy, but not torch: spaCy's library thinc would, for models of a kind that nothing here uses."""
+    """Import spaCy without torch, which spaCy's library thinc would import for models that nothing here uses."""
     with quick_imports():
         hidden = "torch" not in sys.modules
         if hidden:

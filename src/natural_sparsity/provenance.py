@@ -18,7 +18,7 @@ from pathlib import Path
 from natural_sparsity.errors import UserError
 
 PACKAGE = "natural_sparsity"
-# The fields of a statement that hold statements, or hold what holds some.
+# The fields of a statement that hold statements, directly or inside handlers and cases.
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 # Modules that write products, read blocks, report progress, or find kinds, methods, figures and tables by name. They do
 # not change what is in a product, so a change to them must not retrain a model. What is found by name has its own

@@ -169,7 +169,7 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, f
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, float("nan"), float("nan")
-    from scipy.special import stdtrit  # here, since correlations over words need none of scipy
+    from scipy.special import stdtrit  # here, since correlations over words do not need it
 
     half = float(stdtrit(len(values) - 1, (1 + level) / 2) * np.std(values, ddof=1) / np.sqrt(len(values)))
     return mean, mean - half, mean + half

@@ -59,7 +59,7 @@ class Split(Protocol):
 
 
 class Tally(Protocol):
-    """Sums over the batches of a held-out split, in place on the device; ``loss`` is that of the losses."""
+    """Sums over the batches of a held-out split, updated in place on the device; ``loss`` is the sum of the losses."""
 
     loss: Tensor
 

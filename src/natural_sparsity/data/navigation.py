@@ -84,7 +84,7 @@ class Navigation(Generated[Settings]):
         return torch.where(against.any(1), torch.atan2(along[:, 1], along[:, 0]), heading), against.any(1)
 
     def centres_on(self, like: Tensor) -> Tensor:
-        """The cells' centres (cells, 2), moved to the device of ``like`` once: a graph cannot capture the move."""
+        """The cells' centres (cells, 2), moved once to the device of ``like``: a CUDA graph cannot capture a move."""
         place = (like.device, like.dtype)
         if place not in self.moved:
             self.moved[place] = self.centres.to(like)

@@ -35,7 +35,7 @@ DROP = "learning_rate_drop"
 BAND = "interval"
 
 
-# Seaborn's palette of this name, since importing seaborn takes longer than drawing the figure.
+# Seaborn's palette of this name: importing seaborn takes longer than drawing the figure.
 COLORBLIND = (
     "#0173B2",
     "#DE8F05",
@@ -51,7 +51,7 @@ COLORBLIND = (
 
 
 def repeat(colors: Sequence[str], count: int) -> list[Any]:
-    """The first ``count`` of ``colors``, beginning again after the last."""
+    """Return the first ``count`` of ``colors``, starting again after the last."""
     return list(islice(cycle(map(to_rgb, colors)), count))
 
 
@@ -89,7 +89,7 @@ class Style(block.Style):
         if self.palette == "colorblind":
             colors = repeat(COLORBLIND, named)
         else:
-            import seaborn as sns  # here, since it takes longer than the figure
+            import seaborn as sns  # here, since the import takes longer than the figure
 
             colors = list(sns.color_palette(self.palette, named))
         return [*colors[:3], *colors[4:]][:count]

@@ -1,4 +1,4 @@
-"""Kernels for a GPU, in Triton, where torch would pass over the logits once for each operation."""
+"""Triton kernels for a GPU: torch would pass over the logits once for each operation."""
 
 import triton
 import triton.language as tl
@@ -41,7 +41,7 @@ def exponentiate_row(
     SEPARATE: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Do it for the row of this program."""
+    """Exponentiate one row, that of this program."""
     row = tl.program_id(0)
     start = logits + row.to(tl.int64) * stride
     places = tl.arange(0, COLUMNS)

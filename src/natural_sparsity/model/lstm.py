@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Units and rows of a program; wider layers would not fit in its registers.
+# Units and rows of a program, and the widest layer whose weights fit in its registers.
 UNITS, ROWS, WIDEST = 16, 16, 256
 
 
@@ -25,9 +25,9 @@ def run(layer: nn.Module, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
 
 
 def fits(inputs: Tensor, hidden: int) -> bool:
-    """Whether all programs of a window can run at once, which they must, since they wait for each other.
+    """Return whether to use the kernel: all its programs must run at once, since they wait for each other.
 
-    Where products are in single precision throughout, the library's layer is faster.
+    Where products are in single precision throughout, the library's layer is faster, so the answer is no.
     """
     if not inputs.is_cuda or inputs.dtype != torch.float32 or hidden > WIDEST:
         return False
@@ -38,7 +38,7 @@ def fits(inputs: Tensor, hidden: int) -> bool:
 
 
 def count_programs(hidden: int, batch: int) -> tuple[int, int]:
-    """How many programs share the units, and how many the rows."""
+    """Return how many programs share the units, and how many share the rows."""
     return -(-hidden // UNITS), -(-batch // ROWS)
 
 
@@ -48,7 +48,7 @@ class Window(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> Any:
         """Return the hidden states (steps, batch, hidden), and the last h and c (batch, hidden)."""
-        from natural_sparsity.model.lstm_kernels import run_steps  # Triton comes with torch's builds for CUDA alone
+        from natural_sparsity.model.lstm_kernels import run_steps  # only torch's CUDA builds bring Triton
 
         by_input, recurrent, bias, other = weights
         steps, batch, width = inputs.shape
@@ -61,7 +61,7 @@ class Window(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upper: Tensor, by_h: Tensor, by_c: Tensor) -> Any:
-        """Return the gradients by inputs, state and weights, where they are asked for."""
+        """Return the gradients by inputs, state and weights, where autograd asks for them."""
         from natural_sparsity.model.lstm_kernels import run_steps_back
 
         inputs, gates, hidden, cells, by_input, recurrent = ctx.saved_tensors

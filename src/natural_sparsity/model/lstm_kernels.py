@@ -1,8 +1,8 @@
-"""The steps of an LSTM layer, forward and backward, each direction in one kernel in Triton.
+"""Triton kernels that run all steps of an LSTM layer: one forward, one backward.
 
-A program computes ``UNITS`` units of ``ROWS`` rows. Before a step it needs the hidden states that the programs of the
-other units computed for its rows, so they count each other in after each step (``wait``). That needs all programs to
-run at once; :func:`natural_sparsity.model.lstm.fits` sees to it. Sums are added in the same order in every run.
+A program computes ``UNITS`` units of ``ROWS`` rows. Before a step, it needs the hidden states that the programs of the
+other units computed for its rows, so the programs wait for each other after each step (``wait``). All must therefore
+run at once, which :func:`natural_sparsity.model.lstm.fits` ensures. Sums are added in the same order in every run.
 """
 
 import torch
@@ -54,7 +54,7 @@ def run_steps_back(
 
 
 def new_counters(grid: tuple[int, int], like: Tensor) -> Tensor:
-    """A zero for each group of rows."""
+    """Return a counter at zero for each group of rows."""
     return torch.zeros(grid[1], dtype=torch.int32, device=like.device)
 
 
@@ -96,7 +96,7 @@ def forward_kernel(
     cell = tl.load(cells + at, mask=own, other=0.0)
     for step in range(steps):
         before = hidden + step * batch * WIDTH + rows[:, None] * WIDTH + k[None, :]
-        # From the second-level cache: other processors wrote it.
+        # Read from the second-level cache, since other processors wrote it.
         h = tl.load(before, mask=(rows[:, None] < batch) & (k[None, :] < WIDTH), other=0.0, cache_modifier=".cg")
         row = gates + step * batch * 4 * WIDTH + rows[:, None] * 4 * WIDTH
         z = tl.load(row + place[None, :], mask=all_gates, other=0.0)
@@ -123,8 +123,8 @@ def backward_kernel(
 ):  # fmt: skip
     """Run the steps backwards for some units and rows.
 
-    A program multiplies the gradients by its own gates, which it has, by its rows of the weights, and writes what that
-    contributes to all hidden states. Then each adds up all contributions to its own.
+    A program multiplies the gradients of its own gates by its rows of the weights, and writes what that contributes
+    to the gradients of all hidden states. Then each program adds up all contributions to its own hidden states.
     """
     number, group = tl.program_id(0), tl.program_id(1)
     rows = group * ROWS + tl.arange(0, ROWS)
@@ -150,7 +150,7 @@ def backward_kernel(
         by_h = tl.load(upper + step * batch * WIDTH + at, mask=own, other=0.0)
         if back > 0:
             before = parts + ((back - 1) % 2 * tl.num_programs(1) + group) * size
-            # From the second-level cache: other processors wrote it.
+            # Read from the second-level cache, since other processors wrote it.
             by_h += tl.sum(tl.load(before + read, mask=present, other=0.0, cache_modifier=".cg"), 0)
         row = rows[:, None] * 4 * WIDTH + units[None, :]
         now = gates + step * batch * 4 * WIDTH + row

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from natural_sparsity.model import tuning
 from natural_sparsity.model.tuning import Blocks
 
-# Rows of matrices start at multiples of this many elements, 64 bytes: a CPU's vectors need it, a GPU's products 16.
+# Rows of matrices start at multiples of this many elements, 64 bytes, for a CPU's vectors; a GPU needs 16 bytes.
 ALIGNMENT = 16
 
 
@@ -71,7 +71,7 @@ class Exponentials(NamedTuple):
     """A block of ``rows`` of e = exp(logits − maximum), (block, vocabulary), with the ``maxima`` and ``sums`` of each.
 
     If the targets are left out, 0 stands in their place, they do not count in ``sums``, and ``target`` (block,) has
-    what was there.
+    their exponentials.
     """
 
     rows: slice
@@ -103,8 +103,8 @@ def exponentiate_in_chunks(logits: Tensor, left_out: Tensor | None, chunk: int) 
 
 
 def exponentiate_on_gpu(logits: Tensor, left_out: Tensor | None, chunk: int) -> Results:
-    """Do the same in one kernel, whatever the ``chunk``."""
-    from natural_sparsity.model.kernels import exponentiate  # Triton comes with torch's builds for CUDA alone
+    """Do the same in one kernel; ``chunk`` is ignored."""
+    from natural_sparsity.model.kernels import exponentiate  # only torch's CUDA builds bring Triton
 
     return exponentiate(logits, left_out)
 
@@ -172,7 +172,7 @@ class OutputLayer:
             yield Exponentials(rows, logits, *exponentiate(logits, left_out, self.chunk_rows))
 
     def show_chunks(self, show: Show, block: SoftmaxBlock) -> None:
-        """Show a block, as many rows at a time as fit the cache."""
+        """Show a block, as many rows at a time as fit in the cache."""
         start, _, *parts = block.rows.start, *block
         for first in range(0, len(block.targets), self.chunk_rows):
             chunk = slice(first, first + self.chunk_rows)

@@ -104,7 +104,7 @@ class RecurrentModel(nn.Module):
 
 
 def copy_state(source: State, target: State) -> None:
-    """Copy each layer's state into the memory of another."""
+    """Copy each layer's state from ``source`` into the memory of ``target``."""
     for old, new in zip(target, source, strict=True):
         for to, value in zip(old, new, strict=True):
             to.copy_(value)

@@ -1,4 +1,4 @@
-"""Replay work on a GPU: a CUDA graph launches at once what would otherwise be hundreds of launches."""
+"""Replay work on a GPU: a CUDA graph replaces hundreds of launches by one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ EAGER_STEPS = 3  # before the capture: in them, libraries choose kernels and all
 def cuda_graph(function: Pass) -> Pass:
     """Record ``function`` without running it; return a function that replays it, with the result in the same memory.
 
-    Each replay draws its random numbers from the generator's current state, so dropout is as without a graph.
+    Each replay draws its random numbers from the generator's current state, so dropout works as without a graph.
     """
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
@@ -39,10 +39,10 @@ def run_aside(function: Pass) -> Tensor:
 class Replayed:
     """``step`` for many batches of one shape, with one launch per step instead of some 150.
 
-    ``step`` takes a batch, a named tuple of tensors or None, and returns a tensor. All else that it changes must be in
-    place and on the device, and it must not wait for the device. The first calls run as they are. Then a call is
-    captured on buffers of the first batch's shape, and replayed; batches of another shape, such as the last of an
-    epoch, run as they are.
+    ``step`` takes a batch, a named tuple of tensors or None, and returns a tensor. It must change all else in place and
+    on the device, and must not wait for the device. The first calls run without a graph. Then a call is captured on
+    buffers of the first batch's shape, and replayed; batches of another shape, such as the last of an epoch, run
+    without a graph.
     """
 
     def __init__(self, step: Callable[[Any], Tensor], capture: Callable[[Pass], Pass] = cuda_graph):
@@ -52,7 +52,7 @@ class Replayed:
         self.eager = 0
 
     def __call__(self, batch: Any) -> Tensor:
-        """As ``step``; the result is overwritten by the next call."""
+        """Do what ``step`` does; the next call overwrites the result."""
         if self.buffers is None:
             self.buffers = batch._make(None if part is None else torch.empty_like(part) for part in batch)
         buffers = self.buffers

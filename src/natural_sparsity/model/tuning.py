@@ -1,8 +1,8 @@
-"""How large the pieces of a computation are on each kind of processor: the fastest sizes that were measured.
+"""Choose the block sizes of a computation for each kind of processor: the fastest that were measured.
 
 Sizes change the order of additions and so the last bits of a result. A model therefore keeps the sizes that it was
-initialised with: its checkpoints hold them, and every epoch and probe uses them, on any CPU. A GPU has sizes of its own.
-To change the table, run ``benchmarks/tune.py --write``; models that exist already keep their sizes.
+initialised with: its checkpoints hold them, and every epoch and probe uses them, on any CPU. A GPU has its own sizes.
+To change the table, run ``benchmarks/tune.py --write``; existing models keep their sizes.
 """
 
 import csv
@@ -16,7 +16,7 @@ TABLE = "tuning.csv"
 
 
 class Blocks(NamedTuple):
-    """Elements of the logits in a matrix product, and in a pass over its result, which should stay in the cache."""
+    """How many logits one matrix product computes, and how many one pass takes at a time, to stay in the cache."""
 
     product: int
     chunk: int
@@ -25,8 +25,8 @@ class Blocks(NamedTuple):
 class Tuning(NamedTuple):
     """The sizes of a model's computations.
 
-    ``processor``: what they were chosen for. ``training`` and ``probe``: the output layer's blocks. ``probe_lstm``: who
-    differentiates an LSTM by its input, the ``library`` or the ``steps`` of :mod:`natural_sparsity.probing.lstm`.
+    ``processor``: what they were chosen for. ``training`` and ``probe``: the output layer's blocks. ``probe_lstm``:
+    what differentiates an LSTM by its input, the ``library`` or the ``steps`` of :mod:`natural_sparsity.probing.lstm`.
     """
 
     processor: str
@@ -61,7 +61,7 @@ def choose(vocabulary: int, processor: str | None = None) -> Tuning:
 
 @cache
 def read_table() -> list[dict[str, str]]:
-    """Read the committed table. A row holds up to its ``vocabulary``; the first that fits is taken."""
+    """Read the committed table. A row holds up to its ``vocabulary``; use the first that fits."""
     return list(csv.DictReader((files(__package__) / TABLE).read_text(encoding="utf-8").splitlines()))
 
 

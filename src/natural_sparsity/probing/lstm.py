@@ -15,7 +15,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 def use_input_gradients(model: RecurrentModel) -> nn.ModuleList:
-    """The model's layers with :class:`InputGradientLSTM` for LSTMs, if they are on a CPU for which that is faster."""
+    """Return the model's layers; on a CPU where it is faster, :class:`InputGradientLSTM` replaces each LSTM."""
     if model.output.weight.is_cuda or model.tuning.probe_lstm == "library":
         return model.recurrent
     return nn.ModuleList(InputGradientLSTM(layer) if isinstance(layer, nn.LSTM) else layer for layer in model.recurrent)
