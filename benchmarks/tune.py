@@ -16,6 +16,7 @@ import torch
 from common import in_turn, machine, parse, write
 from probe import our_pass, problem
 
+from natural_sparsity import files
 from natural_sparsity.model import tuning
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.tuning import Blocks, Tuning
@@ -83,6 +84,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="put the rows into the table")
     args = parse(parser, {"largest": 4_000, "blocks": 1}, repeats=5, threads=1, largest=19_500, blocks=len(BLOCKS))
+    if args.write and args.largest < max(VOCABULARIES):
+        parser.error(
+            "--write: puts a row for every vocabulary into the table; measure all, without --tiny or --largest"
+        )
     select_device("cpu", args.threads)
     pairs = [Blocks(1 << block, 1 << chunk) for block, chunk in itertools.product(BLOCKS[: args.blocks], CHUNKS)]
     pairs = [pair for pair in pairs if pair.chunk <= pair.product]
@@ -106,7 +111,7 @@ def replace_rows(path: Path, rows: list[dict[str, object]]) -> None:
     """Replace the rows of a processor in the table."""
     old = tuning.read_table()
     own = {row["processor"] for row in rows}
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with files.atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows([*(row for row in old if row["processor"] not in own), *rows])

@@ -1,5 +1,6 @@
 """Every benchmark runs, at a size that takes seconds, and their runner reports each, failed ones included."""
 
+import csv
 import importlib
 import json
 import math
@@ -17,6 +18,7 @@ from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import open_data
 from natural_sparsity.data.held_out import evaluate
 from natural_sparsity.methods.base import Place, make_method
+from natural_sparsity.model import tuning
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
 from natural_sparsity.training.loop import run_steps
 from natural_sparsity.training.steps import make_step
@@ -110,6 +112,35 @@ def test_versions_are_of_what_is_installed(load, monkeypatch):
     common = load("common")
     monkeypatch.setattr(common, "PACKAGES", ("torch", "no-such-package"))
     assert common.versions() == {"torch": torch.__version__}
+
+
+def test_a_processors_rows_are_replaced_as_a_whole_or_not_at_all(load, tmp_path):
+    tune, path = load("tune"), tmp_path / "tuning.csv"
+    path.write_text("as it was")
+    rows = [
+        tune.to_row(tuning.choose(words, "amd")._replace(probe_lstm="library"), limit)
+        for words, limit in tune.VOCABULARIES.items()
+    ]
+    with pytest.raises(ValueError, match="unknown"):
+        tune.replace_rows(path, [*rows, {**rows[0], "unknown": 1}])
+    assert path.read_text() == "as it was"
+    tune.replace_rows(path, rows)
+    written = list(csv.DictReader(path.read_text().splitlines()))
+    kept = [row for row in tuning.read_table() if row["processor"] != "amd"]
+    assert written[: len(kept)] == kept
+    assert [(row["vocabulary"], row["probe_lstm"]) for row in written[len(kept) :]] == [
+        ("8192", "library"),
+        ("", "library"),
+    ]
+
+
+def test_no_row_is_written_that_leaves_large_vocabularies_without_one(load, monkeypatch, capsys):
+    tune = load("tune")
+    monkeypatch.setattr(tune, "tune", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(sys, "argv", ["tune.py", "--tiny", "--write"])
+    with pytest.raises(SystemExit):
+        tune.main()
+    assert "--write: puts a row for every vocabulary into the table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
