@@ -159,7 +159,7 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path):
         select_device("cuda", 1)
 
 
-@pytest.mark.parametrize("name", ["cuda:2", "cuda:x", "meta", "mps", "cpu:0"])
+@pytest.mark.parametrize("name", ["cuda:2", "cuda:01", "cuda:x", "meta", "mps", "cpu:0"])
 def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     torch = pytest.importorskip("torch")
     from natural_sparsity.errors import UserError
@@ -171,7 +171,8 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert select_device("cuda:1", 1) == torch.device("cuda", 1)
-    assert prepared == [torch.device("cuda", 1)]
+    assert select_device("cuda", 1) == torch.device("cuda", 0)
+    assert prepared == [torch.device("cuda", 1), torch.device("cuda", 0)]
     with pytest.raises(UserError, match=f"^device: '?{name}"):
         select_device(name, 1)
 

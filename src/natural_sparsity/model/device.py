@@ -24,7 +24,7 @@ def select_device(name: str, threads: int) -> torch.device:
         raise UserError(
             f"device: {name} was asked for, but torch {torch.__version__} sees no CUDA device; use auto or cpu"
         )
-    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", name):
+    if not re.fullmatch(r"cpu|cuda(:(0|[1-9]\d?))?", name):
         raise UserError(f"device: {name!r} is unknown; use auto, cpu, cuda or cuda:1")
     device = torch.device("cuda:0" if name == "cuda" else name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

@@ -81,5 +81,5 @@ class Window(torch.autograd.Function):
             rows.T @ inputs.reshape(len(rows), -1) if wanted[3] else None,
             rows.T @ hidden[:-1].reshape(len(rows), -1) if wanted[4] else None,
             bias,
-            bias,
+            None if bias is None else bias.clone(),  # of its own, since a method may change gradients in place
         )
