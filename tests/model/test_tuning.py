@@ -5,14 +5,15 @@ import json
 import pytest
 import torch
 
-from chains import CPU, Chain, language_model
+from chains import CPU, Chain, call, language_model
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import checkpoint, tuning
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.model.tuning import Blocks, Tuning, choose, read_table
+from natural_sparsity.probing import probe
 
-OTHER = Tuning("amd", Blocks(1, 1), Blocks(2, 2), "library")
+OTHER = Tuning("another", Blocks(1, 1), Blocks(2, 2), "library")
 
 
 def test_every_processor_has_a_row_for_every_vocabulary():
@@ -51,15 +52,28 @@ def test_a_checkpoint_holds_the_sizes_and_gives_them_back(tmp_path):
 
 @pytest.mark.integration
 def test_a_run_goes_on_with_the_sizes_that_it_began_with(tmp_path, monkeypatch):
-    """Moved to another processor, it trains the same bits."""
-    chain = Chain(tmp_path)
-    chain.initialise()
-    chain.train("dense0", "dense1")
+    """On any processor: nothing that reads a checkpoint chooses sizes."""
+    chain, begin, used = Chain(tmp_path), OutputLayer.__init__, []
     monkeypatch.setattr(tuning, "choose", lambda *_: OTHER)
+    chain.initialise()
+    monkeypatch.setattr(tuning, "choose", lambda *_: pytest.fail("chose sizes"))
+    monkeypatch.setattr(
+        OutputLayer, "__init__", lambda self, linear, blocks=None: used.append(blocks) or begin(self, linear, blocks)
+    )
+    chain.train("dense0", "dense1")
     chain.train("dense1", "dense2")
-    assert [chain.open(name)[1]["tuning"]["processor"] for name in ("dense0", "dense1", "dense2")] == [
-        tuning.find_processor()
-    ] * 3
+    assert used == [OTHER.training] * 4, "an epoch and its evaluation"
+    student = {"method": "distil", "role": "student", "weight": 0.5, "temperature": 2.0}
+    chain.train("dense0", "student1", teacher="dense2", **student)
+    assert used[4:] == [OTHER.training] * 3
+    given = {"tokens": chain.split_file("train"), "checkpoint": [chain.path("dense2")], "device": "cpu"}
+    call(probe, **given, probe={"batch": 8}, output=[tmp_path / "frozen.parquet"])
+    assert used[7:] == [OTHER.probe]
+    given |= {"from": [chain.path("dense1")], "training": chain.training, "output": [tmp_path / "training.parquet"]}
+    call(probe, **given, probe={"weights": "training"})
+    assert used[8:] == [OTHER.training]
+    for name in ("dense0", "dense1", "dense2", "student1"):
+        assert chain.open(name)[1]["tuning"] == OTHER.to_json()
 
 
 def test_sizes_of_another_form_are_refused(tmp_path):
