@@ -89,6 +89,10 @@ def main() -> None:
     files = args.files or [str(excerpt())] * (max(args.sizes) if args.tiny else 0)
     if max(args.sizes) > len(files):
         parser.error(f"give at least {max(args.sizes)} files of a corpus, or other --sizes")
+    if len(set(args.sizes)) < 2:
+        parser.error("--sizes: a line needs two sizes at least")
+    if (args.gpu_train_tokens_per_s is None) != (args.gpu_probe_tokens_per_s is None):
+        parser.error("give both --gpu-train-tokens-per-s and --gpu-probe-tokens-per-s, or neither")
     measured = []
     for size in args.sizes:
         folder = args.folder / f"files-{size}"
@@ -126,8 +130,10 @@ def configuration(files: Sequence[str], args: argparse.Namespace) -> dict[str, A
 def run(folder: Path, configuration: Mapping[str, Any], args: argparse.Namespace) -> None:
     """Run the workflow in a folder, or what is left of it."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "growth.yaml"
-    file.write_text(yaml.safe_dump(dict(configuration)), encoding="utf-8")
+    file, text = folder / "growth.yaml", yaml.safe_dump(dict(configuration))
+    if file.exists() and file.read_text(encoding="utf-8") != text:  # its shards and their times would count too
+        sys.exit(f"growth: {folder} has a run with other settings; delete it, or give another --folder")
+    file.write_text(text, encoding="utf-8")
     targets = TEXT if args.text_only else TARGETS
     options = [
         "--cores",

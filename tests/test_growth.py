@@ -1,6 +1,7 @@
 """What benchmarks/growth.py makes of measurements."""
 
 import importlib
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,32 @@ def growth(monkeypatch):
     """The benchmark as a module."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
     return importlib.import_module("growth")
+
+
+def test_a_folder_of_another_run_is_refused(growth, tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(growth.subprocess, "run", lambda *_, **__: ran.append(1) or Namespace(returncode=0))
+    args = Namespace(cores=2, text_only=True)
+    growth.run(tmp_path, {"shards": 4}, args)
+    growth.run(tmp_path, {"shards": 4}, args)
+    with pytest.raises(SystemExit, match="has a run with other settings; delete it, or give another --folder"):
+        growth.run(tmp_path, {"shards": 2}, args)
+    assert len(ran) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--sizes", "2"], "--sizes: a line needs two sizes at least"),
+        (["--sizes", "1", "2", "--gpu-train-tokens-per-s", "1e6"], "give both --gpu-train-tokens-per-s and"),
+    ],
+)
+def test_options_that_give_no_line_are_refused(growth, monkeypatch, capsys, options, said):
+    monkeypatch.setattr("sys.argv", ["growth.py", "a", "b", *options])
+    monkeypatch.setattr(growth, "run", lambda *_: pytest.fail("ran"))
+    with pytest.raises(SystemExit):
+        growth.main()
+    assert said in capsys.readouterr().err
 
 
 def zipf(tokens, min_counts):
