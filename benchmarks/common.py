@@ -23,6 +23,7 @@ RUN = "results/runs/sample/lstm/seed1"  # of the default run
 TINY = ROOT / "tests/workflow/tiny.yaml"
 BIN = Path(sys.executable).parent
 PACKAGES = ("natural-sparsity", "torch", "numpy", "spacy", "snakemake")
+PRECISIONS = ("highest", "high", "medium")
 Value = int | str
 
 
@@ -35,7 +36,9 @@ def parse(parser: argparse.ArgumentParser, tiny: Mapping[str, Value], **defaults
     parser.add_argument("--tiny", action="store_true", help="a size that takes seconds; the times mean nothing")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (default %(default)s)")
     for name, value in {"repeats": 5, "threads": os.cpu_count() or 1, **defaults}.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value}")
+        choices = PRECISIONS if name == "precision" else None  # torch only warns of another
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=type(value), default=value, choices=choices, help=f"default {value}")
     if parser.parse_known_args()[0].tiny:
         parser.set_defaults(**{"repeats": 1, "threads": 1, "output": RESULTS / "tiny", **tiny})
     return parser.parse_args()

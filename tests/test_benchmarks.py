@@ -108,6 +108,13 @@ def test_it_can_be_imported_where_only_torch_and_the_like_are(name):
     assert process.returncode == 0, process.stderr
 
 
+def test_a_precision_that_there_is_not_is_refused(load, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["training.py", "--precision", "hihg"])
+    with pytest.raises(SystemExit):
+        load("common").arguments("Measure.", {}, precision="highest")
+    assert "invalid choice: 'hihg'" in capsys.readouterr().err
+
+
 def test_versions_are_of_what_is_installed(load, monkeypatch):
     common = load("common")
     monkeypatch.setattr(common, "PACKAGES", ("torch", "no-such-package"))
