@@ -56,15 +56,20 @@ class Replayed:
         if self.buffers is None:
             self.buffers = batch._make(None if part is None else torch.empty_like(part) for part in batch)
         buffers = self.buffers
-        if self.eager < EAGER_STEPS or batch.inputs.shape != buffers.inputs.shape:
+        if self.eager < EAGER_STEPS or shapes(batch) != shapes(buffers):
             self.eager += 1
             return run_aside(lambda: self.step(batch)) if batch.inputs.is_cuda else self.step(batch)
         if self.replay is None:
             self.replay = self.capture(lambda: self.step(buffers))
         for buffer, part in zip(buffers, batch, strict=True):
-            if buffer is not None and part is not None:
+            if part is not None:
                 buffer.copy_(part)
         return self.replay()
+
+
+def shapes(batch: Any) -> list[torch.Size | None]:
+    """Those of a batch's parts."""
+    return [None if part is None else part.shape for part in batch]
 
 
 def replay_on_gpu(step: Callable[[Any], Tensor], device: torch.device) -> Callable[[Any], Tensor]:
