@@ -37,7 +37,7 @@ def test_the_collector_stays_as_it_was_and_what_lives_is_not_frozen_if_nothing_i
         assert not gc.isenabled()
     finally:
         gc.enable()
-    assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() <= frozen  # an object frozen before may have been freed
 
 
 def test_a_command_keeps_the_collector_away_from_its_imports():
