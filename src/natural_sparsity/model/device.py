@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from importlib.util import find_spec
 
 import torch
 
@@ -39,7 +40,14 @@ def prepare_cuda(device: torch.device) -> None:
 
     Call it before anything is computed there: by default, CUDA adds in the order in which threads arrive. An operation
     without a deterministic version warns.
+
+    Raises:
+        UserError: Triton, in which the kernels are written, is not installed.
     """
+    if find_spec("triton") is None:
+        raise UserError(
+            f"device: {device} needs Triton, which comes with torch's builds for CUDA; install it, or use cpu"
+        )
     torch.cuda.set_device(device)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

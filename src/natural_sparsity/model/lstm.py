@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 # Units and rows of a program, and the widest layer whose weights fit in its registers.
 UNITS, ROWS, WIDEST = 16, 16, 256
@@ -60,6 +61,7 @@ class Window(torch.autograd.Function):
         return hidden[1:], hidden[-1].clone(), cells[-1].clone()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, upper: Tensor, by_h: Tensor, by_c: Tensor) -> Any:
         """Return the gradients by inputs, state and weights, where autograd asks for them."""
         from natural_sparsity.model.lstm_kernels import run_steps_back

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from natural_sparsity.model.recurrent import RecurrentModel
 
@@ -72,6 +73,7 @@ class Window(torch.autograd.Function):
         return hidden, h.clone(), cells[-1].clone()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, upper: Tensor, *_: Tensor) -> Any:
         """Return the gradient by the inputs from ``upper``, that by the hidden states (steps, batch, hidden)."""
         gates, cells, squashed = ctx.saved_tensors
