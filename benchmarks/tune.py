@@ -20,9 +20,8 @@ from natural_sparsity import files
 from natural_sparsity.model import tuning
 from natural_sparsity.model.device import select_device
 from natural_sparsity.model.tuning import Blocks, Tuning
-from training import models, our_runner, our_steps
+from training import BATCH, WINDOW, models, our_runner, our_steps
 
-WINDOW, BATCH = 35, 40
 # The sizes of the vocabularies to measure, and the number of words up to which each row then holds.
 VOCABULARIES = {4_000: 8_192, 19_500: None}
 BLOCKS, CHUNKS = (20, 21, 22, 23, 25), (16, 18, 20, 25)  # powers of two

@@ -88,7 +88,7 @@ def test_more_machines_shorten_shards_and_not_the_chain_of_epochs(growth):
         return growth.plan(growth.in_shards(sizes, workers, types), fits, machines, rates)["parts"]
 
     few, many, gpu = parts(2), parts(200), parts(16, gpus=1)
-    # Sentences and index are divided, and each shard starts anew.
+    # The shards share the work on sentences and index; each pays for the start of its own job.
     assert few["before training"] - many["before training"] == pytest.approx(2 * (501 - 6))
     assert few["of it over all shards"] == many["of it over all shards"] == pytest.approx(3 * 1001)
     assert few["chain of epochs"] == many["chain of epochs"] == pytest.approx(50 * 1001)

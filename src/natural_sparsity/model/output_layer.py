@@ -149,7 +149,7 @@ class OutputLayer:
         self.bias.copy_(linear.bias.data)
         linear.weight.data, linear.bias.data = self.weight, self.bias
         self.block_rows = max(16, blocks.product // words)
-        self.chunk_rows = self.block_rows if cuda else max(1, blocks.chunk * torch.get_num_threads() // words)
+        self.chunk_rows = max(1, blocks.chunk * torch.get_num_threads() // words)
         self.buffer = self.joint_gradient = self.joint.new_empty(0)
 
     def queries(self, features: Tensor) -> Tensor:
