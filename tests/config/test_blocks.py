@@ -90,8 +90,9 @@ def test_good_values_are_taken():
     assert read_block(Statistics, {"seed": 0, "level": 0.5}, "") == Statistics(seed=0, level=0.5)
 
 
-def test_the_rate_of_adam_is_constant():
+def test_the_rate_of_adam_is_constant_unless_a_decay_is_given():
     assert read_block(Training, ADAM, "").decay is None
+    assert read_block(Training, {**ADAM, "decay": 2.0}, "").decay == 2
     assert read_block(Training, {"decay": None}, "").decay is None
     assert Training().decay == 4
 

@@ -31,7 +31,7 @@ class Training(Block):
         le=1e30,
         description=(
             "What the learning rate is divided by after an epoch whose dev loss is no better than the best so far;"
-            " `null` keeps it constant. Adam's rate is always constant."
+            " `null`, the default for Adam, keeps it constant."
         ),
     )
     batch: Parallel = Field(
@@ -60,11 +60,11 @@ class Training(Block):
 
     @model_validator(mode="after")
     def check_adam(self) -> Self:
-        """Adam has its own learning rate and clip, and no decay."""
+        """Adam needs a learning rate and a clip of its own."""
         if self.optimizer == "adam":
             for key in ("learning_rate", "clip"):
                 if key not in self.model_fields_set:
                     raise Refusal(key, "missing; give it for Adam, since the default is for SGD")
-            if self.decay is not None:
-                raise Refusal("decay", "Adam's rate is constant; leave it out")
+            if self.learning_rate > 1:
+                raise Refusal("learning_rate", f"{self.learning_rate:g} is a rate for SGD; give Adam one such as 0.001")
         return self

@@ -100,4 +100,3 @@ class Adam:
 
 
 OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}
-CONSTANT_RATE = {"adam"}

@@ -24,7 +24,6 @@ from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.provenance import digest_code
 from natural_sparsity.settings import add_expect_option, add_parents_option, parse_json_object
 from natural_sparsity.training.loop import train_epoch
-from natural_sparsity.training.optimizers import CONSTANT_RATE
 from natural_sparsity.training.saves import Interruption, Saves
 from natural_sparsity.training.steps import make_step
 
@@ -138,8 +137,7 @@ def run_epoch(
     dev_loss, dev_score = evaluate(model, data, dev, lambda: saves.after(len(train)))
     if not math.isfinite(dev_loss):
         raise UserError(f"{label}: the dev loss is not finite at learning rate {learning_rate:g}; lower it")
-    optimizer = method.optimization.optimizer if method.optimization else training.optimizer
-    decay = None if optimizer in CONSTANT_RATE else training.decay
+    decay = None if method.optimization else training.decay  # a method's own rate is constant
     next_state = {
         **{key: state[key] for key in ("data", "model", "kind", "block", "seed", "vocabulary")},
         "epoch": epoch,
