@@ -137,7 +137,7 @@ REFUSALS = {
     ),
     "models.lstm.training.clip=true": "models.lstm.training.clip: true is not a number above 0 up to 1e+30",
     "models.lstm.training.decay=1": "models.lstm.training.decay: 1 is not a number above 1 up to 1e+30, or null",
-    "models.lstm.training.optimizer=adam": "models.lstm.training.learning_rate: 20 is a rate for SGD; give Adam one such…",
+    "models.lstm.training.optimizer=adam": "models.lstm.training.learning_rate: 20 is a rate for SGD; give Adam…",
     "models.lstm.training={optimizer: adam, clip: 1}": (
         "models.lstm.training.learning_rate: missing; give it for Adam, since the default is for SGD"
     ),
