@@ -1,4 +1,4 @@
-"""The footprint table: what each model costs on disk and on a CPU, and what it loses, in float and in eight bits."""
+"""The footprint table: the bytes and CPU time of each model, and what it loses, in float and in eight bits."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,9 @@ KEYS = ["family", "role", "level", "precision"]
 DENSE = ("", "dense", 0, "float32")
 NOTE = (
     "Perplexity on the test split, with its 95 % t interval over seeds. Weights: nonzero weights of the matrices."
-    " Bytes: parameters on disk; a matrix is stored as one bit per weight and its nonzero values where that is"
-    " smaller. Time: on one CPU thread, one token after the other, in dense arithmetic whatever the density."
+    " Bytes, packed: what the parameters would take if a matrix were one bit per weight and its nonzero values where"
+    " that is smaller; no such file is written. Time: on one CPU thread, one token after the other, in dense arithmetic"
+    " whatever the density."
     f" {MATCHING}; only models with the same number of epochs are compared."
 )
 
@@ -98,8 +99,8 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         "Seeds",
         "Perplexity (95 %)",
         "Weights",
-        "Bytes",
-        "Bytes, relative to dense",
+        "Bytes, packed",
+        "Packed, relative to dense",
     ]
     lines = []
     for row in rows.to_dict("records"):
