@@ -200,6 +200,7 @@ def test_what_is_gathered_in_training_is_the_same_replayed(streams):
         tables.append(gathering.table())
     pd.testing.assert_frame_equal(*tables)
     assert tables[0]["gini_mean"].notna().all()
+    assert tables[0]["surprisal_mean"].gt(0).all()
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -415,5 +416,7 @@ def test_a_replayed_probe_is_that_of_the_cpu(streams):
     for device in ("cpu", "cuda"):
         gathering = Gathering(model := new_model(device), choose(["chi"], Probe()))
         observe_frozen(model, streams.streams, Probe(), gathering, state, "probe")
-        tables.append(gathering.table())
+        tables.append(gathering.table(static=True))
     pd.testing.assert_frame_equal(*tables, rtol=1e-3)
+    assert "static" in set(tables[1]["tensor"])
+    assert tables[1]["surprisal_mean"].gt(0).all()

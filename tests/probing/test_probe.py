@@ -18,6 +18,7 @@ from natural_sparsity.probing import probe
 from natural_sparsity.probing.gathering import Gathering, WordSums, tensor_names, to_terms
 from natural_sparsity.probing.measures import choose, measure
 from natural_sparsity.probing.probe import probe_window
+from natural_sparsity.probing.static import STATIC, measure_static
 from natural_sparsity.registry import MEASURES
 
 VOCABULARY, STEPS, BATCH = 31, 7, 4
@@ -108,6 +109,7 @@ def run_probe(tmp_path):
 
 def test_table_equals_a_loop_over_positions(run_probe, tmp_path):
     (table,), tokens = run_probe({"dropout": False, "measures": list(MEASURES)}, 4)
+    table = table[table["tensor"] != STATIC]
     model = small_model(torch.float32).double()
     values = defaultdict(list)
     length = len(tokens) // BATCH
@@ -140,6 +142,70 @@ def test_table_equals_a_loop_over_positions(run_probe, tmp_path):
     assert metadata["positions"] == (length - 1) * BATCH
 
 
+@torch.no_grad()
+def losses_by_position(model, tokens, batch):
+    """The loss at each position and its two words, from one pass over whole streams: ``target, input, loss``."""
+    length = len(tokens) // batch
+    columns = torch.from_numpy(tokens[: length * batch].astype(np.int64)).view(batch, length).T
+    hidden = model.embedding(columns[:-1])
+    for layer in model.recurrent:
+        hidden, _ = layer(hidden)
+    predicted = torch.log_softmax(model.output(hidden), -1)
+    losses = -predicted.gather(2, columns[1:, :, None]).flatten()
+    return pd.DataFrame({"target": columns[1:].flatten(), "input": columns[:-1].flatten(), "loss": losses})
+
+
+def test_surprisal_is_the_mean_loss_at_the_words_positions(run_probe):
+    (table,), tokens = run_probe({}, 4)
+    positions = losses_by_position(small_model(torch.float32).double(), tokens, BATCH)
+    for role in ("target", "input"):
+        expected = positions.groupby(role)["loss"].mean()
+        for tensor, rows in table[table["role"] == role].groupby("tensor", observed=True):
+            assert rows["id"].tolist() == expected.index.tolist(), tensor
+            np.testing.assert_allclose(rows["surprisal_mean"], expected, rtol=1e-5, err_msg=f"{role} {tensor}")
+
+
+def test_the_static_gradient_is_that_of_the_stream_as_a_bag_of_words(run_probe):
+    (table,), tokens = run_probe({"measures": list(MEASURES)}, 4)
+    weight = small_model(torch.float32).output.weight.detach().double().numpy()
+    length = len(tokens) // BATCH
+    targets = tokens[: length * BATCH].reshape(BATCH, length)[:, 1:].ravel().tolist()
+    mean = sum(weight[target] for target in targets) / len(targets)
+    rows = table[table["tensor"] == STATIC]
+    assert rows["id"].tolist() == sorted(set(targets))
+    assert set(rows["role"]) == {"target"}
+    for row in rows.itertuples():
+        vector = mean - weight[row.id]
+        l1, l2 = np.abs(vector).sum(), np.sqrt((vector**2).sum())
+        assert (row.count, row.zeros) == (targets.count(row.id), 0)
+        assert (row.l1_mean, row.l2_mean, row.chi_mean) == pytest.approx((l1, l2, l2 / l1), rel=1e-12)
+        assert [getattr(row, f"{name}_variance") for name in MEASURES] == [0] * len(MEASURES)
+        (exact,) = by_definition(vector[None])
+        assert [getattr(row, f"{name}_mean") for name in MEASURES] == pytest.approx(exact[2:].tolist(), rel=1e-12)
+
+
+def test_the_static_gradient_in_blocks_is_that_of_one(monkeypatch):
+    generator = torch.Generator().manual_seed(1)
+    weight, counts = torch.randn(50, 9, generator=generator), torch.randint(3, (50,), generator=generator)
+    words = counts.nonzero().flatten()
+    whole = measure_static(weight, counts, words, CHOSEN)
+    monkeypatch.setattr("natural_sparsity.probing.static.BLOCK_ROWS", 7)
+    torch.testing.assert_close(measure_static(weight, counts, words, CHOSEN), whole, rtol=1e-12, atol=0)
+
+
+def test_a_static_gradient_of_zero_has_no_measures(run_probe, monkeypatch):
+    """As where a method removed every weight of the output layer."""
+    model = small_model(torch.float32)
+    monkeypatch.setattr("test_probe.small_model", lambda *_, **__: model)
+    with torch.no_grad():
+        model.output.weight.zero_()
+    (table,), _ = run_probe({}, 4)
+    rows = table[table["tensor"] == STATIC]
+    assert rows["zeros"].equals(rows["count"])
+    assert rows[["chi_mean", "chi_variance"]].isna().all(axis=None)
+    assert (rows["l1_mean"] == 0).all()
+
+
 def test_dropout_is_off_unless_asked_for_and_then_depends_on_the_seed_alone(run_probe):
     frozen = run_probe({"dropout": False}, 4)[0][0]
     dropped = run_probe({"dropout": True}, 4)[0][0]
@@ -169,7 +235,7 @@ def test_the_untrained_model_is_probed_at_any_depth(tmp_path, hidden):
     call(probe, **given, probe={"batch": 4, "split": "dev"})
     table, metadata = pd.read_parquet(output), files.read_metadata(output)
     assert (metadata["data"], metadata["model"], metadata["seed"], metadata["epoch"]) == ("d", "m", 3, 0)
-    assert list(table["tensor"].cat.categories) == tensor_names(len(hidden))
+    assert list(table["tensor"].cat.categories) == [*tensor_names(len(hidden)), STATIC]
     assert metadata["loss"] == pytest.approx(np.log(60), abs=0.1)
     chi = table[(table["tensor"] == "x") & (table["role"] == "target")]["chi_mean"]
     assert chi.between(60**-0.5, 1.05 * 60**-0.5).all()
@@ -183,6 +249,7 @@ def test_every_checkpoint_needs_its_output():
 def test_only_what_is_chosen_is_written_and_other_measures_change_nothing(run_probe):
     alone = run_probe({}, 4)[0][0]
     assert [column for column in alone if column.endswith(("mean", "variance"))] == [
+        "surprisal_mean",
         "chi_mean",
         "chi_variance",
         "l1_mean",
@@ -195,7 +262,7 @@ def test_zero_vectors_are_counted_and_left_out():
     sums = WordSums(3, ["h_e"], ["chi"], torch.device("cpu"))
     vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
     values = measure(vectors, choose(["chi"], None))
-    sums.add(torch.tensor([1, 1, 1, 2]), to_terms(values[:, None]))
+    sums.add(torch.tensor([1, 1, 1, 2]), to_terms(values[:, None]), torch.zeros(4, dtype=torch.float64))
     table = sums.table("target").set_index("id")
     assert table.loc[1, ["count", "zeros"]].tolist() == [3, 1]
     assert table.loc[1, "chi_mean"] == pytest.approx((5 / 7 + 1) / 2)

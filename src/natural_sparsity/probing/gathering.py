@@ -11,6 +11,7 @@ from natural_sparsity.model.output_layer import SoftmaxBlock
 from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.probing.measures import Measure, measure
 from natural_sparsity.probing.softmax import SoftmaxMeasures
+from natural_sparsity.probing.static import STATIC, measure_static
 from natural_sparsity.training.observation import Observation
 
 ROLES = ("target", "input")
@@ -26,19 +27,20 @@ class WordSums:
     """Sums over the positions of each word, for one role, in double precision.
 
     ``sums`` (words, ·) has for each tensor: the positions where it is not 0, Σ‖·‖₁, Σ‖·‖₂, Σm for each measure m, then
-    Σm² for each. ``positions`` (words,) counts all positions.
+    Σm² for each. ``positions`` (words,) counts all positions, ``losses`` (words,) sums their losses, nats.
     """
 
     def __init__(self, vocabulary: int, names: list[str], measures: Iterable[str], device: torch.device):
         self.names, self.measures = names, list(measures)
         width = len(names) * (3 + 2 * len(self.measures))
         self.sums = torch.zeros(vocabulary, width, dtype=torch.float64, device=device)
-        self.positions = torch.zeros(vocabulary, dtype=torch.float64, device=device)
+        self.positions, self.losses = torch.zeros(2, vocabulary, dtype=torch.float64, device=device)
 
-    def add(self, words: Tensor, terms: Tensor) -> None:
-        """Add ``terms`` (positions, …), from :func:`to_terms`, to the rows of ``words`` (positions,)."""
+    def add(self, words: Tensor, terms: Tensor, losses: Tensor) -> None:
+        """Add ``terms`` (positions, …), from :func:`to_terms`, and ``losses`` to the rows of ``words`` (positions,)."""
         self.sums.index_add_(0, words, terms)
-        self.positions.index_add_(0, words, torch.ones_like(words, dtype=torch.float64))
+        self.positions.index_add_(0, words, torch.ones_like(losses))
+        self.losses.index_add_(0, words, losses)
 
     def table(self, role: str) -> pd.DataFrame:
         """Return this role's rows of the probe's table: words that occurred, tensor by tensor."""
@@ -47,12 +49,14 @@ class WordSums:
         sums = self.sums.cpu().numpy().reshape(len(positions), len(self.names), -1)[words]
         defined, l1, l2, *moments = np.moveaxis(sums, 2, 0)
         count = np.repeat(positions[words, None], len(self.names), axis=1)
+        surprisal = self.losses.cpu().numpy()[words] / positions[words]
         columns = {
             "id": np.repeat(words.astype(np.int32), len(self.names)),
             "role": pd.Categorical([role] * count.size, categories=ROLES),
             "tensor": pd.Categorical(self.names * len(words), categories=self.names),
             "count": count.ravel(),
             "zeros": (count - defined.astype(np.int64)).ravel(),
+            "surprisal_mean": np.repeat(surprisal, len(self.names)),
         }
         for i, name in enumerate(self.measures):
             with np.errstate(invalid="ignore"):  # a word whose vectors are all zero has no mean: NaN
@@ -78,6 +82,7 @@ class Gathering:
     """
 
     def __init__(self, model: RecurrentModel, measures: dict[str, Measure]):
+        self.output = model.output
         vocabulary, device = len(model.output.weight), model.output.weight.device
         names = tensor_names(len(model.recurrent))
         self.softmax = SoftmaxMeasures(measures)
@@ -96,10 +101,10 @@ class Gathering:
     @torch.no_grad()
     def see_window(self, observation: Observation) -> None:
         """Add the window to the sums."""
-        terms = to_terms(self.measure_window(observation))
-        self.sums["target"].add(observation.targets.flatten(), terms)
-        self.sums["input"].add(observation.inputs.flatten(), terms)
-        self.loss += observation.losses.double().sum()
+        terms, losses = to_terms(self.measure_window(observation)), observation.losses.double()
+        self.sums["target"].add(observation.targets.flatten(), terms, losses)
+        self.sums["input"].add(observation.inputs.flatten(), terms, losses)
+        self.loss += losses.sum()
 
     def measure_window(self, observation: Observation) -> Tensor:
         """Return norms and measures at each position, as :func:`measure` gives them, in the order of the names.
@@ -113,6 +118,32 @@ class Gathering:
         output, gradient = self.softmax.take()
         return torch.stack([*below, output, *above, gradient], 1)
 
-    def table(self) -> pd.DataFrame:
-        """Return the probe's table: a row per role, word and tensor."""
-        return pd.concat([self.sums[role].table(role) for role in ROLES], ignore_index=True)
+    def table(self, static: bool = False) -> pd.DataFrame:
+        """Return the probe's table: a row per role, word and tensor.
+
+        ``static``: with the target words' :func:`measure_static` by the model's output weights, which must not have
+        moved during the pass.
+        """
+        tables = [self.sums[role].table(role) for role in ROLES]
+        if static:
+            tables.append(self.static_rows(tables[0]))
+            names = tables[0]["tensor"].cat.categories.union([STATIC], sort=False)
+            tables = [table.assign(tensor=table["tensor"].cat.set_categories(names)) for table in tables]
+        return pd.concat(tables, ignore_index=True)
+
+    def static_rows(self, target: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the tensor ``static``, given the role's others: each word has one vector, without spread.
+
+        Where it is 0, it is so at all of the word's positions.
+        """
+        sums, device = self.sums["target"], self.output.weight.device
+        rows = target[target["tensor"] == sums.names[0]]
+        words = torch.from_numpy(rows["id"].to_numpy(np.int64)).to(device)
+        l1, l2, *values = (
+            measure_static(self.output.weight, sums.positions, words, self.softmax.measures).cpu().T.numpy()
+        )
+        measured = {f"{name}_mean": value for name, value in zip(sums.measures, values, strict=True)}
+        spread = {f"{name}_variance": np.where(l1 > 0, 0.0, np.nan) for name in sums.measures}
+        zeros = rows["count"].where(l1 == 0, 0)
+        category = pd.Categorical([STATIC] * len(rows))
+        return rows.assign(tensor=category, zeros=zeros, **measured, **spread, l1_mean=l1, l2_mean=l2)

@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> None:
             "vocabulary": state["vocabulary"],
             "tokens": tokens,
         }
-        files.write_parquet(output, gathering.table(), metadata)
+        files.write_parquet(output, gathering.table(static=not moving), metadata)
 
 
 @torch.no_grad()
