@@ -31,7 +31,7 @@ STAGES = {
     "encode": "--vocabulary {d}/v.parquet --counts {d}/types.parquet --rows {d}/rows.npy --tokens {d}/k.npy "
     "--lengths {d}/l.npy --documents {d}/d.parquet --assignment {d}/a.npy "
     "--accounts {d}/d.json {d}/sentences.json {d}/filter.json --train {d}/train.npy --dev {d}/dev.npy "
-    "--test {d}/test.npy --summary {d}/s.json",
+    "--test {d}/test.npy --document-tokens {d}/dt.parquet --summary {d}/s.json",
     "tag": "--cased {d}/c.zst --assignment {d}/a.npy --vocabulary {d}/v.parquet --model en_core_web_sm --case original "
     "--output {d}/tags.parquet",
 }

@@ -70,7 +70,8 @@ def run_passes(folder: Path, min_count: int) -> dict[str, float]:
         "encode": "--vocabulary {d}/vocabulary.parquet --counts {d}/counts.parquet --rows {d}/rows.npy "
         "--tokens {d}/tokens.npy --lengths {d}/lengths.npy --documents {d}/documents.parquet "
         "--assignment {d}/assignment.npy --accounts {d}/documents.json {d}/sentences.json {d}/filter.json "
-        "--train {d}/train.npy --dev {d}/dev.npy --test {d}/test.npy --summary {d}/summary.json",
+        "--train {d}/train.npy --dev {d}/dev.npy --test {d}/test.npy "
+        "--document-tokens {d}/document-tokens.parquet --summary {d}/summary.json",
     }
     seconds = {}
     for name, template in options.items():

@@ -27,6 +27,7 @@ COMMANDS = {
     "split": ("corpus.split", "assign documents to train, dev and test"),
     "vocabulary": ("corpus.vocabulary", "list the words and count them in training"),
     "encode": ("corpus.encode", "write the token stream of each split"),
+    "shuffle": ("corpus.shuffle", "put the tokens of each split in random order"),
     "tag": ("tagging.tag", "count the parts of speech of one shard's training tokens"),
     "words": ("tagging.words", "find the majority part of speech of each word, and matched samples"),
     "labelled": ("corpus.labelled", "turn labelled texts into the arrays of a classifier"),

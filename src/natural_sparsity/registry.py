@@ -18,6 +18,7 @@ class Entry(NamedTuple):
 
 DATA = {
     "text": Entry("config.data.text", "data.text"),
+    "shuffled": Entry("config.data.shuffled", "data.text"),
     "classification": Entry("config.data.classification", "data.classification"),
     "addition": Entry("config.data.addition", "data.addition"),
     "navigation": Entry("config.data.navigation", "data.navigation"),

@@ -276,3 +276,20 @@ def test_as_a_dictionary_families_are_written_out(config):
     run = {"data": "chars", "model": "imp-level1", "seeds": [1, 2], "epochs": 4, "probes": ["frozen", "moving"]}
     assert about["runs"][2] == run
     json.dumps(about)
+
+
+def test_shuffled_data_are_counted_and_drawn_as_their_text_is(config):
+    """Characters are fine; the text's settings decide, and its files are needed though nothing runs on it."""
+    config["data"]["chars"] |= {"thresholds": {"fig2": 7}}
+    config["data"]["mixed"] = {"kind": "shuffled", "of": "chars"}
+    config["runs"] = [{"data": "mixed", "model": "dense", "epochs": 2}]
+    experiment = make(config)
+    mixed = experiment.data["mixed"]
+    assert (mixed.unit, mixed.tagged, mixed.text.thresholds.fig2) == ("character", False, 7)
+    assert mixed.block() == {} and mixed.sources() == {}
+    assert experiment.named("shuffled") == ["mixed"]
+    assert experiment.targets("fig2", "{data}") == ["mixed"]
+    assert experiment.targets("retention", "{data}") == [], "nothing was filtered for it"
+    config["data"]["chars"]["source"] = {"path": "no/such/file"}
+    with pytest.raises(UserError, match="data.chars.source: no/such/file does not exist"):
+        validate(config)

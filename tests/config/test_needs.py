@@ -14,6 +14,7 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.001, "clip": 1}
 # The least that each kind and each method wants.
 KINDS = {
     "text": {"unit": "character"},
+    "shuffled": {"of": "text"},
     "classification": {"format": "vader", "classes": 2},
     "addition": {},
     "navigation": {},
@@ -35,13 +36,14 @@ def configuration(tmp_path, kind, method, cell="lstm", **settings):
     """A dense model and one that is made from it, on data of a kind."""
     (tmp_path / "file").write_text("x")
     block = {"kind": kind, **KINDS[kind]}
+    source = {"path": str(tmp_path / "file")}
     if kind in ("text", "classification"):
-        block["source"] = {"path": str(tmp_path / "file")}
+        block["source"] = source
     sparse = {"sparsify": {"method": method, "of": "dense", **SPARSIFY[method], **settings}}
     if method == "distil":
         sparse["architecture"] = {"hidden": [4], "cell": cell}
     return {
-        "data": {"mine": block},
+        "data": {"mine": block, "text": {"unit": "character", "source": source}},
         "models": {"dense": {"architecture": {"cell": cell}, "training": ADAM}, "sparse": sparse},
         "runs": [{"data": "mine", "model": model, "epochs": 2} for model in ("dense", "sparse")],
     }
@@ -120,4 +122,4 @@ def test_a_refusal_names_the_need(tmp_path, kind, method, cell, settings, line):
 def test_the_group_vocabulary_is_for_data_that_have_one(tmp_path):
     for kind in DATA:
         config = configuration(tmp_path, kind, "sparse_vd", groups=["vocabulary"])
-        assert accepts(config) == (kind in ("text", "classification"))
+        assert accepts(config) == (kind in ("text", "shuffled", "classification"))

@@ -229,9 +229,13 @@ REFUSALS = {
     ),
     # Kinds and methods.
     "data.sample.kind=texts": (
-        "data.sample.kind: 'texts' is no kind; did you mean 'text'? the kinds are text, classification, addition,"
-        " navigation"
+        "data.sample.kind: 'texts' is no kind; did you mean 'text'? the kinds are text, shuffled,"
+        " classification, addition, navigation"
     ),
+    "data.mixed={kind: shuffled}": "data.mixed.of: missing; it has no default",
+    "data.mixed={kind: shuffled, of: sampel}": "data.mixed.of: 'sampel' is not among data; name one…",
+    "data.mixed={kind: shuffled, of: mixed}": "data.mixed.of: 'mixed' is of kind shuffled; name…",
+    "data.mixed={kind: shuffled, of: sample, min_count: 3}": "data.mixed: unknown key 'min_count'; the keys here…",
     "data.adding={kind: addition, step: 5}": "data.adding: unknown key 'step'; did you mean 'steps'?",
     "models.m={sparsify: {of: lstm}}": "models.m.sparsify.method: missing; the methods are iterative, one_shot, …",
     "models.m={sparsify: {method: iterativ}}": (

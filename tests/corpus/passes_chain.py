@@ -54,6 +54,7 @@ def list_arguments(folder, n, min_count):
         "train": folder / "train.npy",
         "dev": folder / "dev.npy",
         "test": folder / "test.npy",
+        "document_tokens": folder / "document-tokens.parquet",
         "summary": folder / "summary.json",
         "thresholds": folder / "thresholds.parquet",
         "account": folder / "filter.json",

@@ -80,7 +80,7 @@ def begin(chain, method, settings):
 
 def test_all_pairs_are_here():
     assert set(METHODS) == set(REGISTERED)
-    assert set(KINDS) == set(DATA)
+    assert {DATA[kind].implementation for kind in KINDS} == {entry.implementation for entry in DATA.values()}
     assert len(PAIRS) + len(REFUSED) == 36
 
 

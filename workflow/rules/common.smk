@@ -68,6 +68,11 @@ def prepared(name):
     return lambda wildcards: experiment.data[wildcards.data].files(name)
 
 
+def of_text(pattern):
+    """An input function: ``pattern`` for the text that the wildcards' data shuffle."""
+    return lambda wildcards: expand(pattern, data=experiment.configuration.text_of(wildcards.data))
+
+
 def tokens(wildcards):
     """An input function: the token stream that the wildcards' probe reads."""
     return prepared(f"tokens/{experiment.probes[wildcards.probe].split}.npy")(wildcards)

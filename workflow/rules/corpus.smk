@@ -193,6 +193,7 @@ rule encode:
         train=f"{DATA}/tokens/train.npy",
         dev=f"{DATA}/tokens/dev.npy",
         test=f"{DATA}/tokens/test.npy",
+        documents=f"{DATA}/tokens/documents.parquet",
         summary=f"{DATA}/summary.json",
     log:
         f"{DATA}/logs/encode.log",
@@ -213,7 +214,8 @@ rule encode:
     shell:
         "natural-sparsity encode --vocabulary {input.vocabulary} --counts {input.counts} --rows {params.rows} --tokens {input.tokens}"
         " --lengths {input.lengths} --documents {input.documents} --assignment {params.assignment} --accounts {input.of_documents} {input.of_sentences}"
-        " {input.of_filter} --train {output.train} --dev {output.dev} --test {output.test} --summary {output.summary} 2>&1 | tee {log} >&2"
+        " {input.of_filter} --train {output.train} --dev {output.dev} --test {output.test} --document-tokens {output.documents}"
+        " --summary {output.summary} 2>&1 | tee {log} >&2"
 
 
 rule tag:
@@ -248,6 +250,8 @@ rule words:
         f"{DATA}/words.parquet",
     log:
         f"{DATA}/logs/words.log",
+    wildcard_constraints:
+        data=one_of(experiment.named("text")),
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
@@ -255,6 +259,41 @@ rule words:
         code=code("words"),
     shell:
         "natural-sparsity words --vocabulary {input.vocabulary} --tags {input.tags} {params.given} --output {output} 2> {log}"
+
+
+# The control for what needs language: a text in random order.
+rule shuffle:
+    input:
+        train=of_text(rules.encode.output.train),
+        dev=of_text(rules.encode.output.dev),
+        test=of_text(rules.encode.output.test),
+        documents=of_text(rules.encode.output.documents),
+        summary=of_text(rules.encode.output.summary),
+        vocabulary=of_text(rules.vocabulary.output[0]),
+        words=of_text(rules.words.output[0]),
+    output:
+        train=f"{DATA}/tokens/train.npy",
+        dev=f"{DATA}/tokens/dev.npy",
+        test=f"{DATA}/tokens/test.npy",
+        vocabulary=f"{DATA}/vocabulary.parquet",
+        words=f"{DATA}/words.parquet",
+        summary=f"{DATA}/summary.json",
+    log:
+        f"{DATA}/logs/shuffle.log",
+    wildcard_constraints:
+        data=one_of(experiment.named("shuffled")),
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        runtime=minutes(60),
+        mem_mb=memory(1000, 2),
+    params:
+        **given_settings("of", "within", "seed"),
+        code=code("shuffle"),
+        inputs=inputs,
+        folder=lambda wildcards, output: folders([output.summary]),
+    shell:
+        "natural-sparsity shuffle {params.inputs} {params.given} --output {params.folder} 2> {log}"
 
 
 rule labelled:

@@ -23,6 +23,11 @@ def setting(*keys):
     return lambda wildcards: reduce(getattr, keys, experiment.data[wildcards.data].settings)
 
 
+def threshold(figure):
+    """A parameter: how often a word of the wildcards' data must occur in training to be in a figure."""
+    return lambda wildcards: getattr(experiment.data[wildcards.data].text.thresholds, figure)
+
+
 def block(*keys):
     """A parameter: a block of the wildcards' model, or a value in one, as JSON."""
     return lambda wildcards: to_json(reduce(getattr, keys, experiment.models[wildcards.model]))

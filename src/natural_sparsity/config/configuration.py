@@ -98,3 +98,7 @@ class Configuration(Block):
             " save when it is run again. Changing it reruns nothing."
         ),
     )
+
+    def text_of(self, data: str) -> str:
+        """The name of the data that are prepared from files for some data: their own, or the text that they shuffle."""
+        return str(getattr(self.data[data], "of", data))

@@ -35,10 +35,14 @@ Value = str | int
 
 @dataclass(frozen=True)
 class Data:
-    """What models are trained on: the settings of a kind of data, under a name."""
+    """What models are trained on: the settings of a kind of data, under a name.
+
+    ``text``: the settings by which words are counted, tagged and drawn: its own, or those of the text that it shuffles.
+    """
 
     name: str
     settings: Kind
+    text: Kind
 
     @property
     def kind(self) -> str:
@@ -48,7 +52,7 @@ class Data:
     @property
     def unit(self) -> str:
         """What a token is: a word or a character."""
-        return str(getattr(self.settings, "unit", "word"))
+        return str(getattr(self.text, "unit", "word"))
 
     @property
     def tagged(self) -> bool:
@@ -179,7 +183,8 @@ class Experiment:
         self.configuration, self.name = configuration, configuration.name
         members = families(configuration)
         self.models = {member.name: member for family in members.values() for member in family}
-        self.data = {name: Data(name, settings) for name, settings in configuration.data.items()}
+        data = configuration.data
+        self.data = {name: Data(name, data[name], data[configuration.text_of(name)]) for name in data}
         self.probes = configuration.probes
         self.runs = [
             Run(
@@ -238,8 +243,10 @@ class Experiment:
         match product:
             case "architecture" | "chi":
                 return self.runs
-            case "training" | "retention":
+            case "training":
                 return [run for run in self.runs if run.data.settings.probed]
+            case "retention":
+                return [run for run in self.runs if run.data.name in self.named("text")]
             case "fig4" | "fig5":
                 return [run for run in self.probed if run.data.tagged]
             case "structure":

@@ -23,6 +23,8 @@ def validate(config: dict[str, Any]) -> Configuration:
         UserError: one line with the key, what is wrong with it, and the fix.
     """
     configuration = read_block(Configuration, config, "")
+    for name, data in configuration.data.items():
+        data.check_references(f"data.{name}", configuration.data)
     for name, model in configuration.models.items():
         check_model(name, model, configuration)
     seen: dict[tuple[str, str], int] = {}
@@ -34,7 +36,7 @@ def validate(config: dict[str, Any]) -> Configuration:
     for i, run in enumerate(configuration.runs):
         check_needs(i, run, configuration)
     check_use(configuration)
-    for name in dict.fromkeys(run.data for run in configuration.runs):
+    for name in dict.fromkeys(configuration.text_of(run.data) for run in configuration.runs):
         configuration.data[name].check_files(f"data.{name}")
     for name, style in configuration.figures.items():
         check_colors(style, f"figures.{name}")

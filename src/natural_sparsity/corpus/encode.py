@@ -48,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", type=Path, required=True, help="out: .npy")
     parser.add_argument("--dev", type=Path, required=True, help="out: .npy")
     parser.add_argument("--test", type=Path, required=True, help="out: .npy")
+    help_text = "out: Parquet train, dev, test: the tokens of each document, in the streams' order"
+    parser.add_argument("--document-tokens", type=Path, required=True, help=help_text)
     parser.add_argument("--summary", type=Path, required=True, help="out: JSON, sizes and account of the corpus")
 
 
@@ -246,6 +248,9 @@ def run(args: argparse.Namespace) -> None:
     account["warnings"] = list_warnings(account)
     story = tell(account)
     del account["filter"]["thresholds"]  # a table of its own
+    sizes = np.concatenate(all_sizes)[np.argsort(np.concatenate([shard.index for shard in shards]))]
+    frame = pd.DataFrame({name: sizes[:, split] for name, split in SPLITS.items()})
+    files.write_parquet(args.document_tokens, frame, {"vocabulary": vocabulary, "streams": digests})
     files.write_json(
         args.summary, summary | {"made_from": {"vocabulary": vocabulary}, "streams": digests, "account": account}
     )

@@ -1,5 +1,6 @@
 """What the settings of every kind of data have in common, and the facts that other blocks depend on."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, get_args
 
 from pydantic import Field
@@ -39,6 +40,13 @@ class Kind(Block):
     def has(cls, fact: str) -> bool:
         """Tell whether a fact is true of the kind; with "not " before it, whether it is false."""
         return not getattr(cls, fact.removeprefix("not ")) if fact.startswith("not ") else bool(getattr(cls, fact))
+
+    def check_references(self, key: str, data: "Mapping[str, Kind]") -> None:
+        """Check that what the block names is among ``data`` and of the right kind; ``key`` is the block's.
+
+        Raises:
+            UserError: it is not.
+        """
 
     def check_files(self, key: str) -> None:
         """Check that the files and packages that the block names exist; ``key`` is the block's.
