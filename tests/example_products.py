@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
+from natural_sparsity.identity import name_checkpoint
 from natural_sparsity.tables.writer import Table
 
 VOCABULARY = "vocabulary"
@@ -19,16 +20,26 @@ ACCURACY = {"measure": "accuracy", "digits": 3, "higher_is_better": True}
 SQUARES = {"measure": "mean squared error", "digits": 4, "higher_is_better": False}
 
 
-def name_parameters(run: dict[str, Any], epoch: int) -> str:
+# Of every made-up epoch.
+STEPS, EXAMPLES = 1000, 70_000
+
+
+def name_parameters(run: dict[str, Any], checkpoint: str) -> str:
     """What stands for the digest of a checkpoint's parameters."""
-    return f"{run['data']}/{run['model']}/{run['seed']}/{epoch}"
+    return f"{run['data']}/{run['model']}/{run['seed']}/{checkpoint}"
 
 
-def write_state(path: Path, **fields: Any) -> Path:
+def count_seen(epoch: int = 1, steps: int | None = None) -> dict[str, int]:
+    """A checkpoint's ``epoch, steps, examples``, a step checkpoint's for epoch 0 with ``steps``."""
+    steps = STEPS * epoch if steps is None else steps
+    return {"epoch": epoch, "steps": steps, "examples": steps * EXAMPLES // STEPS}
+
+
+def write_state(path: Path, epoch: int = 1, steps: int | None = None, **fields: Any) -> Path:
     """The state of a checkpoint, which trained at a constant rate unless ``fields`` say otherwise."""
     state = {
         **RUN,
-        "epoch": 1,
+        **count_seen(epoch, steps),
         "kind": "text",
         "sparsify": {},
         "learning_rate_in": 20,
@@ -36,10 +47,11 @@ def write_state(path: Path, **fields: Any) -> Path:
         **fields,
     }
     digests = {
-        "parameters": name_parameters(state, state["epoch"]),
-        "before": name_parameters(state, state["epoch"] - 1),
+        "parameters": name_parameters(state, name_checkpoint(state)),
+        "before": name_parameters(state, name_checkpoint(count_seen(epoch - 1))) if epoch else None,
     }
-    files.write_json(path, {"train_loss": 5.0, "dev_loss": 5.0, **digests, **state})
+    losses = dict.fromkeys(["train_loss", "dev_loss"], 5.0 if epoch else None)
+    files.write_json(path, {**losses, **digests, **state})
     return path
 
 
@@ -60,28 +72,39 @@ def write_evaluation(path: Path, **fields: Any) -> Path:
 
 
 def write_correlations(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path:
-    """Correlations, or differences of correlations, as ``correlate`` writes them."""
+    """Correlations, or differences of correlations, as ``correlate`` writes them.
+
+    ``frame`` may lack ``steps`` and ``tokens``: they are then those of its epochs.
+    """
+    frame = frame.reset_index(drop=True)
+    steps = frame["steps"] if "steps" in frame else STEPS * frame["epoch"]
+    frame = frame.assign(steps=steps, tokens=frame["tokens"] if "tokens" in frame else steps * EXAMPLES // STEPS)
     statistics = {"resamples": 1000, "level": 0.95, "seed": 1}
     about = {**RUN, "condition": "frozen", "statistics": statistics, **metadata}
-    files.write_parquet(path, frame, {**name_sources(about, map(int, frame["epoch"].unique())), **about})
+    times = frame[["epoch", "steps"]].drop_duplicates().to_dict("records")
+    files.write_parquet(path, frame, {**name_sources(about, map(name_checkpoint, times)), **about})
     return path
 
 
-def write_probe(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path:
-    """A probe."""
-    about = {**RUN, "epoch": 1, "condition": "frozen", "measures": ["chi"], "probe": {}, **metadata}
-    files.write_parquet(path, frame, {**name_sources(about, [about["epoch"]]), **about})
+def write_probe(path: Path, frame: pd.DataFrame, epoch: int = 1, steps: int | None = None, **metadata: Any) -> Path:
+    """A probe of a checkpoint: ``init`` for epoch 0, a step checkpoint for epoch 0 with ``steps``."""
+    seen = count_seen(epoch, steps)
+    checkpoint = name_checkpoint(seen)
+    about = {**RUN, **seen, "condition": "frozen", "measures": ["chi"], "probe": {}, **metadata}
+    files.write_parquet(path, frame, {**name_sources(about, [checkpoint]), "checkpoint": checkpoint, **about})
     return path
 
 
-def name_sources(run: dict[str, Any], epochs: Iterable[int]) -> dict[str, Any]:
+def name_sources(run: dict[str, Any], checkpoints: Iterable[str]) -> dict[str, Any]:
     """What stands for the digests of what a probe or correlations of a run were made from."""
-    checkpoints = {str(epoch): name_parameters(run, epoch) for epoch in epochs}
+    checkpoints = {name: name_parameters(run, name) for name in checkpoints}
     return {"checkpoints": checkpoints, "vocabulary": VOCABULARY, "tokens": "tokens"}
 
 
 def write_words(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path:
-    """A table of words, of the vocabulary that probes are of."""
+    """A table of words, of the vocabulary that probes are of; without samples of equal frequency unless given."""
+    none = {"matched": False, "pair": np.int32(-1)}
+    frame = frame.assign(**{name: value for name, value in none.items() if name not in frame})
     files.write_parquet(path, frame, {"vocabulary": VOCABULARY, **metadata})
     return path
 

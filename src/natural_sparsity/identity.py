@@ -8,6 +8,17 @@ from natural_sparsity import files
 from natural_sparsity.errors import UserError
 
 
+def name_checkpoint(fields: Mapping[str, Any]) -> str:
+    """A checkpoint's name, which is its folder's: ``init``, ``step64`` within the first epoch, ``epoch3``.
+
+    Args:
+        fields: its ``epoch``, which is 0 before the first has ended, and ``steps``.
+    """
+    if fields["epoch"]:
+        return f"epoch{fields['epoch']}"
+    return f"step{fields['steps']}" if fields["steps"] else "init"
+
+
 def check_run(path: Path | str, fields: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Refuse a file of another run, epoch or condition than expected.
 

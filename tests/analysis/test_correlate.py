@@ -10,8 +10,9 @@ from scipy import stats
 from example_products import RUN, describe_depth, write_probe, write_words
 from natural_sparsity import files
 from natural_sparsity.analysis import correlate
-from natural_sparsity.analysis.products import read_probes
+from natural_sparsity.analysis.products import read_correlations, read_probes
 from natural_sparsity.analysis.statistics import resampling_weights
+from natural_sparsity.analysis.tensors import STATIC
 from natural_sparsity.errors import UserError
 
 SETTINGS = {"resamples": 200, "level": 0.9, "seed": 3}
@@ -37,6 +38,10 @@ def products(tmp_path, sample):
     words = pd.DataFrame({"id": range(200), "word": [f"w{i}" for i in range(200)], "count": count.astype(int)})
     words["pos_class"] = [None, None] + ["open", "closed", None] * 66
     words["matched"] = (words["id"] % 2 == 0) & words["pos_class"].notna()
+    # Words 2, 5, 8 … are open and 3, 6, 9 … closed; each of the first 20 of one is in a pair with one of the other.
+    words["pair"] = -1
+    words.loc[words.index[2:62:3], "pair"] = np.arange(20)
+    words.loc[words.index[3:63:3], "pair"] = np.random.default_rng(2).permutation(20)
     write_words(tmp_path / "words.parquet", words)
     chi[9] = np.nan
     for epoch, noise in ((7, 0.0), (8, 0.3)):
@@ -81,15 +86,35 @@ def table(products):
     return run(folder)[0], words, chi
 
 
-@pytest.mark.parametrize("name", ["all", "open", "closed", "open_matched", "closed_matched"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all",
+        "open",
+        "closed",
+        "open_matched",
+        "closed_matched",
+        "open_paired",
+        "closed_paired",
+        "frequent",
+        "rare",
+    ],
+)
 def test_each_word_set(table, name):
     table, words, chi = table
+    real = words[(words["id"] >= 2) & (words["count"] > 0)]
+    whole = (words["pair"] >= 0) & (words["pair"] != words["pair"][11])
+    frequent = sorted(real["id"], key=lambda i: (-words["count"][i], i))[: len(real) // 2]
     chosen = {
         "all": words["id"] >= 2,
         "open": words["pos_class"] == "open",
         "closed": words["pos_class"] == "closed",
         "open_matched": (words["pos_class"] == "open") & words["matched"],
         "closed_matched": (words["pos_class"] == "closed") & words["matched"],
+        "open_paired": (words["pos_class"] == "open") & whole,
+        "closed_paired": (words["pos_class"] == "closed") & whole,
+        "frequent": words["id"].isin(frequent),
+        "rare": words["id"].isin(real["id"]) & ~words["id"].isin(frequent),
     }[name]
     chosen &= ~np.isnan(chi) & (words["count"] > 0)
     expected = stats.pearsonr(words["count"][chosen], chi[chosen]).statistic
@@ -153,6 +178,91 @@ def test_a_difference_of_classes_is_that_of_their_values_and_as_wide_as_both(pro
         assert row["high"] - row["low"] == pytest.approx(width, rel=0.1)
 
 
+def test_pairs_are_drawn_as_pairs(products):
+    """The interval of a difference between paired words is that of a loop that draws pairs."""
+    folder, words, chi = products
+    _, differences = run(folder)
+    pairs = [words[(words["pos_class"] == name) & (words["pair"] >= 0)] for name in ("open", "closed")]
+    ids = np.stack([part.set_index("pair").sort_index()["id"].to_numpy() for part in pairs])
+    ids = ids[:, ids[0] != 11]  # has no training count
+    rhos = []
+    for draw in resampling_weights(19, 200, (3, 5))[1:].astype(int):
+        drawn = [np.repeat(part, draw) for part in ids]
+        drawn = [part[~np.isnan(chi[part])] for part in drawn]
+        rhos.append([stats.pearsonr(words["count"][part], chi[part]).statistic for part in drawn])
+    differences = differences[differences["kind"] == "words"]
+    row = differences.loc[7, "target", "grad_h_2", "chi", "open_paired", "pearson"]
+    assert row["against"] == "closed_paired" and row["n"] == 18
+    expected = np.quantile(np.subtract(*np.transpose(rhos)), [0.05, 0.95])
+    np.testing.assert_allclose(row[["low", "high"]].astype(float), expected)
+
+
+def write_course(folder, *checkpoints, probe=None):
+    """Copies of a probe, with noise, as probes of ``checkpoints`` (epoch, steps), with their tokens: 10 a step."""
+    probe = pd.read_parquet(folder / "probe7.parquet") if probe is None else probe
+    for i, (epoch, steps) in enumerate(checkpoints):
+        noise = np.random.default_rng(i).normal(size=len(probe))
+        about = probed(epoch, steps=steps, examples=10 * steps)
+        write_probe(folder / f"probe{epoch}-{steps}.parquet", probe.assign(chi_mean=probe["chi_mean"] + noise), **about)
+    return [f"{epoch}-{steps}" for epoch, steps in checkpoints]
+
+
+def test_epochs_are_compared_with_the_untrained_model_the_first_and_the_last(products):
+    folder, _, _ = products
+    names = write_course(folder, (3, 30), (0, 0), (1, 10), (2, 20), (4, 40))
+    correlations, differences = run(folder, names)
+    times = correlations.reset_index()[["epoch", "steps", "tokens"]].drop_duplicates().to_numpy().tolist()
+    assert times == [[epoch, 10 * epoch, 100 * epoch] for epoch in range(5)]
+    between = differences[differences["kind"] == "epoch"]
+    chosen = between.loc[:, "target", "grad_h_2", "chi", "all", "pearson"].reset_index()
+    pairs = list(zip(chosen["epoch"], chosen["against"].astype(int), strict=True))
+    zero, first, last = [(e, 0) for e in (1, 2, 3, 4)], [(e, 1) for e in (2, 3, 4)], [(4, 2), (4, 3)]
+    assert sorted(pairs) == sorted(zero + first + last)
+    value = correlations["value"].loc[:, "target", "grad_h_2", "chi", "all", "pearson"]
+    for (later, earlier), row in zip(pairs, chosen.to_dict("records"), strict=True):
+        assert row["value"] == pytest.approx(value[later] - value[earlier])
+        assert (row["steps"], row["tokens"]) == (10 * later, 100 * later)
+        assert row["low"] < row["value"] < row["high"]
+
+
+def test_inside_the_first_epoch_checkpoints_are_told_apart_by_steps_and_no_epochs_compared(products):
+    folder, _, _ = products
+    names = write_course(folder, (1, 10), (0, 2), (0, 0), (0, 1))
+    options = {name: folder / f"{name}.parquet" for name in ("correlations", "differences")}
+    about = {"words": folder / "words.parquet", "statistics": SETTINGS, "expect": {}}
+    correlate.run(argparse.Namespace(probes=[folder / f"probe{name}.parquet" for name in names], **about, **options))
+    keys = ["epoch", "steps", "tokens"]
+    for path, kinds in ((options["correlations"], None), (options["differences"], {"words", "tensor"})):
+        frame = pd.read_parquet(path)
+        assert frame[keys].drop_duplicates().to_numpy().tolist() == [[0, 0, 0], [0, 1, 10], [0, 2, 20], [1, 10, 100]]
+        assert kinds is None or set(frame["kind"]) == kinds
+        assert len(files.read_metadata(path)["checkpoints"]) == 4
+    for name in names:
+        alone = argparse.Namespace(**about, correlations=folder / "alone.parquet", differences=None)
+        correlate.run(argparse.Namespace(probes=[folder / f"probe{name}.parquet"], **vars(alone)))
+        frame = pd.read_parquet(options["correlations"])
+        frame = frame[[f"{epoch}-{steps}" == name for epoch, steps in zip(frame["epoch"], frame["steps"], strict=True)]]
+        pd.testing.assert_frame_equal(frame.reset_index(drop=True), pd.read_parquet(folder / "alone.parquet"))
+    together = read_correlations([options["correlations"]], "chi", "pearson")
+    assert all(together[key].is_monotonic_increasing for key in keys) and together["steps"].nunique() == 4
+
+
+def test_the_static_gradient_is_correlated_with_target_words_alone(products):
+    folder, words, chi = products
+    probe = pd.read_parquet(folder / "probe7.parquet")
+    static = probe[probe["tensor"] == "h_2"].assign(tensor=STATIC, chi_mean=-chi)
+    names = write_course(folder, (0, 0), (1, 10), probe=pd.concat([probe, static]))
+    for table in run(folder, names):
+        index = table.reset_index()
+        assert set(index.loc[index["tensor"] == STATIC, "role"]) == {"target"}
+        assert set(index.loc[index["tensor"] == "h_1", "role"]) == {"target", "input"}
+    frame = pd.read_parquet(folder / f"probe{names[0]}.parquet").query("tensor == @STATIC")
+    chosen = (frame["id"] >= 2) & (words["count"] > 0).to_numpy() & frame["chi_mean"].notna()
+    expected = stats.pearsonr(words["count"][frame["id"][chosen]], frame["chi_mean"][chosen]).statistic
+    row = run(folder, names)[0].loc[0, "target", STATIC, "chi", "all", "pearson"]
+    assert row["value"] == pytest.approx(expected, abs=1e-12) and row["n"] == chosen.sum()
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(products):
     folder = products[0]
     contents = []
@@ -165,16 +275,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(products):
 
 def test_a_class_without_words_has_no_correlation_and_no_difference(products):
     folder, words, _ = products
-    write_words(folder / "words.parquet", words.assign(pos_class=None, matched=False))
+    write_words(folder / "words.parquet", words.assign(pos_class=None, matched=False, pair=-1))
     correlations, differences = run(folder)
     row = correlations.loc[7, "target", "grad_h_2", "chi", "closed", "pearson"]
     assert row["n"] == 0 and row[["value", "low", "high"]].isna().all()
-    gone = differences[differences["kind"] == "words"]
+    gone = differences[(differences["kind"] == "words") & (differences["against"] != "rare")]
     assert len(gone) and gone[["value", "low", "high"]].isna().all(axis=None) and (gone["n"] == 0).all()
 
 
-def test_two_probes_of_an_epoch_are_refused(products):
-    with pytest.raises(UserError, match=r"probe7.parquet: a second probe of epoch 7"):
+def test_two_probes_of_a_checkpoint_are_refused(products):
+    with pytest.raises(UserError, match=r"probe7.parquet: a second probe of epoch7; give one file per checkpoint"):
         run(products[0], (7, 7))
 
 

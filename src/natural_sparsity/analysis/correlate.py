@@ -1,12 +1,12 @@
-"""Correlation over words of mean sparsity with training frequency, epoch by epoch: ρ← and ρ→.
+"""Correlation over words of mean sparsity with training frequency, checkpoint by checkpoint: ρ← and ρ→.
 
 Role ``target`` gives ρ←, role ``input`` gives ρ→. ``<unk>`` and ``<eos>`` are left out. Every value has a bootstrap
-interval over words; all tensors, measures, epochs and roles of a word set see the same resamples, so that their
+interval over words; all tensors, measures, checkpoints and roles of a word set see the same resamples, so that their
 differences have intervals too.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from natural_sparsity.analysis.products import (
     NORMS,
     PROBED,
     ROLES,
+    SEEN,
     Origin,
     check_chain,
     check_rows,
@@ -28,10 +29,11 @@ from natural_sparsity.analysis.products import (
     read_tensors,
 )
 from natural_sparsity.analysis.statistics import pearson, percentile_interval, resampling_weights, spearman
-from natural_sparsity.analysis.tensors import GRADIENT, find_top
+from natural_sparsity.analysis.tensors import GRADIENT, STATIC, find_top
+from natural_sparsity.analysis.word_sets import COLUMNS, PAIRED, select_words
 from natural_sparsity.config.base import read_block
 from natural_sparsity.config.statistics import Statistics
-from natural_sparsity.corpus.vocabulary import SPECIALS, read_by_id
+from natural_sparsity.corpus.vocabulary import read_by_id
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run
 from natural_sparsity.settings import add_expect_option, parse_json_object
@@ -39,14 +41,16 @@ from natural_sparsity.settings import add_expect_option, parse_json_object
 # The mean over words is no correlation, but the class effect is a difference of means.
 STATISTICS = ["pearson", "pearson_log", "spearman", "mean"]
 AXES = ["words", "role", "tensor", "measure", "statistic"]
-# Word sets whose difference, first minus second, is taken within an epoch.
-SETS = [("open", "closed"), ("open_matched", "closed_matched")]
+# Word sets whose difference, first minus second, is taken within a checkpoint.
+SETS = [("open", "closed"), ("open_matched", "closed_matched"), PAIRED, ("frequent", "rare")]
 Pairs = Sequence[tuple[str, str]]
+# Of a checkpoint: the values (r, …) in every resample, and the words that enter, (…) without the last axis.
+Replicates = tuple[np.ndarray, np.ndarray]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--probes", type=Path, nargs="+", required=True, help="Parquet, one file per epoch")
+    parser.add_argument("--probes", type=Path, nargs="+", required=True, help="Parquet, one file per checkpoint")
     parser.add_argument("--words", type=Path, required=True, help="Parquet: vocabulary with classes and counts")
     parser.add_argument(
         "--statistics",
@@ -55,32 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="JSON, the configuration's block: resamples, level, seed",
     )
     parser.add_argument("--correlations", type=Path, required=True, help="out: Parquet, tidy")
-    parser.add_argument("--differences", type=Path, required=True, help="out: Parquet, tidy")
+    help_text = "out: Parquet, tidy; between epochs, too, if no two checkpoints are of one epoch"
+    parser.add_argument("--differences", type=Path, help=help_text)
     add_expect_option(parser)
 
 
 def pair_tensors(tensors: Sequence[str]) -> list[tuple[str, str]]:
-    """The tensors whose difference, first minus second, is taken within an epoch; L is the top recurrent layer.
+    """The tensors whose difference, first minus second, is taken within a checkpoint; L is the top recurrent layer.
 
     ∇h_L and h_L, ∇h_L and ∇x, h_e and h_1.
     """
     top = find_top(tensors)
     pairs = [(GRADIENT + top, top), (GRADIENT + top, "grad_x"), ("h_e", "h_1")]
     return [pair for pair in pairs if set(pair) <= set(tensors)]
-
-
-def select_words(words: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The sets of word ids over which correlations are taken: words that occur in training."""
-    matched = words["matched"]
-    open_class, closed_class = words["pos_class"] == "open", words["pos_class"] == "closed"
-    masks = {
-        "all": words["id"] >= len(SPECIALS),
-        "open": open_class,
-        "closed": closed_class,
-        "open_matched": open_class & matched,
-        "closed_matched": closed_class & matched,
-    }
-    return {name: words.loc[mask & (words["count"] > 0), "id"].to_numpy() for name, mask in masks.items()}
 
 
 def arrange_by_word(probe: pd.DataFrame, vocabulary: int, tensors: list[str], measures: list[str]) -> np.ndarray:
@@ -93,7 +84,7 @@ def arrange_by_word(probe: pd.DataFrame, vocabulary: int, tensors: list[str], me
 
 
 def compute_statistics(values: np.ndarray, counts: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All statistics of one word set at one epoch.
+    """All statistics of one word set at one checkpoint.
 
     Args:
         values: (roles, words, columns), NaN where missing.
@@ -114,6 +105,8 @@ def compute_statistics(values: np.ndarray, counts: np.ndarray, weights: np.ndarr
 def tabulate(replicates: np.ndarray, n: np.ndarray, axes: dict[str, list[str]], level: float) -> pd.DataFrame:
     """A row for each entry of ``replicates`` (r, …) beyond its first axis, whose row 0 is the estimate.
 
+    There are none of the static gradient by input words: it has none.
+
     Args:
         n: words, of shape (…) without the last axis.
         axes: the names along each of the other axes.
@@ -121,15 +114,17 @@ def tabulate(replicates: np.ndarray, n: np.ndarray, axes: dict[str, list[str]], 
     low, high = percentile_interval(replicates[1:], level)
     index = pd.MultiIndex.from_product(list(axes.values()), names=list(axes))
     columns = {"value": replicates[0], "low": low, "high": high, "n": np.broadcast_to(n[..., None], low.shape)}
-    return pd.DataFrame({name: array.ravel() for name, array in columns.items()}, index).reset_index()
+    rows = pd.DataFrame({name: array.ravel() for name, array in columns.items()}, index).reset_index()
+    return rows[(rows["role"] == "target") | (rows["tensor"] != STATIC)]
 
 
-def compare_within_epoch(
+def compare_within_checkpoint(
     replicates: np.ndarray, n: np.ndarray, axes: dict[str, list[str]], level: float
 ) -> pd.DataFrame:
-    """Differences between word sets, which are resampled separately, and between tensors, which are paired.
+    """Differences between word sets and between tensors.
 
-    A row's ``n`` is the number of words on the smaller side.
+    Word sets are resampled separately, except those of pairs; tensors share the resamples. A row's ``n`` is the number
+    of words on the smaller side.
     """
     tables = []
     pairs_of: dict[str, tuple[int, Pairs]] = {"words": (0, SETS), "tensor": (2, pair_tensors(axes["tensor"]))}
@@ -143,106 +138,164 @@ def compare_within_epoch(
     return pd.concat(tables, ignore_index=True)
 
 
-def compare_epochs(
-    replicates: np.ndarray, n: np.ndarray, epochs: list[int], axes: dict[str, list[str]], level: float
-) -> Iterator[pd.DataFrame]:
-    """Differences of every later epoch from the first, and of the last from every one between.
+def subtract(later: Replicates, earlier: Replicates, axes: dict[str, list[str]], level: float) -> pd.DataFrame:
+    """The differences of one checkpoint from another, in the same resamples."""
+    return tabulate(later[0] - earlier[0], np.minimum(later[1], earlier[1]), axes, level)
 
-    ``replicates`` (epochs, r, …) and ``n`` are all epochs'.
+
+def list_references(epochs: list[int]) -> list[int]:
+    """The places in ``epochs``, ascending, of those that every later one is compared with.
+
+    The untrained model (epoch 0), if it is given, and the first epoch after it. None if two checkpoints are of one
+    epoch: a difference would not say of which.
     """
-    last = len(epochs) - 1
-    for i, j in [(i, 0) for i in range(1, last + 1)] + [(last, j) for j in range(1, last)]:
-        rows = tabulate(replicates[i] - replicates[j], np.minimum(n[i], n[j]), axes, level)
-        yield rows.assign(epoch=epochs[i], kind="epoch", against=str(epochs[j]))
+    if len(set(epochs)) < len(epochs):
+        return []
+    return [0, 1] if epochs[0] == 0 else [0]
 
 
 @dataclass(frozen=True)
 class Probes:
-    """The probes of a run under one condition: ``epochs``, ascending, with a file for each, and what the files have."""
+    """The probes of a run under one condition, and what they have in common.
+
+    ``paths`` are in the order of training, ``about`` is the metadata of each.
+    """
 
     origin: Origin
     condition: str
-    epochs: list[int]
     tensors: list[str]
     measures: list[str]
     paths: list[Path]
-    about: dict[Path, dict[str, Any]]
+    about: list[dict[str, Any]]
 
     @classmethod
     def open(cls, paths: list[Path]) -> "Probes":
         """See what the files hold.
 
         Raises:
-            UserError: they belong to several runs or conditions, differ in measures, or two belong to one epoch.
+            UserError: they belong to several runs or conditions, differ in measures, or two belong to one checkpoint.
         """
-        given = {path: read_origin(path, ["epoch", *PROBED])[1] for path in paths}
+        given = {path: read_origin(path, [*SEEN, "checkpoint", *PROBED])[1] for path in paths}
         check_same({path: {key: metadata[key] for key in (*PROBED, "seed")} for path, metadata in given.items()})
-        by_epoch: dict[int, Path] = {}
+        by_time: dict[tuple[int, int], Path] = {}
         for path in paths:
-            epoch = given[path]["epoch"]
-            if epoch in by_epoch:
-                raise UserError(f"{path}: a second probe of epoch {epoch}; give one file per epoch")
-            by_epoch[epoch] = path
-        epochs = sorted(by_epoch)
-        metadata = given[paths[0]]
+            time = given[path]["epoch"], given[path]["steps"]
+            if time in by_time:
+                name = given[path]["checkpoint"]
+                raise UserError(f"{path}: a second probe of {name}; give one file per checkpoint")
+            by_time[time] = path
+        ordered = [by_time[time] for time in sorted(by_time)]
+        metadata = given[ordered[0]]
         return cls(
             find_origin(metadata),
             metadata["condition"],
-            epochs,
-            read_tensors(by_epoch[epochs[0]]),
+            read_tensors(ordered[0]),
             [*metadata["measures"], *NORMS],
-            [by_epoch[epoch] for epoch in epochs],
-            given,
+            ordered,
+            [given[path] for path in ordered],
         )
 
-    def values(self, vocabulary: int) -> Iterator[np.ndarray]:
-        """Each epoch's means, as :func:`arrange_by_word` gives them."""
-        for path in self.paths:
-            probe = files.read_parquet(path, ["id", "role", "tensor", *(f"{name}_mean" for name in self.measures)])
-            check_rows(path, probe, vocabulary, self.tensors)
-            yield arrange_by_word(probe, vocabulary, self.tensors, self.measures)
+    @property
+    def epochs(self) -> list[int]:
+        """The epoch of each probe, ascending; 0 for the untrained model and those inside the first epoch."""
+        return [metadata["epoch"] for metadata in self.about]
+
+    def time(self, i: int) -> dict[str, int]:
+        """When the checkpoint of probe ``i`` was saved, ``epoch, steps, tokens``."""
+        return {column: self.about[i][name] for name, column in SEEN.items()}
+
+    def read(self, i: int, vocabulary: int) -> np.ndarray:
+        """The means of probe ``i``, as :func:`arrange_by_word` gives them."""
+        path = self.paths[i]
+        probe = files.read_parquet(path, ["id", "role", "tensor", *(f"{name}_mean" for name in self.measures)])
+        check_rows(path, probe, vocabulary, self.tensors)
+        return arrange_by_word(probe, vocabulary, self.tensors, self.measures)
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """The sets of words, by name, and what every checkpoint shares: the words' counts and the resamples of each set."""
+
+    sets: dict[str, np.ndarray]
+    counts: np.ndarray
+    weights: dict[str, np.ndarray]
+
+    @classmethod
+    def draw(cls, words: pd.DataFrame, settings: Statistics) -> "Bootstrap":
+        """Draw the resamples; the two sets of pairs share theirs, so that pairs are drawn.
+
+        They depend on the seed and the words alone: runs on one corpus share them.
+        """
+        sets = select_words(words)
+        places = {name: i for i, name in enumerate(sets)} | dict.fromkeys(PAIRED, list(sets).index(PAIRED[0]))
+        weights = {
+            name: resampling_weights(len(ids), settings.resamples, (settings.seed, places[name]))
+            for name, ids in sets.items()
+        }
+        return cls(sets, words["count"].to_numpy(float), weights)
+
+    def replicate(self, values: np.ndarray) -> Replicates:
+        """All statistics of a checkpoint's means, as :func:`arrange_by_word` gives them.
+
+        Returns:
+            (r, sets, roles, columns, statistics) by :data:`STATISTICS`; (sets, roles, columns) words that enter.
+        """
+        results = [
+            compute_statistics(values[:, ids], self.counts[ids], self.weights[name]) for name, ids in self.sets.items()
+        ]
+        replicates, n = zip(*results, strict=True)
+        return np.stack(replicates, 1), np.stack(n)
 
 
 def run(args: argparse.Namespace) -> None:
     """Correlate every probe of a run."""
     settings = read_block(Statistics, args.statistics, "statistics")
-    words = read_by_id(args.words, ["count", "pos_class", "matched"])
-    counts, sets = words["count"].to_numpy(float), select_words(words)
+    words = read_by_id(args.words, COLUMNS)
     probes = Probes.open(args.probes)
     check_chain(args.probes, words=args.words)
-    for path, about in probes.about.items():
+    for path, about in zip(probes.paths, probes.about, strict=True):
         check_run(path, about, args.expect)
-    epochs = probes.epochs
-    axes = dict(zip(AXES, [list(sets), list(ROLES), probes.tensors, probes.measures, STATISTICS], strict=True))
-    # The resamples of a set depend on the seed and the words alone: runs on one corpus share them.
-    weights = [
-        resampling_weights(len(ids), settings.resamples, (settings.seed, i)) for i, ids in enumerate(sets.values())
-    ]
-    shape = tuple(map(len, axes.values()))
-    # All are kept, since any epoch may be compared with the last: 8 kB per value at 1,000 resamples.
-    replicates = np.empty((len(epochs), 1 + settings.resamples, *shape))
-    n = np.empty((len(epochs), *shape[:-1]), int)
-    for e, values in enumerate(probes.values(len(words))):
-        for s, ids in enumerate(sets.values()):
-            result, present = compute_statistics(values[:, ids], counts[ids], weights[s])
-            replicates[e, :, s] = result.reshape(len(result), *shape[1:])
-            n[e, s] = present.reshape(shape[1:-1])
+    bootstrap = Bootstrap.draw(words, settings)
+    names = [list(bootstrap.sets), list(ROLES), probes.tensors, probes.measures, STATISTICS]
+    axes = dict(zip(AXES, names, strict=True))
+    shape = tuple(map(len, names))
+
+    def replicate(i: int) -> Replicates:
+        replicates, n = bootstrap.replicate(probes.read(i, len(words)))
+        return replicates.reshape(-1, *shape), n.reshape(shape[:-1])
+
+    last, references = len(probes.paths) - 1, list_references(probes.epochs)
+    # Only those that others are compared with are kept: 8 kB per value and checkpoint at 1,000 resamples.
+    kept = {last: replicate(last)}
     correlations, differences = [], []
-    for e, epoch in enumerate(epochs):
-        correlations.append(tabulate(replicates[e], n[e], axes, settings.level).assign(epoch=epoch))
-        differences.append(compare_within_epoch(replicates[e], n[e], axes, settings.level).assign(epoch=epoch))
-    differences += compare_epochs(replicates, n, epochs, axes, settings.level)
+    for i in range(last + 1):
+        current = kept[i] if i in kept else replicate(i)
+        time = probes.time(i)
+        correlations.append(tabulate(*current, axes, settings.level).assign(**time))
+        if not args.differences:
+            continue
+        differences.append(compare_within_checkpoint(*current, axes, settings.level).assign(**time))
+        for j in references:
+            if j < i:
+                rows = subtract(current, kept[j], axes, settings.level)
+                differences.append(rows.assign(**time, kind="epoch", against=str(probes.epochs[j])))
+        if i in references:
+            kept[i] = current
+        elif references and i < last:
+            rows = subtract(kept[last], current, axes, settings.level)
+            differences.append(rows.assign(**probes.time(last), kind="epoch", against=str(probes.epochs[i])))
     metadata = probes.origin._asdict() | {
         "condition": probes.condition,
         "statistics": settings.model_dump(),
         "words": files.read_digest(args.words),
-        "checkpoints": {key: value for about in probes.about.values() for key, value in about["checkpoints"].items()},
-        **{key: probes.about[probes.paths[0]][key] for key in ("vocabulary", "tokens")},
+        "checkpoints": {key: value for about in probes.about for key, value in about["checkpoints"].items()},
+        **{key: probes.about[0][key] for key in ("vocabulary", "tokens")},
     }
-    order = ["epoch", "role", "tensor", "measure", "words", "statistic"]
+    order = [*SEEN.values(), "role", "tensor", "measure", "words", "statistic"]
     numbers = ["value", "low", "high", "n"]
     for path, tables, columns in (
         (args.correlations, correlations, [*order, *numbers]),
         (args.differences, differences, [*order, "kind", "against", *numbers]),
     ):
-        files.write_parquet(path, pd.concat(tables, ignore_index=True)[columns], metadata)
+        if path:
+            files.write_parquet(path, pd.concat(tables, ignore_index=True)[columns], metadata)

@@ -13,12 +13,15 @@ from natural_sparsity.analysis.tensors import check_tensors
 from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.errors import UserError
 from natural_sparsity.files import read_json, read_metadata, read_parquet
-from natural_sparsity.identity import check_made_from
+from natural_sparsity.identity import check_made_from, name_checkpoint
 
 # An error about a threshold says which value would leave this many words.
 ENOUGH = 10
 # What the files of several seeds have in common.
 GROUP = ("data", "model", "condition")
+# When a checkpoint was saved, as probes and states name it, and what tables call that: until then, so many tokens were
+# seen in training. Epoch 0 is the untrained model, and every checkpoint inside the first epoch.
+SEEN = {"epoch": "epoch", "steps": "steps", "examples": "tokens"}
 # The roles of a word at a probed position.
 ROLES = ("target", "input")
 # Every probe has these means, next to those of its measures.
@@ -121,20 +124,21 @@ def check_rows(path: Path | str, frame: pd.DataFrame, vocabulary: int, tensors: 
 
 
 def read_probes(paths: Sequence[Path | str], role: str, tensor: str, measure: str) -> pd.DataFrame:
-    """A measure's mean at one tensor, a row per word: ``seed, epoch, id, value``, seeds and epochs ascending.
+    """A measure's mean at one tensor, a row per word: ``seed, epoch, steps, tokens, id, value``, by seed and time.
 
     Raises:
-        UserError: a file is no probe, has no such rows, repeats a word or another's seed and epoch, or is of other
+        UserError: a file is no probe, has no such rows, repeats a word or another's seed and checkpoint, or is of other
             data, of another model or of another condition than the first.
     """
-    frames: dict[tuple[int, int], pd.DataFrame] = {}
-    given = {path: read_origin(path, ["epoch", *PROBED])[1] for path in paths}
+    frames: dict[tuple[int, ...], pd.DataFrame] = {}
+    given = {path: read_origin(path, [*SEEN, "checkpoint", *PROBED])[1] for path in paths}
     check_same({path: {key: metadata[key] for key in PROBED} for path, metadata in given.items()})
     for path in paths:
         metadata = given[path]
-        key = int(metadata["seed"]), int(metadata["epoch"])
+        key = int(metadata["seed"]), int(metadata["epoch"]), int(metadata["steps"])
         if key in frames:
-            raise UserError(f"{path}: a second probe of seed {key[0]}, epoch {key[1]}; give one file per epoch")
+            name = metadata["checkpoint"]
+            raise UserError(f"{path}: a second probe of seed {key[0]}, {name}; give one file per checkpoint")
         if measure not in metadata["measures"]:
             probed = ", ".join(metadata["measures"])
             raise UserError(f"{path}: was probed for {probed}; add {measure!r} to the probe's measures")
@@ -144,19 +148,21 @@ def read_probes(paths: Sequence[Path | str], role: str, tensor: str, measure: st
             raise UserError(f"{path}: no rows for role {role!r} and tensor {tensor!r}; probe them and run again")
         if frame["id"].duplicated().any():
             raise UserError(f"{path}: id {frame.loc[frame['id'].duplicated(), 'id'].iloc[0]} repeats; probe again")
-        frames[key] = frame.rename(columns={f"{measure}_mean": "value"}).assign(seed=key[0], epoch=key[1])
-    return pd.concat([frames[key] for key in sorted(frames)], ignore_index=True)[["seed", "epoch", "id", "value"]]
+        time = {column: int(metadata[name]) for name, column in SEEN.items()}
+        frames[key] = frame.rename(columns={f"{measure}_mean": "value"}).assign(seed=key[0], **time)
+    columns = ["seed", *SEEN.values(), "id", "value"]
+    return pd.concat([frames[key] for key in sorted(frames)], ignore_index=True)[columns]
 
 
 def average_over_seeds(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """The mean of ``value`` over seeds, for each combination of ``keys``.
 
-    One seed: the frame without the column ``seed``. Several: ``value`` is the mean over the seeds that have one, ``sd``
+    One seed: ``keys`` and the numbers as they are. Several: ``value`` is the mean over the seeds that have one, ``sd``
     their sample standard deviation (undefined for one), ``seeds`` their number; ``low`` and ``high`` are the mean minus
     and plus ``sd``, instead of the ends of the bootstrap interval; ``n``, if there is one, is the least of the seeds'.
     """
     if frame["seed"].nunique() == 1:
-        return frame.drop(columns="seed")
+        return frame[[*keys, *(name for name in ("value", "low", "high", "n") if name in frame)]]
     groups = frame.groupby(keys, sort=False, observed=True)
     columns = {"value": groups["value"].mean(), "sd": groups["value"].std(), "seeds": groups["value"].count()}
     if "n" in frame:
@@ -166,8 +172,8 @@ def average_over_seeds(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def read_words(path: Path | str) -> pd.DataFrame:
-    """The vocabulary with its classes: ``id, word, count, tagged, share, pos_class``."""
-    return read_parquet(path, ["id", "word", "count", "tagged", "share", "pos_class"])
+    """The vocabulary with its classes and samples: ``id, word, count, tagged, share, pos_class, matched, pair``."""
+    return read_parquet(path, ["id", "word", "count", "tagged", "share", "pos_class", "matched", "pair"])
 
 
 def read_checkpoints(paths: Sequence[Path | str]) -> pd.DataFrame:
@@ -219,22 +225,22 @@ def check_chain(
 
     Args:
         measured: Parquet files that ``probe`` or ``correlate`` wrote.
-        states: ``state.json`` of checkpoints; each is compared with what was measured on its run and epoch.
+        states: ``state.json`` of checkpoints; each is compared with what was measured on it.
         words: the table of words of their data.
 
     Raises:
         UserError: two files do not belong together; it names both.
     """
-    by_epoch = {}
+    by_name = {}
     for path in states:
-        state = read_json(path, [*Origin._fields, "epoch", "parameters"])
-        by_epoch[find_origin(state), str(state["epoch"])] = path, state["parameters"]
+        state = read_json(path, [*Origin._fields, "epoch", "steps", "parameters"])
+        by_name[find_origin(state), name_checkpoint(state)] = path, state["parameters"]
     vocabulary = None if words is None else read_metadata(words).get("vocabulary")
     for path in measured:
         origin, metadata = read_origin(path, ["checkpoints", "vocabulary"])
-        for epoch in metadata["checkpoints"]:
-            if (origin, epoch) in by_epoch:
-                check_made_from(path, metadata["checkpoints"], epoch, *by_epoch[origin, epoch], name="checkpoint")
+        for name in metadata["checkpoints"]:
+            if (origin, name) in by_name:
+                check_made_from(path, metadata["checkpoints"], name, *by_name[origin, name], name="checkpoint")
         if words is not None:
             check_made_from(path, metadata, "vocabulary", words, vocabulary)
 
@@ -260,9 +266,10 @@ def find_place(sparsify: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_correlations(paths: Sequence[Path | str], measure: str, statistic: str) -> pd.DataFrame:
-    """The correlations of one measure by one statistic: ``seed, epoch, role, tensor, words, value, low, high, n``.
+    """The correlations of one measure by one statistic, in the order of training.
 
-    Epochs ascend; ``low`` and ``high`` are the ends of the bootstrap interval.
+    Columns: ``seed, epoch, steps, tokens, role, tensor, words, value, low, high, n``; ``low`` and ``high`` are the ends
+    of the bootstrap interval.
 
     Args:
         paths: one file per seed, of one model on one set of data under one condition.
@@ -271,7 +278,7 @@ def read_correlations(paths: Sequence[Path | str], measure: str, statistic: str)
     Raises:
         UserError: there are none, a correlation repeats, or the files do not belong together.
     """
-    keys = ["epoch", "role", "tensor", "words"]
+    keys = [*SEEN.values(), "role", "tensor", "words"]
     frames: dict[Origin, pd.DataFrame] = {}
     given = {path: read_origin(path, ["condition"], "correlate")[1] for path in paths}
     check_same({path: {key: metadata[key] for key in GROUP} for path, metadata in given.items()})
@@ -289,7 +296,7 @@ def read_correlations(paths: Sequence[Path | str], measure: str, statistic: str)
             raise UserError(f"{path}: a correlation repeats; delete it and run again")
         frames[origin] = chosen.assign(seed=origin.seed)
     together = pd.concat(frames.values())[["seed", *keys, "value", "low", "high", "n"]]
-    return together.sort_values(["epoch", "seed"], kind="stable", ignore_index=True)
+    return together.sort_values(["epoch", "steps", "seed"], kind="stable", ignore_index=True)
 
 
 def group_by_model(paths: Sequence[Path | str]) -> dict[tuple[str, str, str], list[Path | str]]:
@@ -302,9 +309,13 @@ def group_by_model(paths: Sequence[Path | str]) -> dict[tuple[str, str, str], li
 
 
 def find_drops(checkpoints: pd.DataFrame, epochs: pd.Series) -> list[int]:
-    """The epochs after which the learning rate dropped, from the first to the last of ``epochs``, for each seed."""
+    """The epochs after which the learning rate dropped, within ``epochs``, for each seed; training went on after them.
+
+    A drop after a seed's last epoch, or after the last of ``epochs``, is none: nothing there was trained at its rate.
+    """
     lowered = checkpoints["learning_rate_out"] < checkpoints["learning_rate_in"]
-    inside = checkpoints["epoch"].between(epochs.min(), epochs.max())
+    last = checkpoints.groupby("seed")["epoch"].transform("max").clip(upper=epochs.max())
+    inside = (checkpoints["epoch"] >= epochs.min()) & (checkpoints["epoch"] < last)
     return sorted(checkpoints.loc[lowered & inside, "epoch"].tolist())
 
 
