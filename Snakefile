@@ -24,7 +24,8 @@ include: "workflow/rules/targets.smk"
 # The longest path goes first: the text up to its tokens, then the epochs; and probes before tags and figures.
 FIRST = "obtain documents sentences index filter split vocabulary encode labelled initialise sparsify".split()
 FIRST += [job.name for job in experiment.jobs("train")]
-for name in [*FIRST, *(job.name for job in experiment.jobs("probe")), "correlate", "tabulate_claims"]:
+NEXT = [job.name for kind in ("retrace", "probe") for job in experiment.jobs(kind)] + ["correlate", "tabulate_claims"]
+for name in FIRST + NEXT:
     workflow.get_rule(name).priority = 100 if name in FIRST else 50
 
 # What a model costs is measured on one CPU thread: a small part of training, where that is on this machine's CPU too.
@@ -39,7 +40,7 @@ rule all:
         targets("footprint") if CHEAP_TO_MEASURE else [],
         rules.describe.output,
         # Asked for by name, so that one that is missing is made again although the figures are there.
-        experiment.paths(PROBE, experiment.probed),
+        experiment.paths(PROBE, experiment.probed, at="course"),
         # Of what is not probed.
         experiment.paths(EVALUATION, [run for run in experiment.runs if not run.probes]),
 

@@ -62,6 +62,8 @@ FIGURES = {
     "fig3b": "figures.fig3",
     "fig4": "figures.fig4",
     "fig5": "figures.fig5",
+    "emergence": "figures.emergence",
+    "acquisition": "figures.acquisition",
     "claims": "figures.claims",
     "comparison": "figures.comparison",
     "lottery": "figures.lottery",
@@ -73,6 +75,8 @@ FIGURES = {
 }
 TABLES = {
     "claims": "tables.claims",
+    "verdicts": "tables.verdicts",
+    "acquisition": "tables.acquisition",
     "comparison": "tables.comparison",
     "lottery": "tables.lottery",
     "footprint": "tables.footprint",

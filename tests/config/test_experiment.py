@@ -1,6 +1,7 @@
 """What the workflow asks: runs, paths, parents, families, and what an experiment has to show."""
 
 import json
+import re
 
 import pytest
 
@@ -8,7 +9,7 @@ from natural_sparsity.config.experiment import RUN, Experiment, to_json
 from natural_sparsity.config.validation import validate
 from natural_sparsity.errors import UserError
 
-EPOCH = f"{RUN}/epoch{{epoch}}"
+CHECKPOINT = f"{RUN}/{{checkpoint}}"
 LAST = f"{RUN}/{{checkpoint}}/state.json"
 MODELS = {
     "dense": {},
@@ -59,13 +60,14 @@ def names(runs):
 
 def test_fields_take_the_values_of_the_run(config):
     run = make(config).run("chars", "dense")
-    assert run.paths(f"{EPOCH}/x", seed="2") == [f"results/runs/chars/dense/seed2/epoch{k}/x" for k in (1, 2, 3, 4)]
+    epochs = [f"results/runs/chars/dense/seed2/epoch{k}/x" for k in (1, 2, 3, 4)]
+    assert run.paths(f"{CHECKPOINT}/x", seed="2", at="epochs") == epochs
     assert run.paths(LAST) == [f"results/runs/chars/dense/seed{seed}/epoch4/state.json" for seed in (1, 2)]
     assert run.paths("{probe}/{measure}") == ["frozen/chi", "frozen/gini", "moving/gini"]
     assert run.paths("{measure}") == ["chi", "gini"]
     assert run.paths("{probe}", measure="chi") == ["frozen"], "those that have the measure"
     assert run.paths("{checkpoint}", checkpoint="init") == ["init"]
-    assert run.paths("{model}/{epoch}", model="other", epoch="1") == ["dense/1"], "a run has one model"
+    assert run.paths("{model}/{any}", model="other", any="1") == ["dense/1"], "a run has one model"
     assert run.paths("whole") == ["whole"]
 
 
@@ -84,8 +86,11 @@ def test_a_rewound_model_starts_after_an_epoch_of_its_dense_model(config):
     experiment = make(add(config, "imp"))
     run = experiment.run("chars", "imp-level2")
     assert list(run.trained) == [2, 3, 4]
-    assert [run.before(epoch) for epoch in (2, 3)] == ["init", "epoch2"]
-    assert experiment.run("chars", "dense").before(1) == "init"
+    assert [run.before(epoch) for epoch in ("epoch2", "epoch3")] == ["init", "epoch2"]
+    assert experiment.run("chars", "dense").before("epoch1") == "init"
+    for name in ("init", "step4"):
+        with pytest.raises(UserError, match=f"^{name}: no epoch ended there"):
+            run.before(name)
     with pytest.raises(UserError, match="chars/imp is not among the runs"):
         experiment.run("chars", "imp")
 
@@ -190,19 +195,66 @@ def test_generated_data_have_tables_of_their_own(config):
     assert experiment.subjects("footprint") == experiment.subjects("natural") == []
 
 
-def test_jobs_take_groups_of_epochs(config):
-    [one] = make(config).jobs("train")
-    assert (one.name, one.run, one.each(EPOCH)) == ("train", None, [EPOCH])
-    config["epochs_per_job"] = {"train": 2, "probe": 3}
+def test_which_checkpoints_there_are(config):
+    config["runs"][0]["first_epoch_checkpoints"] = 3
     experiment = make(add(config, "imp"))
-    jobs = {job.name: job.epochs for job in experiment.jobs("train")}
-    assert jobs["train_chars_dense_1_to_2"] == ["1", "2"]
-    assert jobs["train_chars_imp_level2_random_mask_4_to_4"] == ["4"], "what is left"
-    assert jobs["train_adding_adder_3_to_3"] == ["3"]
+    run, rewound = (experiment.run("chars", name) for name in ("dense", "imp-level1"))
+    epochs = ["epoch1", "epoch2", "epoch3", "epoch4"]
+    expected = {
+        "last": ["epoch4"],
+        "epochs": epochs,
+        "course": ["init", *epochs],
+        "steps": ["init", "step1", "step2", "step4", "epoch1"],
+        "all": ["init", "step1", "step2", "step4", *epochs],
+    }
+    assert {at: run.checkpoints(at) for at in expected} == expected
+    assert {at: run.paths("{checkpoint}", at=at, probe="frozen") for at in expected} == expected
+    # What is measured while an epoch trains has no checkpoint before or inside one, nor has a trained model's heir.
+    moving = {"last": ["epoch4"], "steps": [], **dict.fromkeys(("epochs", "course", "all"), epochs)}
+    assert {at: run.checkpoints(at, "moving") for at in expected} == moving
+    for at, names in moving.items():
+        assert rewound.checkpoints(at) == [name for name in names if name != "epoch1"]
+    assert run.paths("{checkpoint}/{probe}", at="course") == [
+        *(f"{name}/frozen" for name in expected["course"]),
+        *(f"{name}/moving" for name in epochs),
+    ]
+
+
+def test_a_run_without_checkpoints_inside_the_first_epoch_has_nothing_to_show_of_it(config):
+    run = make(config).run("chars", "dense")
+    assert run.checkpoints("steps") == []
+    assert list(make(config).jobs("retrace")) == []
+
+
+def test_jobs_take_groups_of_checkpoints(config):
+    assert list(make(config).jobs("train")) == [("train", ["epoch{epoch}"], None, ())]
+    assert list(make(config).jobs("probe")) == [("probe", ["{checkpoint}"], None, ())]
+    config["epochs_per_job"] = {"train": 2, "probe": 3}
+    config["runs"][0]["first_epoch_checkpoints"] = 4
+    experiment = make(add(config, "imp"))
+    jobs = {job.name: job.checkpoints for job in experiment.jobs("train")}
+    assert jobs["train_chars_dense_1_to_2"] == ["epoch1", "epoch2"]
+    assert jobs["train_chars_imp_level2_random_mask_4_to_4"] == ["epoch4"], "what is left"
+    assert jobs["train_adding_adder_3_to_3"] == ["epoch3"]
+    [again] = experiment.jobs("retrace")
+    assert (again.name, again.checkpoints) == (
+        "retrace_chars_dense_step1_to_step8",
+        ["step1", "step2", "step4", "step8"],
+    )
     probes = {job.name: job for job in experiment.jobs("probe")}
     assert not any("adding" in name for name in probes)
     own = "results/runs/{data,chars}/{model,dense}/seed{seed}"
-    assert probes["probe_chars_dense_1_to_3"].each(EPOCH) == [f"{own}/epoch{k}" for k in (1, 2, 3)]
+    for name, probe, checkpoints in (
+        ("init_to_3", "frozen", ["init", "epoch1", "epoch2", "epoch3"]),
+        ("4_to_4", "frozen", ["epoch4"]),
+        ("step1_to_step4", "frozen", ["step1", "step2", "step4"]),
+        ("step8_to_step8", "frozen", ["step8"]),
+        ("1_to_3", "moving", ["epoch1", "epoch2", "epoch3"]),
+        ("4_to_4_2", "moving", ["epoch4"]),
+    ):
+        paths = probes[f"probe_chars_dense_{name}"].each(f"{CHECKPOINT}/{{probe}}")
+        assert paths == [f"{own}/{checkpoint}/{{probe,{probe}}}" for checkpoint in checkpoints]
+    assert "probe_chars_imp_level1_2_to_4" in probes, "a rewound model starts from a trained one"
 
 
 def test_jobs_of_names_that_differ_in_signs_alone_differ(config):
@@ -251,6 +303,87 @@ def test_sources_are_downloaded_or_taken_file_by_file(config, tmp_path):
     assert reviews.inputs() == ["results/data/reviews/download/source/vader.tar.gz"]
     assert reviews.download("source") == f"sdist --package vader==1.0 --checksum {checksum}"
     assert experiment.named("text") == ["chars", "web"]
+
+
+def with_controls(config, within=("stream",), **changes):
+    """The configuration with the text in random order, and runs of the first model on it like that on the text."""
+    for name in within:
+        config["data"][name] = {"kind": "shuffled", "of": "chars", "within": name}
+        config["runs"].append({"data": name, "model": "dense", "seeds": [1, 2], "epochs": 4, **changes})
+    return config
+
+
+def test_a_control_is_the_same_model_on_the_text_in_random_order(config):
+    experiment = make(with_controls(config, ("document", "stream"), epochs=6, seeds=[3, 2, 1]))
+    run = experiment.run("chars", "dense")
+    assert names(experiment.controls(run)) == ["stream/dense", "document/dense"]
+    [control] = experiment.members("control", data="chars", model="dense", probe="frozen")
+    assert control.paths("{data}/{seed}", seed="2") == ["stream/2"]
+    # As long as the run that it is compared with, and its seeds.
+    assert control.paths("{data}/{seed}/{checkpoint}") == ["stream/1/epoch4", "stream/2/epoch4"]
+    for data in ("stream", "document"):
+        assert experiment.controls(experiment.run(data, "dense")) == []
+    assert experiment.members("control", data="adding", model="adder") == []
+    config["models"]["other"] = {}
+    config["runs"].append({"data": "chars", "model": "other", "epochs": 4})
+    assert make(config).members("control", data="chars", model="other") == [], "that of another model is none"
+
+
+@pytest.mark.parametrize("change", [{"epochs": 3}, {"seeds": [1, 3]}, {"probes": ["moving"]}])
+def test_a_control_that_lacks_something_is_refused(config, change):
+    line = (
+        "runs.2: stream/dense is the control of chars/dense and needs all that it has;"
+        " give it epochs: 4, seeds: [1, 2], probes: [frozen, moving]"
+    )
+    with pytest.raises(UserError, match=re.escape(line)):
+        validate(with_controls(config, **change))
+    validate(with_controls(config | {"runs": config["runs"][:2]}, epochs=9, seeds=[5, 1, 2]))
+
+
+def test_the_first_epoch_is_shown_of_runs_that_keep_checkpoints_in_it(config):
+    config["runs"][0]["first_epoch_checkpoints"] = 3
+    experiment = make(with_controls(config))
+
+    def members(product, probe="frozen"):
+        return names(experiment.members(product, data="chars", model="dense", probe=probe))
+
+    assert members("first_epoch") == ["chars/dense"]
+    assert members("first_epoch", "moving") == members("control_first_epoch") == []
+    assert members("control") == members("control", "moving") == ["stream/dense"]
+    config["runs"][-1]["first_epoch_checkpoints"] = 1
+    experiment = make(config)
+    assert members("control_first_epoch") == ["stream/dense"]
+
+
+def test_words_are_learnt_from_an_untrained_model_on(config):
+    experiment = make(add(config, "imp"))
+    assert experiment.targets("acquisition", "{model}/{probe}") == ["dense/frozen"]
+    assert experiment.targets("emergence", "{model}/{probe}")[:3] == [
+        "dense/frozen",
+        "dense/moving",
+        "imp-level1/frozen",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "probes", "line"),
+    [
+        (
+            "chars",
+            "other",
+            ["moving"],
+            "no probe with weights: frozen would read them; add one to the run, or leave it out",
+        ),
+        ("adding", "other", None, "no probe with weights: frozen would read them; add one to the run, or leave it out"),
+        ("chars", "imp", None, "imp starts from a trained model and has no first epoch; leave it out"),
+    ],
+)
+def test_checkpoints_that_nothing_would_read_are_refused(config, data, model, probes, line):
+    add(config, "imp")["models"]["other"] = config["models"]["adder"]
+    config["runs"] = config["runs"][:2]
+    config["runs"].append({"data": data, "model": model, "epochs": 4, "probes": probes, "first_epoch_checkpoints": 2})
+    with pytest.raises(UserError, match=f"^runs.2.first_epoch_checkpoints: {line}$"):
+        validate(config)
 
 
 def test_a_style_is_its_own_block_over_the_one_for_all(config):

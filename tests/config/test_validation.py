@@ -67,7 +67,10 @@ def test_defaults_are_the_papers(tmp_path):
                 "sparsify": None,
             }
         },
-        "runs": [{"data": "mine", "model": "lstm", "seeds": [1], "epochs": 50, "probes": ["frozen"]}],
+        "runs": [
+            {"data": "mine", "model": "lstm", "seeds": [1], "epochs": 50, "probes": ["frozen"]}
+            | {"first_epoch_checkpoints": 0}
+        ],
         "probes": {
             "frozen": {
                 "weights": "frozen",
@@ -275,6 +278,9 @@ REFUSALS = {
     "runs=[{data: sample, model: lstm, seeds: [1, 1]}]": "runs.0.seeds: 1 is listed twice; list it once",
     "runs=[{data: sample, model: lstm}, {data: sample, model: lstm, seeds: [2]}]": (
         "runs.1: sample/lstm is already runs.0; list its seeds there"
+    ),
+    "runs=[{data: sample, model: lstm, first_epoch_checkpoints: 31}]": (
+        "runs.0.first_epoch_checkpoints: 31 is not an integer from 0 to 30"
     ),
     "runs=[{data: sample, model: lstm, probes: [warm]}]": "runs.0.probes: 'warm' is not among probes (frozen)",
     # Version 0.1.

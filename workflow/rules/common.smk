@@ -34,11 +34,10 @@ os.environ.update(
 )
 
 # Checkpoints and their measurements; like DATA, which depends on the data alone, experiments share them.
-EPOCH = f"{RUN}/epoch{{epoch}}"
 CHECKPOINT = f"{RUN}/{{checkpoint}}"
 FILES = [f"{CHECKPOINT}/parameters.safetensors", f"{CHECKPOINT}/state.json"]
-STATE = f"{EPOCH}/state.json"
-PROBE = f"{EPOCH}/{{probe}}.parquet"
+STATE = FILES[1]
+PROBE = f"{CHECKPOINT}/{{probe}}.parquet"
 # What depends on the runs, seeds and epochs that an experiment has.
 EXPERIMENT = f"results/experiments/{experiment.name}"
 MODEL = f"{EXPERIMENT}/{{data}}/{{model}}"
@@ -60,7 +59,7 @@ wildcard_constraints:
     seed=r"\d+",
     # The untrained checkpoint has a name of its own: no job may take it for an epoch to train.
     epoch=r"[1-9]\d*",
-    checkpoint=r"init|epoch[1-9]\d*",
+    checkpoint=r"init|(step|epoch)[1-9]\d*",
 
 
 def prepared(name):
@@ -83,7 +82,7 @@ def shards(pattern):
     return lambda wildcards: expand(pattern, data=wildcards.data, shard=experiment.data[wildcards.data].shards)
 
 
-def every(*patterns, product=None, along=""):
+def every(*patterns, product=None, along="", at="last"):
     """An input function: the patterns for all values of the fields that are not wildcards; see Run.paths.
 
     They belong to the wildcards' run, or to all runs that the table or figure ``product`` compares.
@@ -92,19 +91,19 @@ def every(*patterns, product=None, along=""):
     @refuse_in_a_line
     def paths(wildcards):
         runs = experiment.members(product, **wildcards)
-        return [path for pattern in patterns for path in experiment.paths(pattern, runs, along, **wildcards)]
+        return [path for pattern in patterns for path in experiment.paths(pattern, runs, along, at, **wildcards)]
 
     return paths
 
 
-def before(epochs, needed=lambda wildcards: True):
-    """An input function: the checkpoints that ``epochs`` start from."""
+def before(checkpoints, needed=lambda wildcards: True):
+    """An input function: the checkpoints from which the epochs of ``checkpoints`` start."""
 
     @refuse_in_a_line
     def paths(wildcards):
         run = experiment.run(wildcards.data, wildcards.model)
-        names = [run.before(int(epoch.format(**wildcards))) for epoch in epochs if needed(wildcards)]
-        return [path for name in names for path in expand(FILES, **wildcards, checkpoint=name)]
+        names = [run.before(name.format(**wildcards)) for name in checkpoints if needed(wildcards)]
+        return [path for name in names for path in expand(FILES, **{**wildcards, "checkpoint": name})]
 
     return paths
 
@@ -147,7 +146,7 @@ def device(wildcards):
     return DEVICE
 
 
-# What a profile or the command line sets for train and probe is for all of their jobs, whatever epochs they take.
+# What a profile or the command line sets for these is for all of their jobs, whatever checkpoints they take.
 for settings in (workflow.resource_settings.overwrite_resources, workflow.resource_settings.overwrite_threads):
-    for kind in {"train", "probe"} & set(settings):
+    for kind in {"train", "retrace", "probe"} & set(settings):
         settings.update({job.name: settings[kind] for job in experiment.jobs(kind)})

@@ -7,8 +7,8 @@ ASSETS = sorted(Path(workflow.basedir, "src/natural_sparsity/explorer").glob("*.
 
 rule pack:
     input:
-        probes=every(PROBE),
-        checkpoints=every(STATE),
+        probes=every(PROBE, at="course"),
+        checkpoints=every(STATE, at="course"),
         words=rules.words.output,
     output:
         directory(f"{EXPLORER}/data/{{data}}/{{model}}/seed{{seed}}/{{probe}}"),

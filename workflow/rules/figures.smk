@@ -66,14 +66,14 @@ use rule draw_of_data as draw_retention with:
 
 use rule draw_of_model as draw_training with:
     input:
-        checkpoints=every(STATE),
+        checkpoints=every(STATE, at="epochs"),
     output:
         figure(OF_MODEL, "training"),
 
 
 use rule draw_of_measure as draw_fig2 with:
     input:
-        probes=every(PROBE),
+        probes=every(PROBE, at="course"),
         words=rules.words.output,
     output:
         figure(OF_MEASURE, "fig2"),
@@ -84,7 +84,8 @@ use rule draw_of_measure as draw_fig2 with:
 use rule draw_of_measure as draw_fig3a with:
     input:
         correlations=every(CORRELATIONS),
-        checkpoints=every(STATE),
+        checkpoints=every(STATE, at="epochs"),
+        control=every(CORRELATIONS, product="control"),
     output:
         figure(OF_MEASURE, "fig3a"),
     params:
@@ -101,7 +102,8 @@ use rule draw_fig3a as draw_fig3b with:
 use rule draw_of_measure as draw_fig4 with:
     input:
         correlations=every(CORRELATIONS),
-        checkpoints=every(STATE),
+        checkpoints=every(STATE, at="epochs"),
+        control=every(CORRELATIONS, product="control"),
         words=rules.words.output,
     output:
         figure(OF_MEASURE, "fig4"),
@@ -111,12 +113,35 @@ use rule draw_of_measure as draw_fig4 with:
 
 use rule draw_of_measure as draw_fig5 with:
     input:
-        probes=every(f"{CHECKPOINT}/{{probe}}.parquet"),
+        probes=every(PROBE),
         words=rules.words.output,
     output:
         figure(OF_MEASURE, "fig5"),
     params:
         **given(measure=measure, threshold=threshold("fig5")),
+
+
+use rule draw_of_measure as draw_emergence with:
+    input:
+        correlations=every(CORRELATIONS),
+        differences=every(rules.correlate.output.differences),
+        first_epoch=every(FIRST_EPOCH, product="first_epoch"),
+        control=every(CORRELATIONS, product="control"),
+        control_first_epoch=every(FIRST_EPOCH, product="control_first_epoch"),
+    output:
+        figure(OF_MEASURE, "emergence"),
+    params:
+        **given(measure=measure, unit=unit),
+
+
+use rule draw_of_condition as draw_acquisition with:
+    input:
+        acquisition=every(rules.acquire.output.acquisition),
+        partials=every(rules.acquire.output.partials),
+    output:
+        figure(OF_CONDITION, "acquisition"),
+    params:
+        **given(unit=unit),
 
 
 use rule draw_of_condition as draw_claims with:
@@ -156,7 +181,7 @@ use rule draw as draw_structure with:
 use rule draw_of_measure as draw_natural with:
     input:
         correlations=every(CORRELATIONS, product="natural"),
-        checkpoints=every(LAST_STATE, product="natural"),
+        checkpoints=every(STATE, product="natural"),
     output:
         figure(OF_MEASURE, "natural"),
     params:

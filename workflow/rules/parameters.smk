@@ -88,6 +88,11 @@ def checkpoint(wildcards, output):
     return folders(output)
 
 
+def numbers(job, name):
+    """A parameter: the numbers of a job's checkpoints, which are called ``name`` and the number."""
+    return [checkpoint.removeprefix(name) for checkpoint in job.checkpoints]
+
+
 def in_folder(name, suffix):
     """A parameter: one file per shard in the folder that is the output or input called ``name``."""
     return lambda wildcards, input, output: [
@@ -137,7 +142,7 @@ def title(name):
 def in_report(path, name, **labels):
     """A file in the report: its caption, its place, and labels by the wildcards in its path."""
     wildcards = set(re.findall(r"{(\w+)", path)) - {"figure", "table"}
-    condition = ("Claims, " if name == "claims" else "Figures, ") + "probed {probe}"
+    condition = ("Claims, " if name in ("claims", "verdicts") else "Figures, ") + "probed {probe}"
     about = "Sparsified models" if name in ("lottery", "footprint") else "Training"
     axes = [axis for axis in ("measure", "seed") if axis in wildcards] + ["data"] * (wildcards == {"data"})
     return report(

@@ -7,15 +7,15 @@ for job in experiment.jobs("probe"):
             job.name
         input:
             tokens=tokens,
-            checkpoint=[file.replace("{checkpoint}", f"epoch{epoch}") for epoch in job.epochs for file in FILES],
-            from_=before(job.epochs, needed=moving),
+            checkpoint=[file.replace("{checkpoint}", name) for name in job.checkpoints for file in FILES],
+            from_=before(job.checkpoints, needed=moving),
             teacher=parent("teacher", needed=moving),
         output:
             job.each(PROBE),
         log:
-            f"{RUN}/logs/probe/{{probe}}/epoch{job.epochs[-1]}.log",
+            f"{RUN}/logs/probe/{{probe}}/{job.checkpoints[-1]}.log",
         benchmark:
-            f"{RUN}/benchmarks/probe/{{probe}}/epoch{job.epochs[-1]}.tsv"
+            f"{RUN}/benchmarks/probe/{{probe}}/{job.checkpoints[-1]}.tsv"
         conda:
             "../../envs/natural-sparsity.yaml"
         resources:
@@ -26,17 +26,17 @@ for job in experiment.jobs("probe"):
         params:
             code=code("probe", kind, measures, lambda wildcards: method(wildcards) if moving(wildcards) else []),
             probe=lambda wildcards: to_json(experiment.probes[wildcards.probe]),
-            epochs=job.epochs,
+            named=job.checkpoints,
             training=lambda wildcards: block("training")(wildcards) if moving(wildcards) else "{}",
             inputs=inputs_of_run,
         shell:
-            "natural-sparsity probe {params.inputs} --epochs {params.epochs} --training {params.training:q} --condition {wildcards.probe}"
+            "natural-sparsity probe {params.inputs} --named {params.named} --training {params.training:q} --condition {wildcards.probe}"
             " --probe {params.probe:q} --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
 
 rule correlate:
     input:
-        probes=every(PROBE),
+        probes=every(PROBE, at="course"),
         words=rules.words.output,
     output:
         correlations=f"{SEED}/correlations.parquet",
@@ -57,3 +57,41 @@ rule correlate:
     shell:
         "natural-sparsity correlate {params.inputs} --statistics {params.statistics:q}"
         " --correlations {output.correlations} --differences {output.differences} 2> {log}"
+
+
+use rule correlate as correlate_first_epoch with:
+    input:
+        probes=every(PROBE, at="steps"),
+        words=rules.words.output,
+    output:
+        correlations=f"{SEED}/first_epoch.parquet",
+        differences=f"{SEED}/first_epoch_differences.parquet",
+    log:
+        f"{SEED}/logs/correlate_first_epoch.log",
+    benchmark:
+        f"{SEED}/benchmarks/correlate_first_epoch.tsv"
+
+
+rule acquire:
+    input:
+        probes=every(PROBE, at="all"),
+        words=rules.words.output,
+    output:
+        acquisition=f"{SEED}/acquisition.parquet",
+        partials=f"{SEED}/partials.parquet",
+    log:
+        f"{SEED}/logs/acquire.log",
+    benchmark:
+        f"{SEED}/benchmarks/acquire.tsv"
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        runtime=minutes(2 * 60),
+        mem_mb=memory(2000),
+    params:
+        code=code("acquire"),
+        statistics=to_json(experiment.configuration.statistics),
+        inputs=inputs_of_run,
+    shell:
+        "natural-sparsity acquire {params.inputs} --statistics {params.statistics:q}"
+        " --acquisition {output.acquisition} --partials {output.partials} 2> {log}"

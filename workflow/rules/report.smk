@@ -3,7 +3,7 @@
 
 rule describe:
     input:
-        checkpoints=experiment.paths(STATE, experiment.runs),
+        checkpoints=experiment.paths(STATE, experiment.runs, at="epochs"),
     output:
         json=f"{EXPERIMENT}/provenance.json",
         page=in_report(f"{EXPERIMENT}/provenance.html", "provenance"),

@@ -1,7 +1,7 @@
 # The tables: the CSV, the same in Markdown, and a page for the report.
 
 CORRELATIONS = rules.correlate.output.correlations
-LAST_STATE = f"{CHECKPOINT}/state.json"
+FIRST_EPOCH = rules.correlate_first_epoch.output.correlations
 
 
 # What all tables share. Each gives its title, and its inputs, which are options of its command.
@@ -22,24 +22,47 @@ rule tabulate:
 
 use rule tabulate as tabulate_claims with:
     input:
-        correlations=rules.correlate.output.correlations,
-        differences=rules.correlate.output.differences,
-        checkpoints=every(STATE),
+        probes=every(PROBE, at="course"),
+        control_probes=every(PROBE, product="control", at="course"),
+        words=rules.words.output,
+        checkpoints=every(STATE, at="epochs"),
     output:
         table(SEED, "claims"),
     log:
         f"{SEED}/logs/{{table}}.log",
     params:
-        **given(unit=unit),
+        **given(unit=unit, statistics=to_json(experiment.configuration.statistics)),
         inputs=inputs_of_run,
         title=titled("Claims"),
+
+
+use rule tabulate as tabulate_verdicts with:
+    input:
+        claims=every(f"{SEED}/claims.parquet"),
+    output:
+        table(CONDITION, "verdicts"),
+    log:
+        f"{CONDITION}/logs/{{table}}.log",
+    params:
+        title=titled("Verdicts over seeds"),
+
+
+use rule tabulate_verdicts as tabulate_acquisition with:
+    input:
+        acquisition=every(rules.acquire.output.acquisition),
+        partials=every(rules.acquire.output.partials),
+    output:
+        table(CONDITION, "acquisition"),
+    params:
+        **given(unit=unit),
+        title=titled("When words are learnt"),
 
 
 use rule tabulate as tabulate_comparison with:
     input:
         correlations=every(CORRELATIONS, product="comparison"),
         claims=every(f"{SEED}/claims.parquet", product="comparison", along=CORRELATIONS),
-        checkpoints=every(LAST_STATE, product="comparison", along=CORRELATIONS),
+        checkpoints=every(STATE, product="comparison", along=CORRELATIONS),
         summaries=every(f"{DATA}/summary.json", product="comparison", along=CORRELATIONS),
     output:
         table(EXPERIMENT, "comparison"),
@@ -92,7 +115,7 @@ use rule tabulate as tabulate_moduli with:
 use rule tabulate as tabulate_natural with:
     input:
         correlations=every(CORRELATIONS, product="natural"),
-        checkpoints=every(LAST_STATE, product="natural"),
+        checkpoints=every(STATE, product="natural"),
     output:
         table(CONDITION, "natural"),
     log:

@@ -7,7 +7,8 @@ TARGETS["moduli"] += targets("connectivity", "network")
 
 # The paper's figures, what goes with them, and how the runs compare.
 TARGETS["figures"] = targets(
-    *("architecture", "chi", "retention", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison")
+    *("architecture", "chi", "retention", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "emergence"),
+    *("acquisition", "claims", "verdicts", "comparison"),
 )
 TARGETS["evaluations"] = experiment.paths(EVALUATION, experiment.runs)
 # What is kept of each text, before anything trains on it.

@@ -62,17 +62,16 @@ for job in experiment.jobs("train"):
         name:
             job.name
         input:
-            from_=before(job.epochs[:1]),
+            from_=before(job.checkpoints[:1]),
             train=prepared("tokens/train.npy"),
             dev=prepared("tokens/dev.npy"),
             teacher=parent("teacher"),
         output:
-            job.each(f"{EPOCH}/parameters.safetensors"),
-            job.each(f"{EPOCH}/state.json"),
+            [job.each(file) for file in FILES],
         log:
-            f"{RUN}/logs/train/epoch{job.epochs[-1]}.log",
+            f"{RUN}/logs/train/{job.checkpoints[-1]}.log",
         benchmark:
-            f"{RUN}/benchmarks/train/epoch{job.epochs[-1]}.tsv"
+            f"{RUN}/benchmarks/train/{job.checkpoints[-1]}.tsv"
         conda:
             "../../envs/natural-sparsity.yaml"
         resources:
@@ -87,9 +86,44 @@ for job in experiment.jobs("train"):
             sparsify=block("sparsify"),
             inputs=inputs_of_run,
             parents=lambda wildcards: expect_parents(experiment, wildcards, "teacher"),
-            epochs=job.epochs,
+            epochs=numbers(job, "epoch"),
             checkpoint=checkpoint,
         shell:
             "natural-sparsity train {params.inputs} {params.parents} --epochs {params.epochs} --training {params.training:q} --sparsify {params.sparsify:q}"
             " --device {resources.device} --threads {threads} --save-interval-s {resources.save_interval_s}"
             " --checkpoint {params.checkpoint} 2> {log}"
+
+
+# Checkpoints inside the first epoch, which is trained again and must end in the same bits.
+for job in experiment.jobs("retrace"):
+
+    rule:
+        name:
+            job.name
+        input:
+            from_=[file.replace("{checkpoint}", "init") for file in FILES],
+            to=[file.replace("{checkpoint}", "epoch1") for file in FILES],
+            train=prepared("tokens/train.npy"),
+            teacher=parent("teacher"),
+        output:
+            [job.each(file) for file in FILES],
+        log:
+            f"{RUN}/logs/retrace.log",
+        benchmark:
+            f"{RUN}/benchmarks/retrace.tsv"
+        conda:
+            "../../envs/natural-sparsity.yaml"
+        resources:
+            gpu=GPUS,
+            device=device,
+            mem_mb=memory(3000, 4),
+            runtime=minutes(12 * 60),
+        params:
+            code=code("retrace", kind, method),
+            training=block("training"),
+            inputs=inputs_of_run,
+            steps=numbers(job, "step"),
+            checkpoint=checkpoint,
+        shell:
+            "natural-sparsity retrace {params.inputs} --training {params.training:q} --steps {params.steps}"
+            " --device {resources.device} --threads {threads} --checkpoint {params.checkpoint} 2> {log}"

@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from string import Formatter
@@ -19,6 +19,7 @@ from natural_sparsity.config.data.local import list_files
 from natural_sparsity.config.data.source import Source
 from natural_sparsity.config.derive import Member, dump, families
 from natural_sparsity.config.methods.base import LAST, Method
+from natural_sparsity.config.probe import Probe
 from natural_sparsity.config.style import Style
 from natural_sparsity.errors import UserError
 from natural_sparsity.registry import METHODS, load
@@ -108,36 +109,82 @@ class Data:
 
 @dataclass(frozen=True)
 class Run:
-    """A model that is trained on data, once per seed. ``probes``: the conditions it is probed under, with measures."""
+    """A model that is trained on data, once per seed.
+
+    ``probes``: the conditions it is probed under. ``steps``: the checkpoints inside the first epoch, by name.
+    """
 
     data: Data
     model: Member
     seeds: tuple[int, ...]
     epochs: int
-    probes: Mapping[str, tuple[str, ...]]
+    probes: Mapping[str, Probe]
+    steps: tuple[str, ...] = ()
 
     @property
     def trained(self) -> range:
         """The epochs it trains; a rewound model starts after an epoch of its dense model."""
         return range(self.model.start + 1, self.epochs + 1)
 
-    def before(self, epoch: int) -> str:
-        """The checkpoint that an epoch starts from."""
-        return f"epoch{epoch - 1}" if epoch > self.trained[0] else "init"
+    def before(self, checkpoint: str) -> str:
+        """The checkpoint that the epoch of a checkpoint starts from.
 
-    def paths(self, pattern: str, along: str = "", **fixed: Any) -> list[str]:
+        Raises:
+            UserError: it does not end an epoch.
+        """
+        epoch = checkpoint.removeprefix("epoch")
+        if not epoch.isdecimal():
+            raise UserError(
+                f"{checkpoint}: no epoch ended there, which weights: training could repeat; probe it frozen"
+            )
+        return f"epoch{int(epoch) - 1}" if int(epoch) > self.trained[0] else "init"
+
+    def checkpoints(self, at: str, probe: str | None = None) -> list[str]:
+        """The names of checkpoints, those that a probe can measure if it is named.
+
+        ``at``: ``last``, that of the last epoch; ``epochs``, the trained ones; ``course``, the untrained one and these;
+        ``steps``, the untrained one, those inside the first epoch and its last; ``all`` of them, in training's order.
+        """
+        untrained = (
+            ["init"] if not self.model.start and (probe is None or self.probes[probe].weights == "frozen") else []
+        )
+        epochs = [f"epoch{epoch}" for epoch in self.trained]
+        steps = [*self.steps] if untrained else []
+        match at:
+            case "last":
+                return epochs[-1:]
+            case "epochs":
+                return epochs
+            case "course":
+                return untrained + epochs
+            case "steps":
+                return untrained + steps + epochs[:1] if steps else []
+            case "all":
+                return untrained + steps + epochs
+        raise ValueError(at)
+
+    def with_untrained(self) -> "Run":
+        """The run with only the probes that measure the untrained model."""
+        return replace(self, probes={name: self.probes[name] for name in self.probes if self.untrained(name)})
+
+    def untrained(self, probe: str) -> bool:
+        """Whether a probe measures the untrained model."""
+        return "init" in self.checkpoints("course", probe)
+
+    def paths(self, pattern: str, along: str = "", at: str = "last", **fixed: Any) -> list[str]:
         """``pattern`` for every combination of the values of its fields, and of those of the pattern ``along``.
 
         The fields ``data`` and ``model`` are the run's, and those in ``fixed`` have the value given. All others take
-        each value in turn: ``seed``, ``epoch`` (those that are trained), ``checkpoint`` (only that of the last epoch),
-        ``probe``, and ``measure`` (those of the probe).
+        each value in turn: ``seed``, ``probe``, ``measure`` (those of the probe), and ``checkpoint`` (those that
+        :meth:`checkpoints` gives for ``at``).
         """
         rows: list[dict[str, Value]] = [{}]
-        for field in dict.fromkeys(name for _, name, _, _ in Formatter().parse(along + pattern) if name):
-            rows = [{**row, field: value} for row in rows for value in self.values(field, {**fixed, **row})]
+        fields = list(dict.fromkeys(name for _, name, _, _ in Formatter().parse(along + pattern) if name))
+        for field in sorted(fields, key="checkpoint".__eq__):  # last: which there are depends on the probe
+            rows = [{**row, field: value} for row in rows for value in self.values(field, {**fixed, **row}, at)]
         return [pattern.format(**row) for row in rows]
 
-    def values(self, field: str, known: Mapping[str, Any]) -> Iterable[Value]:
+    def values(self, field: str, known: Mapping[str, Any], at: str) -> Iterable[Value]:
         """The values that a field takes, given those ``known`` for other fields."""
         match field:
             case "data":
@@ -145,31 +192,35 @@ class Run:
             case "model":
                 return [self.model.name]
             case "probe" if field not in known:
-                return [name for name, measures in self.probes.items() if known.get("measure", measures[0]) in measures]
+                probes = self.probes.items()
+                return [name for name, probe in probes if known.get("measure", probe.measures[0]) in probe.measures]
             case "measure" if field not in known:
-                probes = [known["probe"]] if "probe" in known else list(self.probes)
-                return list(dict.fromkeys(measure for probe in probes for measure in self.probes[probe]))
+                chosen = [known["probe"]] if "probe" in known else list(self.probes)
+                return list(dict.fromkeys(measure for name in chosen for measure in self.probes[name].measures))
             case "seed" if field not in known:
                 return self.seeds
-            case "epoch" if field not in known:
-                return self.trained
             case "checkpoint" if field not in known:
-                return [f"epoch{self.epochs}"]
+                return self.checkpoints(at, known.get("probe"))
         return [known[field]]
 
 
 class Job(NamedTuple):
-    """A rule that trains or probes some epochs: its name, the run that it is for (None: any), and the epochs."""
+    """A rule that makes or probes some checkpoints: its name, the checkpoints, and what it is restricted to.
+
+    ``run``: None for any. ``probes``: empty for any.
+    """
 
     name: str
-    run: Run | None
-    epochs: list[str]
+    checkpoints: list[str]
+    run: Run | None = None
+    probes: tuple[str, ...] = ()
 
     def each(self, pattern: str) -> list[str]:
-        """``pattern`` for each epoch, restricted to the run's data and model."""
-        for field in ("data", "model") if self.run else ():
-            pattern = pattern.replace(f"{{{field}}}", f"{{{field},{getattr(self.run, field).name}}}")
-        return [pattern.replace("{epoch}", epoch) for epoch in self.epochs]
+        """``pattern`` for each checkpoint, restricted to the run's data and model, and to the probes."""
+        own = {"data": self.run.data.name, "model": self.run.model.name} if self.run else {}
+        for field, value in (own | ({"probe": "|".join(self.probes)} if self.probes else {})).items():
+            pattern = pattern.replace(f"{{{field}}}", f"{{{field},{value}}}")
+        return [pattern.replace("{checkpoint}", checkpoint) for checkpoint in self.checkpoints]
 
 
 class Experiment:
@@ -192,7 +243,8 @@ class Experiment:
                 member,
                 tuple(run.seeds),
                 run.epochs,
-                {probe: tuple(self.probes[probe].measures) for probe in run.probes or ()},
+                {probe: self.probes[probe] for probe in run.probes or ()},
+                tuple(f"step{2**i}" for i in range(run.first_epoch_checkpoints)),
             )
             for run in configuration.runs
             for member in members[run.model]
@@ -226,9 +278,9 @@ class Experiment:
                 return run
         raise UserError(f"{data}/{model} is not among the runs")
 
-    def paths(self, pattern: str, runs: Iterable[Run], along: str = "", **fixed: Any) -> list[str]:
+    def paths(self, pattern: str, runs: Iterable[Run], along: str = "", at: str = "last", **fixed: Any) -> list[str]:
         """``pattern`` for each of ``runs``, each path once unless it goes ``along``; see :meth:`Run.paths`."""
-        paths = list(chain.from_iterable(run.paths(pattern, along, **fixed) for run in runs))
+        paths = list(chain.from_iterable(run.paths(pattern, along, at, **fixed) for run in runs))
         return paths if along else list(dict.fromkeys(paths))
 
     def targets(self, product: str, pattern: str) -> list[str]:
@@ -261,6 +313,8 @@ class Experiment:
                 return self.compressed_bases
             case "natural":
                 return [run for run in self.compressed_bases if run.probes]
+            case "acquisition":
+                return [run.with_untrained() for run in self.runs]
             case "units":
                 return [run for base in self.compressed_bases if (run := self.with_units(base)).probes]
         return self.probed
@@ -308,6 +362,11 @@ class Experiment:
         match product:
             case "comparison":
                 return self.probed
+            case "control":
+                return self.controls(self.run(data, model))[:1]
+            case "first_epoch" | "control_first_epoch":
+                runs = self.members(product.removesuffix("first_epoch").removesuffix("_") or None, **wildcards)
+                return [run for run in runs if run.checkpoints("steps", probe)]
             case "structure":
                 return self.structured()
             case "moduli":
@@ -325,24 +384,41 @@ class Experiment:
         return [self.run(data, model)]
 
     def jobs(self, kind: str) -> Iterator[Job]:
-        """Divide the epochs of training (``train``) or probing (``probe``) into jobs, each with a rule of its own.
+        """Divide checkpoints into jobs, each with a rule of its own, to ``train``, ``probe`` or ``retrace`` them.
 
-        With one epoch per job, one rule serves all runs. With more, each group of epochs of each run has its own rule,
-        since Snakemake must know how many outputs a rule has; the last group may be shorter.
+        With one checkpoint per job, one rule serves all runs. With more, each group of checkpoints of each run has its
+        own rule, since Snakemake must know how many outputs a rule has; the last group may be shorter. The untrained
+        checkpoint is probed with the first epochs. All checkpoints inside a first epoch are made by one job.
         """
-        size = getattr(self.configuration.epochs_per_job, kind)
-        if size == 1:
-            yield Job(kind, None, ["{epoch}"])
+        if kind != "retrace" and getattr(self.configuration.epochs_per_job, kind) == 1:
+            yield Job(kind, ["epoch{epoch}" if kind == "train" else "{checkpoint}"])
             return
         taken: Counter[str] = Counter()
-        for run in self.runs if kind == "train" else self.probed:
-            for epochs in (run.trained[i : i + size] for i in range(0, len(run.trained), size)):
-                words = [kind, run.data.name, run.model.name, epochs[0], "to", epochs[-1]]
-                name = re.sub(r"\W", "_", "_".join(map(str, words)))
-                taken[name] += 1
-                # Names of models may differ only in punctuation.
-                name = f"{name}_{taken[name]}" if taken[name] > 1 else name
-                yield Job(name, run, list(map(str, epochs)))
+        for run, probes, checkpoints in self.groups(kind):
+            ends = [checkpoints[i].removeprefix("epoch") for i in (0, -1)]
+            name = re.sub(r"\W", "_", "_".join([kind, run.data.name, run.model.name, ends[0], "to", ends[1]]))
+            taken[name] += 1
+            # Names of models may differ only in punctuation.
+            yield Job(f"{name}_{taken[name]}" if taken[name] > 1 else name, checkpoints, run, probes)
+
+    def groups(self, kind: str) -> Iterator[tuple[Run, tuple[str, ...], list[str]]]:
+        """The groups of checkpoints that one job takes: their run, the probes that take them all, and their names."""
+        if kind == "retrace":
+            yield from ((run, (), [*run.steps]) for run in self.runs if run.steps)
+            return
+        size = getattr(self.configuration.epochs_per_job, kind)
+        for run in self.runs:
+            epochs = split_list(run.checkpoints("epochs"), size)
+            if kind == "train":
+                yield from ((run, (), group) for group in epochs)
+                continue
+            untrained = tuple(name for name in run.probes if run.untrained(name))
+            others = tuple(name for name in run.probes if name not in untrained)
+            if untrained:
+                groups = [["init", *epochs[0]], *epochs[1:], *split_list(run.steps, size)]
+                yield from ((run, untrained, group) for group in groups)
+            if others:
+                yield from ((run, others, group) for group in epochs)
 
     def family(self, run: Run) -> list[Run]:
         """The runs, on the same data, of the models made from a run's dense model."""
@@ -362,8 +438,22 @@ class Experiment:
         These are the probes with frozen weights; there are none if nothing is pruned.
         """
         pruning = any(prunes(other.model) for other in self.compressed(run))
-        frozen = {name: measures for name, measures in run.probes.items() if self.probes[name].weights == "frozen"}
+        frozen = {name: probe for name, probe in run.probes.items() if probe.weights == "frozen"}
         return replace(run, probes=frozen if pruning else {})
+
+    def controls(self, run: Run) -> list[Run]:
+        """The runs of the same model on the run's text in random order, as long as the run and with its seeds.
+
+        The first is the one that the run is compared with: over the whole stream rather than within documents.
+        """
+        shuffled = [
+            other
+            for other in self.runs
+            if (self.configuration.text_of(other.data.name), other.model) == (run.data.name, run.model)
+            and other.data != run.data
+        ]
+        shuffled.sort(key=lambda other: getattr(other.data.settings, "within", "") != "stream")
+        return [replace(other, seeds=run.seeds, epochs=run.epochs) for other in shuffled]
 
     def lottery(self, data: str, model: str) -> list[Run]:
         """A dense model's run and those of the models pruned from it, all with the same number of epochs.
@@ -431,6 +521,11 @@ class Experiment:
         """The style of a figure as JSON: its own block over the one for all figures."""
         blocks = [self.configuration.figures.get(name, Style()) for name in ("all", figure)]
         return to_json({key: value for block in blocks for key, value in block.model_dump(exclude_unset=True).items()})
+
+
+def split_list(items: Sequence[str], size: int) -> list[list[str]]:
+    """Consecutive pieces of ``size`` items; the last may be shorter."""
+    return [list(items[i : i + size]) for i in range(0, len(items), size)]
 
 
 def counts_gates(model: Member) -> bool:

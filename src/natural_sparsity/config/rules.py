@@ -70,7 +70,7 @@ def options(inputs: Mapping[str, str | Iterable[str]]) -> str:
         paths = [given] if isinstance(given, str) else list(given)
         if paths:
             tensors = [path for path in paths if Path(path).name == "parameters.safetensors"]
-            words += [f"--{name.rstrip('_')}", *(folders(tensors) or paths)]
+            words += [f"--{name.rstrip('_').replace('_', '-')}", *(folders(tensors) or paths)]
     return shlex.join(words)
 
 

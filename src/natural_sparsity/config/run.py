@@ -24,6 +24,16 @@ class Run(Block):
         50,
         description="Passes over the training split; for generated data, epochs of `training.steps` steps.",
     )
+    first_epoch_checkpoints: int = Field(
+        0,
+        ge=0,
+        le=30,
+        description=(
+            "How many checkpoints to keep inside the first epoch: N gives steps 1, 2, 4, …, 2^(N−1). A job of its own"
+            " trains the first epoch again for them and probes read them; nothing is retrained. Each is as large on"
+            " disk as an epoch's checkpoint, for every seed."
+        ),
+    )
     probes: Annotated[list[str], UNIQUE, UNIQUE_ITEMS] | None = Field(
         None,
         min_length=1,

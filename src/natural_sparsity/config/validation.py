@@ -1,6 +1,6 @@
 """The configuration, checked before any job starts: each block by its model, and how the blocks fit together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from natural_sparsity.config.architecture import Architecture
@@ -41,6 +41,9 @@ def validate(config: dict[str, Any]) -> Configuration:
     for name, style in configuration.figures.items():
         check_colors(style, f"figures.{name}")
     runs = [run.model_copy(update={"probes": choose_probes(run, configuration)}) for run in configuration.runs]
+    for i, run in enumerate(runs):
+        check_first_epoch(i, run, configuration)
+        check_control(i, run, runs, configuration)
     return configuration.model_copy(update={"runs": runs})
 
 
@@ -119,6 +122,33 @@ def list_limited_keys(model: Model) -> Iterator[tuple[str, str]]:
             extra = type(block).model_fields[key].json_schema_extra
             if key in block.model_fields_set and isinstance(extra, dict) and "only" in extra:
                 yield f"{part}.{key}", str(extra["only"])
+
+
+def check_first_epoch(i: int, run: Run, configuration: Configuration) -> None:
+    """Check that something probes the checkpoints inside a run's first epoch, and that there is such an epoch."""
+    key = f"runs.{i}.first_epoch_checkpoints"
+    if not run.first_epoch_checkpoints:
+        return
+    if getattr(configuration.models[run.model].sparsify, "rewind", 0):
+        raise UserError(f"{key}: {run.model} starts from a trained model and has no first epoch; leave it out")
+    if not any(configuration.probes[name].weights == "frozen" for name in run.probes or ()):
+        raise UserError(f"{key}: no probe with weights: frozen would read them; add one to the run, or leave it out")
+
+
+def check_control(i: int, run: Run, runs: Sequence[Run], configuration: Configuration) -> None:
+    """Check that a run on shuffled data has all that the run on the text, whose control it is, is compared in."""
+    text = configuration.text_of(run.data)
+    for other in runs:
+        if run.data == text or (other.data, other.model) != (text, run.model):
+            continue
+        few = other.epochs > run.epochs or set(other.seeds) - set(run.seeds)
+        if few or set(other.probes or ()) - set(run.probes or ()):
+            needed = {"epochs": other.epochs, "seeds": other.seeds, "probes": other.probes}
+            listed = ", ".join(f"{key}: {value}".replace("'", "") for key, value in needed.items())
+            raise UserError(
+                f"runs.{i}: {run.data}/{run.model} is the control of {text}/{run.model} and needs all that it has;"
+                f" give it {listed}"
+            )
 
 
 def choose_probes(run: Run, configuration: Configuration) -> list[str]:

@@ -31,8 +31,8 @@ class Settings(Kind):
     within: Literal["stream", "document"] = Field(
         "stream",
         description=(
-            "`stream`: tokens move anywhere in their split, so that only the words' frequencies can be learnt."
-            " `document`: they stay in their document, so that its topic can be learnt too, but no syntax."
+            "`stream`: tokens move anywhere in their split, so that all a model can carry over to other text is"
+            " how frequent words are. `document`: they stay in their document: its topic remains, its syntax does not."
         ),
     )
     seed: Seed = Field(1, description="Seed of the order.")
