@@ -55,7 +55,7 @@ def test_each_experiment_is_valid(path, tmp_path, monkeypatch):
     configuration = validate(config)
     families(configuration)
     used = {run.data for run in configuration.runs}
-    assert set(load(path).get("data", used)) == used
+    assert set(load(path).get("data", used)) <= used, "data on which nothing is trained"
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
