@@ -7,7 +7,7 @@ import pytest
 
 from natural_sparsity import files
 from natural_sparsity.cli import main
-from natural_sparsity.tagging.words import CLOSED, OPEN, assign_majority, mark_matched
+from natural_sparsity.tagging.words import CLOSED, OPEN, assign_majority, mark_matched, number_pairs
 
 TAGGED_BY = {"model": "m", "model_version": "1", "case": "original"}
 
@@ -120,25 +120,56 @@ def test_shards_are_summed_before_the_rule_applies(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(run_words(tmp_path, vocabulary, [together], *options), apart)
 
 
-def test_matched_words_are_ranges_of_each_class() -> None:
-    frame = pd.DataFrame(
-        {
-            "id": range(8),
-            "count": [90, 50, 50, 40, 41, 39, 4, 3],
-            "pos_class": [None, "closed", "open", "closed", "open", "closed", "open", "closed"],
-        }
-    )
-    # Sums of two: open 50+41=91, 41+4=45; closed 50+40=90, 40+39=79, 39+3=42.
-    assert np.flatnonzero(mark_matched(frame, 2)).tolist() == [1, 2, 3, 4]
-    shuffled = frame.iloc[::-1]
-    assert sorted(shuffled["id"][mark_matched(shuffled, 2)]) == [1, 2, 3, 4]
+MIXED = pd.DataFrame(
+    {
+        "id": range(9),
+        "count": [900, 500, 500, 400, 401, 390, 41, 400, 33],
+        "pos_class": [None, "closed", "open", "closed", "open", "closed", "open", "open", "closed"],
+    }
+)
+
+
+@pytest.mark.parametrize("rows", [list(range(9)), list(range(8, -1, -1))], ids=["in order", "reversed"])
+def test_matched_words_are_ranges_of_each_class(rows: list[int]) -> None:
+    frame = MIXED.iloc[rows]
+    # Sums of two: open 500+401, 401+400, 400+41; closed 500+400, 400+390, 390+33. 901 and 900 are close.
+    assert sorted(frame["id"][mark_matched(frame, 2)]) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("rows", [list(range(9)), list(range(8, -1, -1))], ids=["in order", "reversed"])
+def test_pairs_are_numbered_from_the_most_frequent(rows: list[int]) -> None:
+    frame = MIXED.iloc[rows]
+    numbers = dict(zip(frame["id"], number_pairs(frame).tolist(), strict=True))
+    # Closed 500, 400 and 390 with open 500, 401 and 400: 33 has no open word within a tenth.
+    assert numbers == {0: -1, 2: 0, 1: 0, 4: 1, 3: 1, 7: 2, 5: 2, 6: -1, 8: -1}
+
+
+def test_the_samples_are_described_where_they_are_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vocabulary = vocabulary_of({"the": 80, "of": 40, "a": 12, "cat": 41, "dog": 39, "sees": 12, "run": 3})
+    tags = tags_of([(i, pos, 3) for i, pos in enumerate(["DET", "ADP", "DET", "NOUN", "NOUN", "VERB", "VERB"], 2)])
+    frame = run_words(tmp_path, vocabulary, [tags], "--min-tagged", "1", "--matched-size", "1")
+    said = capsys.readouterr().err
+    assert frame.set_index("word")["pair"][["of", "cat", "a", "sees"]].tolist() == [0, 0, 1, 1]
+    assert "open_matched: 1 words, counts 12 to 12, mean 12.0, standard deviation 0.0" in said
+    assert "open_paired: 2 words, counts 12 to 41, mean 26.5, standard deviation 14.5" in said
+    samples = files.read_metadata(tmp_path / "words.parquet")["samples"]
+    assert samples["closed_paired"] == {"words": 2, "mean": 26, "sd": 14, "least": 12, "most": 40}
+    assert list(samples) == ["open_matched", "closed_matched", "open_paired", "closed_paired"]
+
+
+def test_ranges_without_close_means_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vocabulary, tags = vocabulary_of({"cat": 3, "the": 9}), tags_of([(2, "NOUN", 3), (3, "DET", 9)])
+    frame = run_words(tmp_path, vocabulary, [tags], "--min-tagged", "1", "--matched-size", "1")
+    assert not frame["matched"].any()
+    assert "no range of 1 words of one class is as frequent, within 1 %, as one of the other" in capsys.readouterr().err
+    assert files.read_metadata(tmp_path / "words.parquet")["samples"] == {}
 
 
 def test_missing_matched_samples_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    vocabulary, tags = vocabulary_of({"cat": 3, "the": 9}), tags_of([(2, "NOUN", 3), (3, "DET", 9)])
+    vocabulary, tags = vocabulary_of({"cat": 9, "the": 9}), tags_of([(2, "NOUN", 3), (3, "DET", 9)])
     frame = run_words(tmp_path, vocabulary, [tags], "--min-tagged", "1", "--matched-size", "2")
     assert not frame["matched"].any()
-    assert "WARNING" in capsys.readouterr().err
+    assert "WARNING: no frequency-matched samples, because a class has fewer than 2 words" in capsys.readouterr().err
     frame = run_words(tmp_path, vocabulary, [tags], "--min-tagged", "1", "--matched-size", "1")
     assert frame["matched"].tolist() == [False, False, True, True]
     assert "WARNING" not in capsys.readouterr().err
@@ -150,13 +181,14 @@ def test_stored_types_and_metadata_do_not_depend_on_the_values(tmp_path: Path) -
     )
     schema = pq.read_schema(tmp_path / "words.parquet")
     types = {name: str(schema.field(name).type) for name in schema.names}
-    assert list(types) == ["id", "word", "count", "tagged", "pos", "share", "pos_class", "matched"]
+    assert list(types) == ["id", "word", "count", "tagged", "pos", "share", "pos_class", "matched", "pair"]
+    assert types["pair"] == "int32"
     assert types["tagged"] == "int64" and types["share"] == "double" and types["matched"] == "bool"
     assert "string" in types["pos"] and "string" in types["pos_class"]
     assert pq.read_table(tmp_path / "words.parquet")["pos"].null_count == 3
     metadata = files.read_metadata(tmp_path / "words.parquet")
     vocabulary = files.read_digest(tmp_path / "vocabulary.parquet")
-    assert metadata == TAGGED_BY | {"vocabulary": vocabulary, "min_tagged": 9, "matched_size": 1}
+    assert metadata == TAGGED_BY | {"vocabulary": vocabulary, "min_tagged": 9, "matched_size": 1, "samples": {}}
 
 
 @pytest.mark.parametrize(

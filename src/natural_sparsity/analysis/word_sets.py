@@ -15,8 +15,8 @@ def select_words(words: pd.DataFrame) -> dict[str, np.ndarray]:
     """The ids of the words in each set: of words that occur in training, without ``<unk>`` and ``<eos>``.
 
     ``all``, each class, and its words in the matched ranges, in the order of ``words``; its words in whole pairs of
-    nearest frequency, by number of the pair; the more frequent half of ``all`` and the rarer, by falling count and then by id
-    (of an odd number, the one in the middle is rare).
+    nearest frequency, by number of the pair; the more frequent half of ``all`` and the rarer, by falling count and then
+    by id (of an odd number, the one in the middle is rare).
 
     Args:
         words: ``id`` and :data:`COLUMNS`.

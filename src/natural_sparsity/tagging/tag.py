@@ -2,9 +2,8 @@
 
 The tagger sees exactly the model's tokens, with the white space that the text had between them, one sentence at a
 time. The universal POS is spaCy's tag, mapped by spaCy's rules on tag and word form. The parser is left out, so the few
-rules that look at the syntactic relation (is this "having" an auxiliary?) never apply. On 156 k tokens of Wikipedia
-those rules change 0.8 % of the POS and, among words counted at least ten times, the class of "do", "get" and
-"having".
+rules that look at the syntactic relation (is this "having" an auxiliary?) never apply. On 128,255 tokens of Wikipedia
+those rules change 1.43 % of the POS, 35 % of these from one class to another.
 
 The tags are those of ``nlp(doc)``, computed with less work. Before the convolutions, a token's vector depends only on
 the word and on whether a space follows, so each such pair is embedded once per block. The rules that turn tag and form

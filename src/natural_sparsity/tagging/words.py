@@ -1,4 +1,4 @@
-"""Write the words table: the majority part of speech and class of each word, and the frequency-matched samples."""
+"""Write the words table: the majority part of speech and class of each word, and samples of like frequency."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ import pandas as pd
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_made_from
-from natural_sparsity.tagging.matching import find_matched_ranges
+from natural_sparsity.tagging.matching import find_matched_ranges, pair_words
 
 OPEN = ["ADJ", "ADV", "INTJ", "NOUN", "PROPN", "VERB"]
 CLOSED = ["ADP", "AUX", "CCONJ", "DET", "PART", "PRON", "SCONJ"]
@@ -65,17 +65,30 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(
             f"{args.vocabulary}: {word!r} occurs {count} times, but {tagged} were tagged; was a shard given twice?"
         )
-    frame["matched"] = mark_matched(frame, args.matched_size)
+    frame["matched"], frame["pair"] = mark_matched(frame, args.matched_size), number_pairs(frame)
+    samples = describe_samples(frame)
     classes = frame["pos_class"].value_counts()
     sizes = ", ".join(f"{classes.get(name, 0)} {name}" for name in ("open", "closed"))
     print(f"words: {len(frame)} words, {sizes}", file=sys.stderr)
-    if args.tags and not frame["matched"].any():
+    for name, sample in samples.items():
         print(
-            f"words: WARNING: no frequency-matched samples, because a class has fewer than {args.matched_size} words; "
-            "on a small corpus, lower matched_size or min_tagged",
+            f"words: {name}: {sample['words']} words, counts {sample['least']} to {sample['most']}, mean"
+            f" {sample['mean']:.1f}, standard deviation {sample['sd']:.1f}",
             file=sys.stderr,
         )
-    metadata |= {"min_tagged": args.min_tagged, "matched_size": args.matched_size}
+    if args.tags and not frame["matched"].any():
+        small = min(classes.get(name, 0) for name in ("open", "closed")) < args.matched_size
+        because = (
+            f"a class has fewer than {args.matched_size} words"
+            if small
+            else f"no range of {args.matched_size} words of one class is as frequent, within 1 %, as one of the other"
+        )
+        print(
+            f"words: WARNING: no frequency-matched samples, because {because}; on a small corpus, lower matched_size or"
+            " min_tagged",
+            file=sys.stderr,
+        )
+    metadata |= {"min_tagged": args.min_tagged, "matched_size": args.matched_size, "samples": samples}
     files.write_parquet(args.output, frame, metadata)
 
 
@@ -107,18 +120,58 @@ def assign_majority(vocabulary: pd.DataFrame, tags: pd.DataFrame, min_tagged: in
     return frame.astype({"pos": "str", "pos_class": "str"})
 
 
-def mark_matched(frame: pd.DataFrame, size: int) -> np.ndarray:
-    """Mark (n_words,) bool the ``size`` open and ``size`` closed words with matching mean counts.
+def sort_classes(frame: pd.DataFrame) -> list[np.ndarray]:
+    """The rows of open-class words and of closed-class words, by falling count; equal counts keep the order of ids."""
+    ids, counts = frame["id"].to_numpy(), frame["count"].to_numpy()
+    classes = [np.flatnonzero(frame["pos_class"] == name) for name in ("open", "closed")]
+    return [rows[np.lexsort((ids[rows], -counts[rows]))] for rows in classes]
 
-    Words with equal counts keep the order of their ids. All are False if a class has fewer than ``size`` words.
+
+def mark_matched(frame: pd.DataFrame, size: int) -> np.ndarray:
+    """Mark (n_words,) bool the ``size`` open and ``size`` closed words with close means and like spreads of counts.
+
+    All are False if there are none, as :func:`find_matched_ranges` says.
     """
-    marks = np.zeros(len(frame), bool)
-    by_class = []
-    for name in ("open", "closed"):
-        rows = np.flatnonzero(frame["pos_class"] == name)
-        by_class.append(rows[np.lexsort((frame["id"].to_numpy()[rows], -frame["count"].to_numpy()[rows]))])
-    counts = frame["count"].to_numpy()
-    starts = find_matched_ranges(counts[by_class[0]], counts[by_class[1]], size)
-    for rows, start in zip(by_class, starts or (), strict=False):
+    marks, counts = np.zeros(len(frame), bool), frame["count"].to_numpy()
+    classes = sort_classes(frame)
+    starts = find_matched_ranges(*(counts[rows] for rows in classes), size)
+    for rows, start in zip(classes, starts or (), strict=False):
         marks[rows[start : start + size]] = True
     return marks
+
+
+def number_pairs(frame: pd.DataFrame) -> np.ndarray:
+    """Number (n_words,) int32 the pairs of an open and a closed word of nearest frequency, from 0; -1 for the others.
+
+    Pair 0 is the most frequent.
+    """
+    numbers, counts = np.full(len(frame), -1, np.int32), frame["count"].to_numpy()
+    classes = sort_classes(frame)
+    pairs = pair_words(*(counts[rows] for rows in classes))
+    for rows, places in zip(classes, pairs.T, strict=True):
+        numbers[rows[places]] = np.arange(len(pairs))
+    return numbers
+
+
+def describe_samples(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """What the counts of each sample of like frequency are; a sample without words is left out.
+
+    By the name of the set: ``words``, ``mean``, ``sd`` (of the sample as it is: divided by n), ``least``, ``most``.
+    """
+    samples = {"matched": frame["matched"], "paired": frame["pair"] >= 0}
+    chosen = {
+        f"{name}_{sample}": frame.loc[mark & (frame["pos_class"] == name), "count"]
+        for sample, mark in samples.items()
+        for name in ("open", "closed")
+    }
+    return {
+        name: {
+            "words": len(counts),
+            "mean": float(counts.mean()),
+            "sd": float(counts.std(ddof=0)),
+            "least": int(counts.min()),
+            "most": int(counts.max()),
+        }
+        for name, counts in chosen.items()
+        if len(counts)
+    }
