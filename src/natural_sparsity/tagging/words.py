@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace) -> None:
     counts = [files.read_parquet(path, ["id", "pos", "count"]) for path in args.tags]
     tags = pd.concat(counts, ignore_index=True) if counts else none
     digest = files.read_digest(args.vocabulary)
-    metadata, assignment = {"vocabulary": digest}, []
+    metadata: dict[str, Any] = {"vocabulary": digest}
+    assignment = []
     for path in args.tags:
         about = files.read_metadata(path)
         check_made_from(path, about, "vocabulary", args.vocabulary, digest)
@@ -120,11 +122,14 @@ def assign_majority(vocabulary: pd.DataFrame, tags: pd.DataFrame, min_tagged: in
     return frame.astype({"pos": "str", "pos_class": "str"})
 
 
-def sort_classes(frame: pd.DataFrame) -> list[np.ndarray]:
+def sort_classes(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """The rows of open-class words and of closed-class words, by falling count; equal counts keep the order of ids."""
     ids, counts = frame["id"].to_numpy(), frame["count"].to_numpy()
-    classes = [np.flatnonzero(frame["pos_class"] == name) for name in ("open", "closed")]
-    return [rows[np.lexsort((ids[rows], -counts[rows]))] for rows in classes]
+    open_rows, closed_rows = (
+        rows[np.lexsort((ids[rows], -counts[rows]))]
+        for rows in (np.flatnonzero(frame["pos_class"] == name) for name in ("open", "closed"))
+    )
+    return open_rows, closed_rows
 
 
 def mark_matched(frame: pd.DataFrame, size: int) -> np.ndarray:
@@ -133,10 +138,10 @@ def mark_matched(frame: pd.DataFrame, size: int) -> np.ndarray:
     All are False if there are none, as :func:`find_matched_ranges` says.
     """
     marks, counts = np.zeros(len(frame), bool), frame["count"].to_numpy()
-    classes = sort_classes(frame)
-    starts = find_matched_ranges(*(counts[rows] for rows in classes), size)
-    for rows, start in zip(classes, starts or (), strict=False):
-        marks[rows[start : start + size]] = True
+    open_rows, closed_rows = sort_classes(frame)
+    if starts := find_matched_ranges(counts[open_rows], counts[closed_rows], size):
+        for rows, start in zip((open_rows, closed_rows), starts, strict=True):
+            marks[rows[start : start + size]] = True
     return marks
 
 
@@ -146,9 +151,9 @@ def number_pairs(frame: pd.DataFrame) -> np.ndarray:
     Pair 0 is the most frequent.
     """
     numbers, counts = np.full(len(frame), -1, np.int32), frame["count"].to_numpy()
-    classes = sort_classes(frame)
-    pairs = pair_words(*(counts[rows] for rows in classes))
-    for rows, places in zip(classes, pairs.T, strict=True):
+    open_rows, closed_rows = sort_classes(frame)
+    pairs = pair_words(counts[open_rows], counts[closed_rows])
+    for rows, places in zip((open_rows, closed_rows), pairs.T, strict=True):
         numbers[rows[places]] = np.arange(len(pairs))
     return numbers
 
