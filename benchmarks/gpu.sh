@@ -95,7 +95,7 @@ seed() {
             --checkpoint "${epochs[@]/#/$run/epoch}" || return
         before=epoch$last after=train-$1-$last
         local paths=("${epochs[@]/#/$run/epoch}")
-        command "probe-$1-$last" probe --tokens "$data/tokens/train.npy" --checkpoint "${paths[@]}" --epochs "${epochs[@]}" \
+        command "probe-$1-$last" probe --tokens "$data/tokens/train.npy" --checkpoint "${paths[@]}" --named "${epochs[@]/#/epoch}" \
             --expect "$expect, \"condition\": \"frozen\"}" --condition frozen --probe "$PROBE" --device "$DEVICE" \
             --output "${paths[@]/%//frozen.parquet}" || return
     done

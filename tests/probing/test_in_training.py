@@ -115,8 +115,13 @@ def test_gathered_values_are_those_of_plain_training(folder, epoch):
     assert (metadata["epoch"], metadata["condition"], metadata["checkpoints"]) == (
         epoch,
         "during",
-        {str(epoch): state["parameters"]},
+        {f"epoch{epoch}": state["parameters"]},
     )
+    assert [metadata[key] for key in ("checkpoint", "steps", "examples")] == [
+        f"epoch{epoch}",
+        epoch * 6,
+        epoch * (150 // BATCH - 1) * BATCH,
+    ]
     assert metadata["loss"] == pytest.approx(state["train_loss"], rel=1e-6)
     assert metadata["positions"] == (150 // BATCH - 1) * BATCH
 
@@ -164,13 +169,14 @@ def test_other_tokens_are_refused(folder):
     tokens = np.load(folder / "train.npy")
     tokens[17] = (tokens[17] + 1) % VOCABULARY
     write_tokens(folder / "train.npy", tokens)
-    with pytest.raises(UserError, match=r"epoch2: its epoch, trained again, gave other parameters"):
+    with pytest.raises(UserError, match=r"epoch2: does not belong to .*train\.npy \(different train split\)"):
         gather(folder, 2)
 
 
 def test_the_epoch_before_must_be_the_one_before(folder):
     with pytest.raises(
-        UserError, match="epoch0: epoch 0 of d/m, seed 3, is not the epoch before epoch 2 of d/m, seed 3 in .*epoch2"
+        UserError,
+        match=r"epoch0: init of d/m, seed 3, is not what epoch2 of d/m, seed 3 \(.*epoch2\), was trained from",
     ):
         gather(folder, 2, before=[0])
     with pytest.raises(UserError, match="1 --checkpoint, 1 --output, 2 --from: give one of each"):

@@ -241,9 +241,50 @@ def test_the_untrained_model_is_probed_at_any_depth(tmp_path, hidden):
     assert chi.between(60**-0.5, 1.05 * 60**-0.5).all()
 
 
-def test_every_checkpoint_needs_its_output():
+def test_every_checkpoint_needs_its_output_and_its_name():
     with pytest.raises(UserError, match=r"2 --checkpoint, 1 --output: give one of each for every checkpoint"):
         call(probe, tokens="t", probe={}, checkpoint=["a", "b"], output=["a"])
+    with pytest.raises(UserError, match=r"2 --checkpoint, 2 --output, 1 --named: give one of each"):
+        call(probe, tokens="t", probe={}, checkpoint=["a", "b"], output=["a", "b"], named=["init"])
+
+
+@pytest.fixture
+def probe_at(tmp_path):
+    """Probe a checkpoint that says this of its time, under a name; return the metadata."""
+
+    def run(epoch, steps, named=None):
+        tokens = np.random.default_rng(3).integers(VOCABULARY, size=83).astype(np.uint8)
+        files.write_array(tmp_path / "train.npy", tokens, {"split": "train", "vocabulary": 0})
+        state = dict.fromkeys(checkpoint.FIELDS, 0) | {"kind": "text", "epoch": epoch, "steps": steps, **RUN}
+        checkpoint.save(tmp_path / "it", small_model(torch.float32), {**state, "examples": 140 * steps})
+        given = {"tokens": tmp_path / "train.npy", "checkpoint": tmp_path / "it", "output": tmp_path / "it.parquet"}
+        call(probe, **given, probe={"batch": BATCH, "window": STEPS}, device="cpu", named=named)
+        return files.read_metadata(tmp_path / "it.parquet")
+
+    return run
+
+
+@pytest.mark.parametrize(("epoch", "steps", "name"), [(0, 0, "init"), (0, 64, "step64"), (3, 300, "epoch3")])
+def test_a_probe_says_when_in_training_its_checkpoint_was_saved(probe_at, tmp_path, epoch, steps, name):
+    about = probe_at(epoch, steps, name)
+    assert [about[key] for key in ("checkpoint", "epoch", "steps", "examples")] == [name, epoch, steps, 140 * steps]
+    assert about["checkpoints"] == {name: checkpoint.read_state(tmp_path / "it")["parameters"]}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "steps", "named", "line"),
+    [
+        (0, 0, "step1", "it: its checkpoint is 'init', expected 'step1'"),
+        (0, 64, "init", "it: its checkpoint is 'step64', expected 'init'"),
+        (0, 64, "step32", "it: its checkpoint is 'step64', expected 'step32'"),
+        (3, 300, "epoch4", "it: its checkpoint is 'epoch3', expected 'epoch4'"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_by_another_name_is_refused(probe_at, tmp_path, epoch, steps, named, line):
+    with pytest.raises(UserError, match=line):
+        probe_at(epoch, steps, named)
+    assert not (tmp_path / "it.parquet").exists()
 
 
 def test_only_what_is_chosen_is_written_and_other_measures_change_nothing(run_probe):

@@ -19,7 +19,7 @@ from natural_sparsity.config.base import read_block
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.errors import UserError
 from natural_sparsity.evaluation.structure import find_reading_gates, read_masks, remove_dead
-from natural_sparsity.identity import check_run, check_tokens
+from natural_sparsity.identity import check_run, check_tokens, name_checkpoint
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.output_layer import SoftmaxBlock
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     tokens = check_tokens(args.tokens, args.checkpoint, state, settings.split)
     streams = open_streams(args.tokens, settings, args.checkpoint, state)
     weights, sums = count_weights(model), UnitSums(model)
-    observe_frozen(model, streams, settings, sums, state, f"units of epoch {state['epoch']}")
+    observe_frozen(model, streams, settings, sums, state, f"units of {name_checkpoint(state)}")
     table = sums.table()
     table["layer"] = table["tensor"].str.removeprefix("grad_")
     metadata = {

@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     if not hasattr(module, "start"):
         raise UserError(f"--sparsify: models of {args.sparsify['method']} start from initialise; leave this step out")
     model, state = checkpoint.load(args.start, cpu)
+    checkpoint.check_epoch_ended(args.start, state)
     check_run(args.start, state, args.parents.get("start", {}))
     donor, donor_tensors, made_from = None, {}, {"from": state["parameters"], "masks": None}
     if args.masks:

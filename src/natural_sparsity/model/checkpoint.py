@@ -16,6 +16,7 @@ from natural_sparsity import files
 from natural_sparsity.config.architecture import Architecture
 from natural_sparsity.config.base import read_block
 from natural_sparsity.errors import UserError
+from natural_sparsity.identity import name_checkpoint
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
 from natural_sparsity.model.tuning import Tuning
 from natural_sparsity.provenance import find_version
@@ -64,8 +65,23 @@ def save(
         UserError: a file cannot be written.
     """
     with files.atomic(folder / PARAMETERS) as temporary:
-        # Not save_file, which puts another file in the place of the locked one.
-        temporary.write_bytes(safetensors.torch.save(collect(model, method_tensors, optimizer_tensors)))
+        write_parameters(temporary, model, method_tensors, optimizer_tensors)
+    write_state(folder, model, state)
+
+
+def write_parameters(
+    path: Path,
+    model: RecurrentModel,
+    method_tensors: Mapping[str, Tensor] = NOTHING,
+    optimizer_tensors: Mapping[str, Tensor] = NOTHING,
+) -> None:
+    """Write the tensors of a checkpoint into the file that :func:`natural_sparsity.files.atomic` opened at ``path``."""
+    # Not save_file, which puts another file in the place of the locked one.
+    path.write_bytes(safetensors.torch.save(collect(model, method_tensors, optimizer_tensors)))
+
+
+def write_state(folder: Path, model: RecurrentModel, state: dict[str, Any]) -> None:
+    """Write a checkpoint's JSON, with the digest of the parameters, which are in the folder."""
     about = {
         "interface": model.interface._asdict(),
         "architecture": model.architecture.model_dump(mode="json"),
@@ -102,6 +118,17 @@ def read_state(folder: Path) -> dict[str, Any]:
         UserError: it is missing, damaged, lacks a field, or is of another version.
     """
     return files.read_json(folder / STATE, FIELDS)
+
+
+def check_epoch_ended(folder: Path, state: Mapping[str, Any]) -> None:
+    """Refuse to train on from a checkpoint that was saved inside the first epoch.
+
+    Raises:
+        UserError: it was; it has neither the optimizer's memory nor the hidden state.
+    """
+    name = name_checkpoint(state)
+    if name.startswith("step"):
+        raise UserError(f"{folder}: is {name}, inside the first epoch; training starts from init or an epoch's end")
 
 
 def load(folder: Path, device: torch.device) -> tuple[RecurrentModel, dict[str, Any]]:

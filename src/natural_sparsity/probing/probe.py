@@ -12,11 +12,10 @@ from natural_sparsity import files, registry
 from natural_sparsity.config.base import read_block
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.config.training import Training
-from natural_sparsity.data.base import Batch, open_data
+from natural_sparsity.data.base import Batch
 from natural_sparsity.data.streams import Streams
 from natural_sparsity.errors import UserError
-from natural_sparsity.identity import check_made_from, check_run, check_tokens
-from natural_sparsity.methods.base import Place
+from natural_sparsity.identity import check_run, check_tokens, name_checkpoint
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
 from natural_sparsity.model.output_layer import OutputLayer
@@ -27,10 +26,8 @@ from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.progress import Progress
 from natural_sparsity.settings import add_expect_option, parse_json_object
-from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.observation import Observation, Observer
-from natural_sparsity.training.steps import make_step
-from natural_sparsity.training.train import load_method
+from natural_sparsity.training.retrace import Repetition
 
 
 class LossObserver(Observer, Protocol):
@@ -54,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="out: a Parquet file per checkpoint, a row per word, role and tensor",
     )
-    parser.add_argument("--epochs", type=int, nargs="+", metavar="N", help="the epoch of each checkpoint, to check")
+    parser.add_argument(
+        "--named", nargs="+", metavar="NAME", help="which checkpoint each is (init, step64, epoch3), to check"
+    )
     add_expect_option(parser)
     moving = parser.add_argument_group("for weights: training")
     moving.add_argument(
@@ -79,16 +78,18 @@ def run(args: argparse.Namespace) -> None:
     moving = settings.weights == "training"
     training = read_block(Training, args.training, "training") if moving else None
     given = {"--checkpoint": args.checkpoint, "--output": args.output} | ({"--from": args.before} if moving else {})
-    numbered = given | ({"--epochs": args.epochs} if args.epochs else {})
-    if len(set(map(len, numbered.values()))) > 1:
-        numbers = ", ".join(f"{len(values)} {option}" for option, values in numbered.items())
+    named = given | ({"--named": args.named} if args.named else {})
+    if len(set(map(len, named.values()))) > 1:
+        numbers = ", ".join(f"{len(values)} {option}" for option, values in named.items())
         raise UserError(f"{numbers}: give one of each for every checkpoint")
     device = select_device(args.device, args.threads)
     set_precision((training or settings).matmul_precision)
     for i, (folder, output, *before) in enumerate(zip(*given.values(), strict=True)):
         state = checkpoint.read_state(folder)
+        name = name_checkpoint(state)
         check_kind(folder, state)
-        check_run(folder, state, args.expect | ({"epoch": args.epochs[i]} if args.epochs else {}))
+        expected = args.expect | ({"checkpoint": args.named[i]} if args.named else {})
+        check_run(folder, {**state, "checkpoint": name}, expected)
         tokens = check_tokens(args.tokens, folder, state, settings.split)
         if training:
             gathering = gather_in_training(args.tokens, settings, training, before[0], folder, device, args.teacher)
@@ -98,13 +99,14 @@ def run(args: argparse.Namespace) -> None:
         if not math.isfinite(loss):
             raise UserError(f"{folder}: the loss is not finite; the checkpoint cannot be probed")
         metadata = {
-            **{key: state[key] for key in ("data", "model", "seed", "epoch")},
+            **{key: state[key] for key in ("data", "model", "seed", "epoch", "steps", "examples")},
+            "checkpoint": name,
             "condition": args.condition,
             "measures": settings.measures,
             "loss": loss,
             "positions": gathering.positions,
             "probe": args.probe,
-            "checkpoints": {str(state["epoch"]): state["parameters"]},
+            "checkpoints": {name: state["parameters"]},
             "vocabulary": state["vocabulary"],
             "tokens": tokens,
         }
@@ -118,7 +120,7 @@ def gather_frozen(tokens: Path, settings: Probe, folder: Path, device: torch.dev
     streams = open_streams(tokens, settings, folder, state)
     gathering = Gathering(model, choose(settings.measures, settings))
     model.recurrent = use_input_gradients(model)
-    observe_frozen(model, streams, settings, gathering, state, f"probe of epoch {state['epoch']}")
+    observe_frozen(model, streams, settings, gathering, state, f"probe of {name_checkpoint(state)}")
     return gathering
 
 
@@ -217,43 +219,9 @@ def gather_in_training(
         teacher: the checkpoint that a student learns from.
 
     Raises:
-        UserError: the epoch did not end in the checkpoint, bit for bit, so this is not how it was trained.
+        UserError: as :class:`Repetition` and its ``train``.
     """
-    state = checkpoint.read_state(folder)
-    check_kind(folder, state)
-    model, past = checkpoint.load(before, device)
-    check_succession(before, past, folder, state)
-    data = open_data(past["kind"], past["block"])
-    split = data.training_split(tokens, training, model.interface, past["seed"], state["epoch"])
-    gathering = Gathering(model, choose(settings.measures, settings))
-    place = Place(state["epoch"], len(split), split.examples, training.batch, data, teacher)
-    method = load_method(state["sparsify"], model, before, place)
-    seed_everything(past["seed"], state["epoch"])
-    memory = checkpoint.load_tensors(before, device, checkpoint.OPTIMIZER)
-    step = make_step(
-        model, data, training, past["learning_rate_out"], split.batch, method, memory=memory, observer=gathering
-    )
-    train_epoch(step, split, f"training of epoch {state['epoch']}")
-    if checkpoint.digest(model, method.tensors, step.memory()) != state["parameters"]:
-        machine = f"{state['device']}, threads: {state['threads']}, torch {state['versions']['torch']}"
-        raise UserError(
-            f"{folder}: its epoch, trained again, gave other parameters; it was trained on {machine}: use the same, and"
-            " the same tokens and training block"
-        )
+    repetition = Repetition(before, folder, tokens, training, device, teacher)
+    gathering = Gathering(repetition.model, choose(settings.measures, settings))
+    repetition.train(gathering)
     return gathering
-
-
-def check_succession(before: Path, past: dict[str, Any], folder: Path, state: dict[str, Any]) -> None:
-    """Refuse a checkpoint ``before`` that is not the one from which ``folder``'s was trained.
-
-    Raises:
-        UserError: a line that names both.
-    """
-    run = ("data", "model", "seed")
-    if past["epoch"] + 1 == state["epoch"] and all(past[key] == state[key] for key in run):
-        check_made_from(folder, state, "before", before, past["parameters"], "checkpoint")
-    else:
-        one, other = (
-            f"epoch {each['epoch']} of {each['data']}/{each['model']}, seed {each['seed']}," for each in (past, state)
-        )
-        raise UserError(f"{before}: {one} is not the epoch before {other.removesuffix(',')} in {folder}")

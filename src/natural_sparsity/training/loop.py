@@ -1,7 +1,7 @@
 """The training loop: one epoch, batch by batch, of any kind of data."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
@@ -26,8 +26,20 @@ def run_steps(step: Step, split: Split, first: int = 0) -> Iterator[tuple[Tensor
         yield run(batch), step.count(batch)
 
 
-def train_epoch(step: Step, split: Split, label: str, saves: Saves | None = None) -> float:
+def train_epoch(
+    step: Step,
+    split: Split,
+    label: str,
+    saves: Saves | None = None,
+    after_step: Callable[[int, int], None] | None = None,
+) -> float:
     """Train for one epoch, or the rest of an interrupted one; return the mean loss over its examples.
+
+    Args:
+        step, split: of the epoch.
+        label: its name, for progress and errors.
+        saves: where it is saved and resumed from.
+        after_step: called after each step with its number, from 1, and the examples so far.
 
     Raises:
         UserError: the loss is not finite.
@@ -43,6 +55,8 @@ def train_epoch(step: Step, split: Split, label: str, saves: Saves | None = None
             progress.show(finite_total(step, label) / progress.done)
         if saves:
             saves.after(number)
+        if after_step:
+            after_step(number, progress.done)
     step.method.close()
     progress.close()
     return finite_total(step, label) / split.examples

@@ -100,6 +100,7 @@ def run_epoch(
         SystemExit: a signal came; the epoch can be resumed.
     """
     model, state = checkpoint.load(before, device)
+    checkpoint.check_epoch_ended(before, state)
     check_run(before, state, args.expect | ({} if number is None else {"epoch": number - 1}))
     teacher = check_parents(args, before, state)
     epoch, seed, best = state["epoch"] + 1, state["seed"], state["best_dev_loss"]
@@ -153,12 +154,17 @@ def run_epoch(
         "best_dev_loss": dev_loss if best is None else min(best, dev_loss),
         "steps": state["steps"] + len(train),
         "examples": state["examples"] + train.examples,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
+        **describe_machine(device),
         "wall_time_s": round(saves.seconds(), 3),
     }
     checkpoint.save(after, model, next_state, method.tensors, step.memory())
     saves.remove()
+
+
+def describe_machine(device: torch.device) -> dict[str, Any]:
+    """What the bits of a training depend on, besides the versions: the device and the number of threads."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return {"device": name, "threads": torch.get_num_threads()}
 
 
 def check_parents(args: argparse.Namespace, before: Path, state: dict[str, Any]) -> str | None:

@@ -1,0 +1,184 @@
+"""Train an epoch again, and check that it ends in the bits of its checkpoint.
+
+The command keeps checkpoints inside the first epoch. They are made after the run, so that asking for more of them
+trains nothing that others depend on.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from natural_sparsity import files
+from natural_sparsity.config.base import read_block
+from natural_sparsity.config.training import Training
+from natural_sparsity.data.base import Split, open_data
+from natural_sparsity.errors import UserError
+from natural_sparsity.identity import check_made_from, check_run, check_tokens, name_checkpoint
+from natural_sparsity.methods.base import Place
+from natural_sparsity.model import checkpoint
+from natural_sparsity.model.device import seed_everything, select_device, set_precision
+from natural_sparsity.settings import add_expect_option, parse_json_object, parse_positive
+from natural_sparsity.training.loop import train_epoch
+from natural_sparsity.training.observation import Observer
+from natural_sparsity.training.steps import Step, make_step
+from natural_sparsity.training.train import describe_machine, load_method
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--from", dest="start", type=Path, required=True, metavar="FOLDER", help="the untrained checkpoint"
+    )
+    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="checkpoint of epoch 1")
+    parser.add_argument("--train", type=Path, help=".npy, the training split; not for generated data")
+    parser.add_argument("--training", type=parse_json_object, required=True, help="JSON, the configuration's block")
+    parser.add_argument("--teacher", type=Path, metavar="FOLDER", help="checkpoint that a student learns from")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N; that of the training")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; those of the training")
+    parser.add_argument(
+        "--steps", type=parse_positive, nargs="+", required=True, metavar="N", help="after which steps to keep one"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, nargs="+", required=True, metavar="FOLDER", help="out: a checkpoint for each step"
+    )
+    add_expect_option(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train epoch 1 again and keep a checkpoint at each of the steps, without the optimizer's memory.
+
+    The parameters wait in temporary files until the epoch has ended in the same bits.
+
+    Raises:
+        UserError: the epoch is another, is shorter than a step, or did not end in the bits; nothing is written.
+    """
+    if len(args.steps) != len(args.checkpoint):
+        raise UserError(f"{len(args.steps)} --steps, {len(args.checkpoint)} --checkpoint: give as many of both")
+    folders = dict(zip(args.steps, args.checkpoint, strict=True))
+    if len(folders) < len(args.steps):
+        raise UserError("--steps: a step repeats; give each once")
+    training = read_block(Training, args.training, "training")
+    device = select_device(args.device, args.threads)
+    set_precision(training.matmul_precision)
+    state = checkpoint.read_state(args.to)
+    check_run(args.to, state, args.expect)
+    if state["epoch"] != 1:
+        raise UserError(f"{args.to}: is {name_checkpoint(state)}; give epoch1, the only epoch that is traced")
+    repetition = Repetition(args.start, args.to, args.train, training, device, args.teacher)
+    check_steps(args.to, args.steps, repetition)
+    common = {
+        **state,
+        **dict.fromkeys(("train_loss", "dev_loss", "dev_score", "best_dev_loss")),
+        "epoch": 0,
+        "learning_rate_out": state["learning_rate_in"],
+        **describe_machine(device),
+    }
+    kept: dict[Path, dict[str, Any]] = {}
+    start = time.monotonic()
+    with ExitStack() as waiting:
+
+        def keep(step: int, examples: int) -> None:
+            if folder := folders.get(step):
+                temporary = waiting.enter_context(files.atomic(folder / checkpoint.PARAMETERS))
+                checkpoint.write_parameters(temporary, repetition.model, repetition.method.tensors)
+                seconds = round(time.monotonic() - start, 3)
+                kept[folder] = {**common, "steps": step, "examples": examples, "wall_time_s": seconds}
+
+        repetition.train(after_step=keep)
+    for folder, inside in kept.items():
+        checkpoint.write_state(folder, repetition.model, inside)
+
+
+def check_steps(folder: Path, steps: list[int], repetition: "Repetition") -> None:
+    """Refuse steps that the epoch which ended in ``folder`` does not have, and methods that have no model there.
+
+    Raises:
+        UserError: a line that says how many there can be.
+    """
+    last = len(repetition.split)
+    if max(steps) > last:
+        raise UserError(
+            f"{folder}: its epoch has {last} steps, so there is no step {max(steps)};"
+            f" lower first_epoch_checkpoints to {last.bit_length()} or less"
+        )
+    if not repetition.method.follows_steps:
+        method = repetition.state["sparsify"]["method"]
+        raise UserError(
+            f"{folder}: models of {method} are made at the end of an epoch; leave out first_epoch_checkpoints"
+        )
+
+
+class Repetition:
+    """The epoch that ended in a checkpoint, to be trained again.
+
+    Args:
+        before, folder: the checkpoints before and after the epoch.
+        tokens: the training stream; None for generated data.
+        training: as the checkpoint was trained.
+        device: where it was trained.
+        teacher: the checkpoint that a student learns from.
+
+    Raises:
+        UserError: they do not belong together.
+    """
+
+    def __init__(
+        self,
+        before: Path,
+        folder: Path,
+        tokens: Path | None,
+        training: Training,
+        device: torch.device,
+        teacher: Path | None = None,
+    ):
+        self.before, self.folder, self.training, self.device = before, folder, training, device
+        self.state = checkpoint.read_state(folder)
+        self.model, self.past = checkpoint.load(before, device)
+        check_succession(before, self.past, folder, self.state)
+        if digest := check_tokens(tokens, folder, self.state, "train"):
+            check_made_from(folder, self.state["tokens"], "train", str(tokens), digest, "train split")
+        epoch, seed = self.state["epoch"], self.state["seed"]
+        self.data = open_data(self.past["kind"], self.past["block"])
+        self.split: Split = self.data.training_split(tokens, training, self.model.interface, seed, epoch)
+        place = Place(epoch, len(self.split), self.split.examples, training.batch, self.data, teacher)
+        self.method = load_method(self.state["sparsify"], self.model, before, place)
+
+    def train(self, observer: Observer | None = None, after_step: Callable[[int, int], None] | None = None) -> None:
+        """Train; ``observer`` sees every step, ``after_step`` is called as :func:`train_epoch` does.
+
+        Raises:
+            UserError: the epoch did not end in the checkpoint, bit for bit, so this is not how it was trained.
+        """
+        state = self.state
+        seed_everything(state["seed"], state["epoch"])
+        memory = checkpoint.load_tensors(self.before, self.device, checkpoint.OPTIMIZER)
+        rate, batch = self.past["learning_rate_out"], self.split.batch
+        step: Step = make_step(self.model, self.data, self.training, rate, batch, self.method, memory, observer)
+        train_epoch(step, self.split, f"training of epoch {state['epoch']}", after_step=after_step)
+        if checkpoint.digest(self.model, self.method.tensors, step.memory()) != state["parameters"]:
+            machine = f"{state['device']}, threads: {state['threads']}, torch {state['versions']['torch']}"
+            raise UserError(
+                f"{self.folder}: its epoch, trained again, gave other parameters; it was trained on {machine}: use the"
+                " same, and the same training block"
+            )
+
+
+def check_succession(before: Path, past: dict[str, Any], folder: Path, state: dict[str, Any]) -> None:
+    """Refuse a checkpoint ``before`` that is not the one from which ``folder``'s was trained.
+
+    Raises:
+        UserError: a line that names both.
+    """
+    run = ("data", "model", "seed")
+    if past["epoch"] + 1 == state["epoch"] and all(past[key] == state[key] for key in run):
+        check_made_from(folder, state, "before", before, past["parameters"], "checkpoint")
+    else:
+        one, other = (
+            f"{name_checkpoint(each)} of {each['data']}/{each['model']}, seed {each['seed']}" for each in (past, state)
+        )
+        raise UserError(f"{before}: {one}, is not what {other} ({folder}), was trained from")
