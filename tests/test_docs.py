@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from natural_sparsity import registry
-from natural_sparsity.analysis.claims import CLAIMS, write_rule
+from natural_sparsity.analysis.claims import CLAIMS
+from natural_sparsity.analysis.verdicts import write_rule
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
