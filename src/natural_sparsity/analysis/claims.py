@@ -1,235 +1,61 @@
-"""The paper's empirical statements as rules, each judged on one run: what holds, how sure, and what cannot be told.
+"""The paper's empirical statements, each with a rule that decides it: which values it is about, and their ranges.
 
-A claim's function looks up the values that decide the claim, each with the range that it must lie in. If all bootstrap
-intervals lie inside their ranges, the claim is *reproduced*; if one lies outside, *not reproduced*. An interval across
-the edge of its range, or a value that the run does not have, makes it *not testable here*, with the reason.
+:mod:`.values` looks the values up, :mod:`.rules` weighs them, :mod:`.verdicts` judges a run.
 
 The paper's model has two recurrent layers. What it says of h², its top layer, is judged on the top layer of any model;
 what it says of h¹, the layer below, needs a model of two layers or more.
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import pandas as pd
+from natural_sparsity.analysis.rules import Bound, Effect, NotTestable, Part, Value, each, every, premise, some
+from natural_sparsity.analysis.tensors import list_activations, list_gradients, write_tensor
+from natural_sparsity.analysis.values import Run
 
-from natural_sparsity.analysis.tensors import GRADIENT, find_top, list_layers, sort_tensors, write_tensor
-from natural_sparsity.corpus.vocabulary import in_units
-from natural_sparsity.errors import UserError
+# The smallest effects that count. The paper gives the one for ℓ1; the others are ours.
+SLIGHT = Effect(0.1, "the paper calls a correlation of −0.1 slight; weaker ones count as none")
+STRONG = Effect(0.3, "a medium correlation by the usual convention (Cohen 1988); weaker ones are not called strong")
+CHANGE = Effect(0.05, "half a slight correlation: the least change or difference of correlations that counts")
+SHIFT = Effect(0.2, "a small difference of means by the usual convention (Cohen 1988), in standard deviations")
+EFFECTS = [SLIGHT, STRONG, CHANGE, SHIFT]
 
-REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = VERDICTS = ["reproduced", "not reproduced", "not testable here"]
 
-STATES = ["yes", "open", "no"]
-
-# The thresholds. The paper gives the one for ℓ1; the others are ours.
-SLIGHT = 0.1  # a correlation nearer to 0 counts as none (the paper's bound for ℓ1, taken for the others)
-STRONG = 0.3
-STEADY = 0.1  # a smaller change counts as none
-LEAST_EPOCHS = 5  # the statements describe a course of training
 LEAST_AFTER_DROP = 2  # epochs
-LEAST_WORDS = 20  # with fewer, no bootstrap interval can be trusted
-
-ARROWS = {"target": "ρ←", "input": "ρ→"}
-WORDS = {
-    "all": "",
-    "open": ", open class",
-    "closed": ", closed class",
-    "open_matched": ", open class matched",
-    "closed_matched": ", closed class matched",
-}
-KEYS = ["epoch", "role", "tensor", "measure", "words", "statistic"]
-NUMBERS = ["value", "low", "high", "n"]
-COLUMNS = ["claim", "verdict", "because", "evidence", *NUMBERS, "above", "below", "least", "holds", "statement", "rule"]
-
-
-class NotTestable(Exception):  # noqa: N818
-    """Why a claim cannot be judged on this run."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A value with its interval, and the range, exclusive, in which the claim has it."""
-
-    what: str
-    value: float
-    low: float
-    high: float
-    n: int
-    above: float = -math.inf
-    below: float = math.inf
-    least: float = 0
-
-    @property
-    def holds(self) -> str:
-        """``yes``: the interval is inside the range; ``no``: outside; ``open``: across its edge.
-
-        Where an effect's sign is claimed, an interval that contains 0 and reaches less than ``least`` into the range
-        is outside too: it rules out an effect worth the name.
-        """
-        if self.above < self.low and self.high < self.below:
-            return "yes"
-        slack_above, slack_below = (self.least if edge == 0 else 0 for edge in (self.above, self.below))
-        outside = self.high <= self.above + slack_above or self.below - slack_below <= self.low
-        return "no" if outside else "open"
-
-    def __str__(self) -> str:
-        return f"{self.what} = {format_number(self.value)} [{format_number(self.low)}, {format_number(self.high)}]"
-
-
-def format_number(value: float) -> str:
-    """A value in two decimals, or one digit if it is smaller, with a true minus."""
-    shown = f"{value:.2f}" if abs(value) >= 0.02 or value == 0 else f"{value:.1g}"
-    return shown.replace("-", "−")
-
-
-def format_range(item: Evidence) -> str:
-    """The range that a piece of evidence must lie in, in words."""
-    low, high = (f"{edge:g}".replace("-", "−") for edge in (item.above, item.below))
-    if math.isinf(item.below):
-        return f"> {low}"
-    return f"< {high}" if math.isinf(item.above) else f"{low} to {high}"
+STATE, COURSE, TEXT = "state", "course", "text"
+# Samples in which classes are compared: the ends of their sets' names.
+WHOLE, MATCHED, PAIRED = "", "_matched", "_paired"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper, the rule in words that decides it, and the rule itself."""
+    """A statement of the paper, the rule in words that decides it, and the rule itself.
 
-    id: str
-    statement: str
-    rule: str
-    evidence: Callable[["Run"], list[Evidence]]
-
-
-class Run:
-    """The tables of one run, and how to ask them; what they lack raises :class:`NotTestable` and is never a value.
-
-    ``dropped``: the epochs after which the learning rate dropped. ``top``: the output of the top recurrent layer.
+    ``kind``: about a state of the model (the last checkpoint will do), a course of training, or the text alone.
+    ``classes``: about parts of speech, which only words have.
     """
 
-    def __init__(self, correlations: pd.DataFrame, differences: pd.DataFrame, dropped: list[int]):
-        self.correlations = correlations.set_index(KEYS)[NUMBERS].sort_index()
-        self.differences = differences.set_index([*KEYS, "kind", "against"])[NUMBERS].sort_index()
-        for table, name in ((self.correlations, "correlations"), (self.differences, "differences")):
-            if table.index.has_duplicates:
-                raise UserError(f"{name}: {table.index[table.index.duplicated()][0]} repeats; give one run's table")
-        self.tensors = sort_tensors(correlations["tensor"])
-        self.top = find_top(self.tensors)
-        self.epochs = sorted(set(correlations["epoch"]))
-        self.first, self.last = self.epochs[0], self.epochs[-1]
-        self.dropped = dropped
-
-    def look_up(
-        self, table: pd.DataFrame, key: tuple, what: str, above: float, below: float, least: float = SLIGHT
-    ) -> Evidence:
-        """One row of a table as evidence."""
-        if key not in table.index:
-            raise NotTestable(f"{what} was not measured")
-        value, low, high, n = table.loc[key]
-        if n < LEAST_WORDS:
-            raise NotTestable(f"{what} is over {n:.0f} words; {LEAST_WORDS} are the least")
-        if not all(map(math.isfinite, (value, low, high))):
-            raise NotTestable(f"{what} is undefined")
-        return Evidence(what, float(value), float(low), float(high), int(n), above, below, least)
-
-    def rho(
-        self,
-        role: str,
-        tensor: str,
-        epoch: int,
-        words: str = "all",
-        measure: str = "chi",
-        above: float = -math.inf,
-        below: float = math.inf,
-    ) -> Evidence:
-        """The correlation with frequency after an epoch."""
-        argument = write_tensor(tensor) if measure == "chi" else f"ℓ1 of {write_tensor(tensor)}"
-        what = f"{ARROWS[role]}({argument}){WORDS[words]}, epoch {epoch}"
-        return self.look_up(self.correlations, (epoch, role, tensor, measure, words, "pearson"), what, above, below)
-
-    def change(
-        self,
-        role: str,
-        tensor: str,
-        start: int,
-        end: int,
-        words: str = "all",
-        above: float = -math.inf,
-        below: float = math.inf,
-    ) -> Evidence:
-        """How much the correlation rose between two epochs, one of them the first or the last."""
-        what = f"{ARROWS[role]}({write_tensor(tensor)}){WORDS[words]}, epoch {start} to {end}"
-        key = (end, role, tensor, "chi", words, "pearson", "epoch", str(start))
-        return self.look_up(self.differences, key, what, above, below)
-
-    def between_tensors(
-        self, role: str, tensor: str, against: str, epoch: int, above: float = -math.inf, below: float = math.inf
-    ) -> Evidence:
-        """By how much the correlation of one tensor exceeds another's after an epoch."""
-        what = f"{ARROWS[role]}({write_tensor(tensor)}) − {ARROWS[role]}({write_tensor(against)}), epoch {epoch}"
-        key = (epoch, role, tensor, "chi", "all", "pearson", "tensor", against)
-        return self.look_up(self.differences, key, what, above, below)
-
-    def between_classes(self, statistic: str, epoch: int, matched: bool, below: float) -> Evidence:
-        """By how much the open class's χ of the top gradient, or its correlation, exceeds the closed class's."""
-        suffix = "_matched" if matched else ""
-        gradient = write_tensor(self.top_gradient)
-        name = {"mean": f"mean χ({gradient})", "pearson": f"ρ←({gradient})"}[statistic]
-        what = f"{name}, open − closed{', matched' if matched else ''}, epoch {epoch}"
-        key = (epoch, "target", self.top_gradient, "chi", f"open{suffix}", statistic, "words", f"closed{suffix}")
-        return self.look_up(self.differences, key, what, -math.inf, below, SLIGHT if statistic == "pearson" else 0)
-
-    def epoch_at(self, thirds: int) -> int:
-        """The epoch that ends the given number of thirds of training."""
-        return self.epochs[math.ceil(len(self.epochs) * thirds / 3) - 1]
-
-    @property
-    def top_gradient(self) -> str:
-        """The gradient at the output of the top recurrent layer."""
-        return GRADIENT + self.top
-
-    @property
-    def lower_layer(self) -> str:
-        """The output of the first recurrent layer, if it lies below the top one."""
-        first = list_layers(self.tensors)[0]
-        if first == self.top:
-            raise NotTestable("the model has one recurrent layer, and none below it")
-        return first
-
-    @property
-    def gradients(self) -> list[str]:
-        """All gradients that were probed."""
-        return [tensor for tensor in self.tensors if tensor.startswith(GRADIENT)]
+    id: str
+    kind: str
+    statement: str
+    rule: str
+    find: Callable[[Run], list[Part]]
+    classes: bool = False
 
 
-def find_extreme(every: list[Evidence]) -> Evidence:
-    """The one of several values with the same range that speaks most against it."""
-    worst = max(every, key=lambda e: (STATES.index(e.holds), -min(e.low - e.above, e.below - e.high)))
-    return replace(worst, what=f"{worst.what} (extreme of {len(every)})")
+def find_early_rise(run: Run) -> list[Part]:
+    """ρ→(h¹) rises at once, and by less per epoch from then on."""
+    lower, role = run.lower, "input"
+    at_once = run.rise(role, lower, 0, run.first)
+    later = run.rise(role, lower, run.first, run.last)
+    rates = [at_once.replicates / max(1, run.first), later.replicates / max(1, run.last - run.first)]
+    name = f"ρ→({write_tensor(lower)}), rise per epoch, until epoch {run.first} − later"
+    slower = Value(name, rates[0] - rates[1], at_once.n, change=True)
+    return each(at_once.exceeds(SLIGHT), later.exceeds(CHANGE), slower.exceeds(CHANGE))
 
 
-def weigh_absence(run: Run, role: str, tensors: list[str]) -> list[Evidence]:
-    """No correlation in any epoch."""
-    return [find_extreme([run.rho(role, t, e, above=-SLIGHT, below=SLIGHT) for t in tensors for e in run.epochs])]
-
-
-def weigh_input_concentration(run: Run) -> list[Evidence]:
-    """Both correlations at the end."""
-    return [run.rho("input", tensor, run.last, above=0) for tensor in ("h_e", run.lower_layer)]
-
-
-def weigh_input_overtaking(run: Run) -> list[Evidence]:
-    """The difference where it is lowest, and at the end."""
-    lower = run.lower_layer
-    before = [run.between_tensors("input", "h_e", lower, epoch, below=0) for epoch in run.epochs[:-1]]
-    return [
-        min(before, key=lambda evidence: evidence.value),
-        run.between_tensors("input", "h_e", lower, run.last, above=0),
-    ]
-
-
-def weigh_input_trend(run: Run) -> list[Evidence]:
-    """The change before and after the first drop of the learning rate."""
+def find_rise_from_drop(run: Run) -> list[Part]:
+    """ρ→(hᵉ) and ρ→(h¹) rise from the first drop of the learning rate, and not before."""
     if not run.dropped:
         raise NotTestable("the learning rate never dropped")
     drop = run.dropped[0]
@@ -237,215 +63,289 @@ def weigh_input_trend(run: Run) -> list[Evidence]:
         raise NotTestable("the learning rate dropped after the first epoch: there is no course before")
     if sum(epoch > drop for epoch in run.epochs) < LEAST_AFTER_DROP:
         raise NotTestable(f"the learning rate dropped after epoch {drop} of {run.last}: too late to see a trend")
+    tensors = ["h_e", run.lower]
+    before = [run.rise("input", tensor, run.first, drop).stays_below(SLIGHT) for tensor in tensors]
+    after = [run.rise("input", tensor, drop, run.last).exceeds(CHANGE) for tensor in tensors]
+    return each(*before, *after)
+
+
+def find_dispersion(run: Run) -> list[Part]:
+    """ρ← of no activation is positive, and that of at least one is negative."""
+    values = [run.rho("target", tensor, run.last) for tensor in list_activations(run.measured.tensors)]
+    return [*every(v.stays_below(SLIGHT) for v in values), *some(v.falls_below(SLIGHT) for v in values)]
+
+
+def find_exception(run: Run) -> list[Part]:
+    """ρ←(∇h_L) is strong and rises; every other tensor's is not strong, or does not rise."""
+    role = "target"
+
+    def look(tensor: str) -> tuple[Value, Value]:
+        return run.rho(role, tensor, run.last), run.rise(role, tensor, run.first, run.last)
+
+    level, rise = look(run.gradient)
+    rest = [look(tensor) for tensor in run.others]
+    parts = [some([value.stays_below(STRONG), change.stays_below(CHANGE)]) for value, change in rest]
+    return [*each(level.exceeds(STRONG), rise.exceeds(CHANGE)), *(part for [part] in parts)]
+
+
+def find_class_frequency(run: Run) -> list[Part]:
+    """Log frequency correlates with being of the closed class."""
+    replicates, n = run.measured.replicate_class()
+    return each(Value("correlation of log frequency with the closed class", replicates, n).exceeds(SLIGHT))
+
+
+def is_strong(run: Run) -> Bound:
+    """ρ←(∇h_L) is strong after the last epoch."""
+    return run.rho("target", run.gradient, run.last).exceeds(STRONG)
+
+
+def is_sparser(run: Run, sample: str) -> Bound:
+    """Mean χ of ∇h_L is higher over the closed class after the last epoch."""
+    return run.sparser(sample).exceeds(SHIFT)
+
+
+def is_ahead(run: Run, sample: str) -> Bound:
+    """ρ←(∇h_L) is higher over the closed class after the first epoch."""
+    return run.between(f"closed{sample}", f"open{sample}", run.first).exceeds(CHANGE)
+
+
+def is_diverging(run: Run, sample: str) -> Bound:
+    """ρ←(∇h_L) rises more over the open class."""
+    return run.diverge(sample).exceeds(CHANGE)
+
+
+def describe_samples(name: str, sample: str, words: str) -> list[Claim]:
+    """What is said of the classes, of samples of equal frequency."""
+
+    def rest_on(test: Callable[[Run, str], Bound]) -> Callable[[Run], list[Part]]:
+        return lambda run: [*premise(test(run, WHOLE)), *each(test(run, sample))]
+
     return [
-        run.change("input", "h_e", run.first, drop, below=STEADY),
-        run.change("input", "h_e", drop, run.last, above=0),
+        Claim(
+            f"{name}: closed has sparser ∇h²",
+            STATE,
+            "Gradients of closed-class words are more concentrated also at equal frequency.",
+            f"The same {words}. Needs the effect in the whole classes.",
+            rest_on(is_sparser),
+            classes=True,
+        ),
+        Claim(
+            f"{name}: closed is ahead early",
+            COURSE,
+            "Closed-class words' earlier rise of the correlation stays at equal frequency.",
+            f"The same {words}. Needs the effect in the whole classes.",
+            rest_on(is_ahead),
+            classes=True,
+        ),
+        Claim(
+            f"{name}: trends differ",
+            COURSE,
+            "The trends of the classes differ also at equal frequency.",
+            f"The same {words}. Needs the effect in the whole classes.",
+            rest_on(is_diverging),
+            classes=True,
+        ),
     ]
 
 
-def weigh_gradient_strength(run: Run) -> list[Evidence]:
-    """The correlation at the end."""
-    return [run.rho("target", run.top_gradient, run.last, above=STRONG)]
-
-
-def weigh_gradient_rise(run: Run) -> list[Evidence]:
-    """The change over training."""
-    return [run.change("target", run.top_gradient, run.first, run.last, above=0)]
-
-
-def weigh_gradient_against_activation(run: Run) -> list[Evidence]:
-    """The difference at the end."""
-    return [run.between_tensors("target", run.top_gradient, run.top, run.last, above=0)]
-
-
-def weigh_logits(run: Run) -> list[Evidence]:
-    """No correlation in any epoch, and the difference at the end."""
-    difference = run.between_tensors("target", run.top_gradient, "grad_x", run.last, above=0)
-    return [*weigh_absence(run, "target", ["grad_x"]), difference]
-
-
-def weigh_norm(run: Run) -> list[Evidence]:
-    """The correlation of the norm in each epoch."""
-    values = [run.rho("target", run.top_gradient, epoch, measure="l1", above=-SLIGHT) for epoch in run.epochs]
-    return [find_extreme(values)]
-
-
-def weigh_closed_class(run: Run) -> list[Evidence]:
-    """The change in the first third, and in the last."""
-    early, late = run.epoch_at(1), run.epoch_at(2)
-    return [
-        run.change("target", run.top_gradient, run.first, early, "closed", above=0),
-        run.change("target", run.top_gradient, late, run.last, "closed", above=-STEADY, below=STEADY),
-    ]
-
-
-def weigh_open_class(run: Run) -> list[Evidence]:
-    """The change over training, and in its last third."""
-    return [
-        run.change("target", run.top_gradient, start, run.last, "open", above=0)
-        for start in (run.first, run.epoch_at(2))
-    ]
-
-
-def weigh_class_means(run: Run) -> list[Evidence]:
-    """The difference of the means at the end."""
-    return [run.between_classes("mean", run.last, matched=False, below=0)]
-
-
-def weigh_matched_means(run: Run) -> list[Evidence]:
-    """The same of the matched samples, if there is something that could stay."""
-    require_effect(run.between_classes("mean", run.last, matched=False, below=0))
-    return [run.between_classes("mean", run.last, matched=True, below=0)]
-
-
-def weigh_matched_course(run: Run) -> list[Evidence]:
-    """The difference of the correlations after the first third, if there is something that could stay."""
-    require_effect(run.between_classes("pearson", run.epoch_at(1), matched=False, below=0))
-    return [run.between_classes("pearson", run.epoch_at(1), matched=True, below=0)]
-
-
-def require_effect(unmatched: Evidence) -> None:
-    """An effect that the whole classes do not show cannot stay after matching."""
-    if unmatched.holds != "yes":
-        raise NotTestable(f"the whole classes do not show it: {unmatched}")
-
-
+# In a rule, {slight}, {strong}, {change} and {shift} are the sizes of the effects.
 CLAIMS = [
     Claim(
-        "input words: concentrated activations",
-        "Frequent input words have concentrated activations at hᵉ and h¹.",
-        "ρ→(hᵉ) > 0 and ρ→(h¹) > 0 after the last epoch.",
-        weigh_input_concentration,
+        "text: frequent words are function words",
+        TEXT,
+        "Frequent words tend to be function words.",
+        "The correlation of log frequency with being of the closed class, over words of either class, is > {slight}.",
+        find_class_frequency,
+        classes=True,
     ),
     Claim(
-        "input words: hᵉ overtakes h¹",
-        "The correlation of input frequency with h¹ is overtaken by that with hᵉ late in training.",
-        "ρ→(hᵉ) − ρ→(h¹) < 0 in the epoch before the last where it is lowest, and > 0 after the last.",
-        weigh_input_overtaking,
+        "training: sparser ∇h²",
+        COURSE,
+        "The sparsity of ∇h² rises with training time.",
+        "Mean χ(∇h²) over words rises by > {shift} standard deviations from the first to the last epoch.",
+        lambda run: each(run.growth().exceeds(SHIFT)),
+    ),
+    Claim(
+        "input words: concentrated activations",
+        STATE,
+        "Frequent input words have concentrated activations at hᵉ and h¹.",
+        "ρ→(hᵉ) and ρ→(h¹) > {slight} after the last epoch.",
+        lambda run: each(*(run.rho("input", t, run.last).exceeds(SLIGHT) for t in ("h_e", run.lower))),
     ),
     Claim(
         "input words: not the gradients",
+        STATE,
         "The sparsity of gradients never correlates with input frequency.",
-        f"|ρ→| < {SLIGHT} (ours) for all gradients after every epoch.",
-        lambda run: weigh_absence(run, "input", run.gradients),
+        "|ρ→| < {slight} for all gradients after every epoch.",
+        lambda run: every(
+            run.rho("input", tensor, epoch).stays_within(SLIGHT)
+            for tensor in list_gradients(run.measured.tensors)
+            for epoch in run.epochs
+        ),
+    ),
+    Claim(
+        "input words: h¹ quickly, then slowly",
+        COURSE,
+        "h¹ is quickly sparse for common input words; its correlation later rises more slowly.",
+        "ρ→(h¹) rises by > {slight} from the untrained model to the first epoch and by > {change} from there to the"
+        " last, and its rise per epoch was greater by > {change} at first.",
+        find_early_rise,
+    ),
+    Claim(
+        "input words: hᵉ overtakes h¹ late",
+        COURSE,
+        "The correlation of input frequency with h¹ is overtaken by that with hᵉ late in training.",
+        "ρ→(hᵉ) − ρ→(h¹) < −{change} halfway through training, and > {change} after the last epoch.",
+        lambda run: each(
+            run.lead("input", "h_e", run.lower, run.end_of(1 / 2)).falls_below(CHANGE),
+            run.lead("input", "h_e", run.lower, run.last).exceeds(CHANGE),
+        ),
     ),
     Claim(
         "input words: rise from the first drop",
+        COURSE,
         "An upward trend of ρ→ begins at the first drop of the learning rate.",
-        f"ρ→(hᵉ) (ours) rises from the first drop to the last epoch, and by less than {STEADY} (ours) before. Needs a"
-        f" drop after the first epoch, with at least {LEAST_AFTER_DROP} epochs (ours) after it.",
-        weigh_input_trend,
+        "ρ→(hᵉ) and ρ→(h¹) rise by > {change} from the first drop to the last epoch, and by < {slight} before. Needs a"
+        f" drop after the first epoch, with at least {LEAST_AFTER_DROP} epochs after it.",
+        find_rise_from_drop,
+    ),
+    Claim(
+        "target words: dispersed activations",
+        STATE,
+        "Frequent target words have dispersed activations.",
+        "After the last epoch, ρ← of every activation is < {slight}, and that of at least one is < −{slight}.",
+        find_dispersion,
     ),
     Claim(
         "target words: not h²",
+        STATE,
         "The sparsity of h² does not correlate with target frequency.",
-        f"|ρ←(h²)| < {SLIGHT} (ours) after every epoch.",
-        lambda run: weigh_absence(run, "target", [run.top]),
+        "|ρ←(h²)| < {slight} after every epoch.",
+        lambda run: every(run.rho("target", run.top, epoch).stays_within(SLIGHT) for epoch in run.epochs),
     ),
     Claim(
         "target words: strongly ∇h²",
+        STATE,
         "The sparsity of ∇h² correlates strongly with target frequency.",
-        f"ρ←(∇h²) > {STRONG} (ours) after the last epoch.",
-        weigh_gradient_strength,
+        "ρ←(∇h²) > {strong} after the last epoch.",
+        lambda run: each(is_strong(run)),
+    ),
+    Claim(
+        "target words: strongly only ∇h²",
+        STATE,
+        "The correlation with target frequency is strong only for ∇h².",
+        "After the last epoch, ρ←(∇h²) > {strong}, and ρ← of every other activation and gradient is < {strong}.",
+        lambda run: [
+            *each(is_strong(run)),
+            *every(run.rho("target", tensor, run.last).stays_below(STRONG) for tensor in run.others),
+        ],
     ),
     Claim(
         "target words: ∇h² increasingly",
+        COURSE,
         "The correlation of χ(∇h²) with target frequency increases over training.",
-        "ρ←(∇h²) is higher after the last epoch than after the first.",
-        weigh_gradient_rise,
+        "ρ←(∇h²) rises by > {change} from the first to the last epoch.",
+        lambda run: each(run.rise("target", run.gradient, run.first, run.last).exceeds(CHANGE)),
+    ),
+    Claim(
+        "target words: strong and increasing only ∇h²",
+        COURSE,
+        "The correlation with target frequency is strong and increasing only for ∇h².",
+        "ρ←(∇h²) > {strong} after the last epoch and rises by > {change} from the first; of every other activation and"
+        " gradient, ρ← is < {strong} or rises by < {change}.",
+        find_exception,
     ),
     Claim(
         "target words: ∇h² more than h²",
+        STATE,
         "It is the gradient of h², not h², whose sparsity goes with target frequency.",
-        "ρ←(∇h²) − ρ←(h²) > 0 after the last epoch, on paired resamples.",
-        weigh_gradient_against_activation,
+        "After the last epoch, ρ←(∇h²) > {slight}, and ρ←(∇h²) − ρ←(h²) > {change}.",
+        lambda run: each(
+            run.rho("target", run.gradient, run.last).exceeds(SLIGHT),
+            run.lead("target", run.gradient, run.top, run.last).exceeds(CHANGE),
+        ),
     ),
     Claim(
         "target words: not ∇x",
-        "χ(∇x) does not show the correlation that χ(∇h²) shows.",
-        f"|ρ←(∇x)| < {SLIGHT} (ours) after every epoch, and ρ←(∇h²) − ρ←(∇x) > 0 after the last.",
-        weigh_logits,
+        STATE,
+        "χ(∇x) lacks the strong correlation that χ(∇h²) has.",
+        "After the last epoch, ρ←(∇x) < {strong}, and ρ←(∇h²) − ρ←(∇x) > {change}. Needs ρ←(∇h²) > {strong}.",
+        lambda run: [
+            *premise(is_strong(run)),
+            *each(
+                run.rho("target", "grad_x", run.last).stays_below(STRONG),
+                run.lead("target", run.gradient, "grad_x", run.last).exceeds(CHANGE),
+            ),
+        ],
     ),
     Claim(
         "target words: not the ℓ1 norm",
+        STATE,
         "The ℓ1 norm of ∇h² is at most slightly anti-correlated with target frequency.",
-        f"ρ← of the mean ℓ1 norm > −{SLIGHT} after every epoch.",
-        weigh_norm,
+        "ρ← of the mean ℓ1 norm > −{slight} after every epoch.",
+        lambda run: every(run.rho("target", run.gradient, e, l1=True).stays_above(SLIGHT) for e in run.epochs),
     ),
     Claim(
-        "classes: closed rises early, then is steady",
-        "The correlation of closed-class words rises early and stabilises.",
-        f"ρ←(∇h²) of the closed class rises in the first third of training and changes by less than {STEADY} in the"
-        f" last third (ours).",
-        weigh_closed_class,
-    ),
-    Claim(
-        "classes: open keeps rising",
-        "The correlation of open-class words keeps rising.",
-        "ρ←(∇h²) of the open class rises from the first to the last epoch, and within the last third (ours).",
-        weigh_open_class,
+        "target words: more so over frequent words",
+        STATE,
+        "The correlation of χ(∇h²) with target frequency is higher over more frequent words.",
+        "After the last epoch, ρ←(∇h²) over the more frequent half of the words is > {slight}, and exceeds that over"
+        " the rarer half by > {change}.",
+        lambda run: each(
+            run.rho("target", run.gradient, run.last, "frequent").exceeds(SLIGHT),
+            run.between("frequent", "rare", run.last).exceeds(CHANGE),
+        ),
     ),
     Claim(
         "classes: closed has sparser ∇h²",
+        STATE,
         "Gradients of closed-class words are more concentrated than those of open-class words.",
-        "Mean χ(∇h²) over words, open minus closed class, is < 0 after the last epoch.",
-        weigh_class_means,
+        "After the last epoch, mean χ(∇h²) is higher over the closed class by > {shift} standard deviations.",
+        lambda run: each(is_sparser(run, WHOLE)),
+        classes=True,
     ),
     Claim(
-        "matched: closed has sparser ∇h²",
-        "Gradients of closed-class words are more concentrated also at equal frequency.",
-        "The same for the frequency-matched samples. Needs the effect in the whole classes.",
-        weigh_matched_means,
+        "classes: closed strong early, then steady",
+        COURSE,
+        "Frequent closed-class words are highly concentrated at first, and soon stabilise.",
+        "ρ←(∇h²) over the closed class is > {strong} after the first epoch, and changes by < {slight} from the end of"
+        " the first third of training to the last epoch.",
+        lambda run: each(
+            run.rho("target", run.gradient, run.first, "closed").exceeds(STRONG),
+            run.rise("target", run.gradient, run.end_of(1 / 3), run.last, "closed").stays_within(SLIGHT),
+        ),
+        classes=True,
     ),
     Claim(
-        "matched: closed is ahead early",
-        "Closed-class words' earlier rise of the correlation stays after matching for frequency.",
-        "ρ←(∇h²), open minus closed matched sample, is < 0 after the first third of training (ours). Needs the same in"
-        " the whole classes.",
-        weigh_matched_course,
+        "classes: closed is ahead early",
+        COURSE,
+        "Closed-class words show the correlation before open-class words do.",
+        "ρ←(∇h²) is higher over the closed class by > {change} after the first epoch.",
+        lambda run: each(is_ahead(run, WHOLE)),
+        classes=True,
     ),
+    Claim(
+        "classes: open keeps rising",
+        COURSE,
+        "The correlation of open-class words keeps rising.",
+        "ρ←(∇h²) over the open class rises by > {change} from the first to the last epoch, and by > {change} in the"
+        " last third of training.",
+        lambda run: each(
+            *(
+                run.rise("target", run.gradient, start, run.last, "open").exceeds(CHANGE)
+                for start in (run.first, run.end_of(2 / 3))
+            )
+        ),
+        classes=True,
+    ),
+    Claim(
+        "classes: trends differ",
+        COURSE,
+        "The trends of open and closed classes differ: the open class's correlation rises more.",
+        "ρ←(∇h²) over the open class rises by > {change} more than over the closed from the first to the last epoch.",
+        lambda run: each(is_diverging(run, WHOLE)),
+        classes=True,
+    ),
+    *describe_samples("matched", MATCHED, "over ranges of the sorted classes with equal mean frequency (the paper's)"),
+    *describe_samples("paired", PAIRED, "over pairs of a closed and an open word of nearest frequency (ours)"),
 ]
-
-
-def judge(claim: Claim, run: Run) -> tuple[str, str, list[Evidence]]:
-    """The verdict on a claim, the reason if it cannot be tested, and the evidence."""
-    if len(run.epochs) < LEAST_EPOCHS:
-        return NOT_TESTABLE, f"the run has {len(run.epochs)} epochs; {LEAST_EPOCHS} are the least", []
-    try:
-        evidence = claim.evidence(run)
-    except NotTestable as reason:
-        return NOT_TESTABLE, str(reason), []
-    states = {item.holds for item in evidence}
-    if "no" in states:
-        return NOT_REPRODUCED, "", evidence
-    if states == {"yes"}:
-        return REPRODUCED, "", evidence
-    unclear = next(item for item in evidence if item.holds == "open")
-    return NOT_TESTABLE, f"{unclear} does not decide whether it is {format_range(unclear)}", evidence
-
-
-def judge_all(run: Run, claims: list[Claim] = CLAIMS, unit: str = "word") -> pd.DataFrame:
-    """A row for each piece of evidence, and one for each claim that has none: the columns are :data:`COLUMNS`.
-
-    The texts speak of the model's own top layer, and of the ``unit`` that the vocabulary is made of; claims about
-    classes, which only words have, are not testable for another unit.
-    """
-    rows = []
-    for claim in claims:
-        verdict, because, evidence = judge(claim, run)
-        head = {"claim": claim.id, "verdict": verdict, "because": because}
-        head |= {"statement": claim.statement, "rule": claim.rule}
-        head = {key: name_top_layer(text, run.top) if key != "because" else text for key, text in head.items()}
-        rows += [{**head, **vars(item), "evidence": item.what, "holds": item.holds} for item in evidence] or [head]
-    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    if unit != "word":
-        about_all = ~table["claim"].str.startswith(("classes", "matched"))
-        texts = ["claim", "statement", "rule", "because"]
-        table.loc[about_all, texts] = table.loc[about_all, texts].map(lambda text: in_units(text, unit))
-        table.loc[~about_all, "because"] = f"a {unit} has no part of speech, hence no class"
-    return table.astype(dict.fromkeys(["value", "low", "high", "above", "below", "least"], float) | {"n": "Int64"})
-
-
-def name_top_layer(text: str, top: str) -> str:
-    """A text about h², the paper's top layer, rewritten for the output ``top``."""
-    return text.replace("h²", write_tensor(top))

@@ -7,30 +7,49 @@ from typing import Any
 import pandas as pd
 
 from natural_sparsity import files
-from natural_sparsity.analysis.claims import (
-    KEYS,
-    LEAST_EPOCHS,
+from natural_sparsity.analysis.bootstrap import Measured, Resamples
+from natural_sparsity.analysis.claims import EFFECTS
+from natural_sparsity.analysis.correlate import Probes
+from natural_sparsity.analysis.products import check_chain, check_same, find_drops, read_checkpoints, read_states
+from natural_sparsity.analysis.rules import (
+    ALSO_SHUFFLED,
+    ALSO_UNTRAINED,
     LEAST_WORDS,
-    NUMBERS,
-    SLIGHT,
-    Evidence,
-    Run,
+    MONTE_CARLO,
+    UNDECIDED_SHUFFLED,
+    format_interval,
     format_range,
-    judge_all,
 )
-from natural_sparsity.analysis.products import check_chain, find_drops, read_checkpoints, read_origin, read_states
-from natural_sparsity.corpus.vocabulary import UNITS
+from natural_sparsity.analysis.tensors import STATIC
+from natural_sparsity.analysis.values import Run
+from natural_sparsity.analysis.verdicts import LEAST_EPOCHS, judge_all
+from natural_sparsity.analysis.word_sets import COLUMNS
+from natural_sparsity.config.base import read_block
+from natural_sparsity.config.statistics import Statistics
+from natural_sparsity.corpus.vocabulary import UNITS, read_by_id
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run
-from natural_sparsity.settings import add_expect_option
+from natural_sparsity.settings import add_expect_option, parse_json_object
 from natural_sparsity.tables.writer import Grid, Table
+
+# Claims are about χ, and about one norm.
+MEASURES = ["chi", "l1"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
-    parser.add_argument("--correlations", type=Path, required=True, help="Parquet that 'correlate' wrote")
-    parser.add_argument("--differences", type=Path, required=True, help="Parquet that 'correlate' wrote with it")
+    help_text = "Parquet, one file per epoch, that of the untrained model among them if there is one"
+    parser.add_argument("--probes", type=Path, nargs="+", required=True, help=help_text)
+    parser.add_argument("--words", type=Path, required=True, help="Parquet: vocabulary with classes and counts")
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per epoch")
+    help_text = "Parquet, the same of the control: the same model and seed on this run's text shuffled"
+    parser.add_argument("--control-probes", type=Path, nargs="*", default=[], help=help_text)
+    parser.add_argument(
+        "--statistics",
+        type=parse_json_object,
+        default={},
+        help="JSON, the configuration's block: resamples, level, seed",
+    )
     parser.add_argument(
         "--unit", choices=UNITS, default="word", help="what the data's tokens are (default %(default)s)"
     )
@@ -43,38 +62,130 @@ def tabulate(args: argparse.Namespace) -> Table:
     Raises:
         UserError: the files do not belong together.
     """
-    correlations = files.read_parquet(args.correlations, [*KEYS, *NUMBERS])
-    differences = files.read_parquet(args.differences, [*KEYS, "kind", "against", *NUMBERS])
-    origin, metadata = read_origin(args.correlations, ["condition", "statistics"], "correlate")
-    if read_origin(args.differences, ["condition", "statistics"], "correlate")[1] != metadata or correlations.empty:
-        raise UserError(f"{args.differences}: not made together with {args.correlations}; correlate again")
-    others = set(read_states(args.checkpoints)) - {origin}
+    settings = read_block(Statistics, args.statistics, "statistics")
+    words = read_by_id(args.words, COLUMNS)
+    probes = open_probes(args.probes, args.words)
+    for path, about in zip(probes.paths, probes.about, strict=True):
+        check_run(path, about, args.expect)
+    if set(probes.epochs) == {0}:
+        raise UserError(f"{probes.paths[0]}: is of the untrained model; give the probes of trained ones as well")
+    dropped = read_drops(args.checkpoints, probes)
+    resamples = Resamples(words, settings.resamples, settings.seed)
+    run = Run(measure(probes, resamples), dropped)
+    control_probes = open_probes(args.control_probes, args.words) if args.control_probes else None
+    control = None
+    if control_probes:
+        check_control(control_probes, probes)
+        control = Run(measure(control_probes, resamples), dropped)
+    rows = judge_all(run, settings.level, control, args.unit)
+    digests = {str(epoch): files.read_digest(path) for epoch, path in zip(probes.epochs, probes.paths, strict=True)}
+    about = probes.origin._asdict() | {"condition": probes.condition}
+    made_from = {"words": files.read_digest(args.words), "probes": digests, "statistics": settings.model_dump()}
+    shuffled = control_probes.origin.data if control_probes else None
+    return Table(
+        rows.assign(**about),
+        [lay_out(rows), list_effects(args.unit)],
+        introduce(run, shuffled, resamples.resamples, settings.level, args.unit),
+        explain(args.unit),
+        groups=["claim"],
+        metadata=about | made_from,
+    )
+
+
+def open_probes(paths: list[Path], words: Path) -> Probes:
+    """The probes of one run at the ends of its epochs.
+
+    Raises:
+        UserError: one is of a checkpoint inside an epoch, or of other words.
+    """
+    probes = Probes.open(paths)
+    check_chain(paths, words=words)
+    for path, about in zip(probes.paths, probes.about, strict=True):
+        if not about["epoch"] and about["steps"]:
+            raise UserError(f"{path}: is of {about['checkpoint']}, inside the first epoch; claims are about whole ones")
+    return probes
+
+
+def measure(probes: Probes, resamples: Resamples) -> Measured:
+    """What the probes hold that claims are about."""
+    shape = -1, len(probes.tensors), len(probes.measures)
+    tensors = [name for name in probes.tensors if name != STATIC]
+    measures = [name for name in MEASURES if name in probes.measures]
+    columns = [probes.tensors.index(name) for name in tensors]
+    places = [probes.measures.index(name) for name in measures]
+    means = {}
+    for i, epoch in enumerate(probes.epochs):
+        values = probes.read(i, len(resamples.counts))
+        means[epoch] = values.reshape(len(values), *shape)[:, :, columns][..., places]
+    return Measured(means, tensors, measures, resamples)
+
+
+def read_drops(checkpoints: list[Path], probes: Probes) -> list[int]:
+    """The epochs after which the learning rate dropped.
+
+    Raises:
+        UserError: the checkpoints are not those of the probes' run, or lack one.
+    """
+    others = set(read_states(checkpoints)) - {probes.origin}
     if others:
-        raise UserError(
-            f"--checkpoints: one is of {others.pop()}, but {args.correlations} is of {origin}; leave it out"
-        )
-    check_run(args.correlations, metadata, args.expect)
-    check_chain([args.correlations, args.differences], args.checkpoints)
-    checkpoints = read_checkpoints(args.checkpoints)
-    missing = sorted(set(correlations["epoch"]) - set(checkpoints["epoch"]))
+        raise UserError(f"--checkpoints: one is of {others.pop()}, but --probes are of {probes.origin}; leave it out")
+    check_chain(probes.paths, checkpoints)
+    states = read_checkpoints(checkpoints)
+    missing = sorted(set(probes.epochs) - {0} - set(states["epoch"]))
     if missing:
-        raise UserError(f"--checkpoints: none of epoch {missing[0]}, which {args.correlations} has")
-    run = Run(correlations, differences, find_drops(checkpoints, correlations["epoch"]))
-    rows = judge_all(run, unit=args.unit).assign(**origin._asdict(), condition=metadata["condition"])
-    introduction = introduce(run, metadata["statistics"], args.unit)
-    made_from = {"correlations": files.read_digest(args.correlations)}
-    return Table(rows, [lay_out(rows)], introduction, groups=["claim"], metadata=made_from)
+        raise UserError(f"--checkpoints: none of epoch {missing[0]}, which --probes have; add it")
+    return find_drops(states, states.loc[states["epoch"].isin(probes.epochs), "epoch"])
 
 
-def introduce(run: Run, statistics: dict[str, Any], unit: str) -> str:
+def check_control(control: Probes, probes: Probes) -> None:
+    """Refuse a control that cannot be compared value by value.
+
+    Raises:
+        UserError: it is of another model, seed, condition or vocabulary, of the same text, or of other epochs.
+    """
+    same = ("model", "seed", "condition", "vocabulary")
+    check_same({found.paths[0]: {key: found.about[0][key] for key in same} for found in (probes, control)})
+    if control.about[0]["tokens"] == probes.about[0]["tokens"]:
+        raise UserError(
+            f"{control.paths[0]}: was probed on the run's own text; give the control's on the text shuffled"
+        )
+    if set(control.epochs) != set(probes.epochs):
+        epochs = sorted(set(control.epochs) ^ set(probes.epochs))
+        raise UserError(f"--control-probes: epoch {epochs[0]} is in only one of the run and its control; probe both")
+
+
+def introduce(run: Run, control: str | None, resamples: int, level: float, unit: str) -> str:
     """What the verdicts rest on."""
     lowered = f"dropped after epoch {', '.join(map(str, run.dropped))}" if run.dropped else "never dropped"
+    number = "One trained checkpoint" if len(run.epochs) == 1 else f"{len(run.epochs)} trained epochs"
+    found = "The untrained model was probed." if 0 in run.measured.epochs else "The untrained model was not probed."
+    found += (
+        f" Control: the same model trained on this text shuffled ({control})."
+        if control
+        else " No control on shuffled text was given, so nothing here says which effects need language."
+    )
     return (
-        f"Claims of Saphra & Lopez 2019. {len(run.epochs)} epochs; the learning rate {lowered}. In brackets:"
-        f" {100 * statistics['level']:g} % intervals from {statistics['resamples']:,} bootstrap resamples of the"
-        f" {unit}s. A claim is reproduced if every interval lies in its range, not reproduced if one lies outside or"
-        f" (where a sign is claimed) holds 0 and no effect of {SLIGHT}. It needs {LEAST_EPOCHS} epochs and"
-        f" {LEAST_WORDS} {unit}s."
+        "Claims of Saphra & Lopez 2019, judged on a single run: it is one draw of initial weights and dropout, and"
+        f" another seed may give other verdicts. {number}; the learning rate {lowered}. {found} In brackets:"
+        f" {100 * level:g} % intervals from {resamples:,} bootstrap resamples of the {unit}s."
+    )
+
+
+def explain(unit: str) -> str:
+    """How the verdicts come about."""
+    return (
+        "Reproduced: every interval lies inside its range. Not reproduced: one lies outside. Else undecided. Where a"
+        " claim is about several values, only an interval that covers all of them at once (max-t, columns low_all and"
+        " high_all) refutes it, or shows that some value is inside. An edge must clear the end of a range by"
+        f" {MONTE_CARLO} of its Monte-Carlo standard errors. Every value needs {LEAST_WORDS} {unit}s. A claim about a"
+        f" course of training needs {LEAST_EPOCHS} epochs: the first, the ends of the thirds and the middle of training"
+        " are then different.\n\n"
+        "Where an effect is claimed, the untrained model and the control are judged by the same rule, and each value is"
+        " compared with theirs in the same resamples (“less untrained”, “less shuffled”; intervals that cover all of a"
+        f" claim's differences at once). “{ALSO_UNTRAINED}”: the untrained model meets the claim, so it is no"
+        f" finding. “{ALSO_SHUFFLED}”: the control meets it, and no difference lies on the claimed side of 0."
+        f" “{UNDECIDED_SHUFFLED}”: the control does not meet it, but no difference decides. Neither: some difference"
+        " lies on the claimed side, so that more than the frequencies of words is at work, or no control was given."
     )
 
 
@@ -83,10 +194,29 @@ def lay_out(rows: pd.DataFrame) -> Grid:
     lines = []
     for _, part in rows.groupby("claim", sort=False):
         first = part.iloc[0]
-        evidence = []
-        for row in part.dropna(subset="value").to_dict("records"):
-            item = Evidence(row["evidence"], **{key: row[key] for key in [*NUMBERS, "above", "below", "least"]})
-            evidence.append(f"{item}, n = {item.n:,}: {format_range(item)}? {item.holds}")
-        verdict = f"**{first['verdict']}**" + (f", because {first['because']}" if first["because"] else "")
+        sizes = part.groupby("part")["value"].size()
+        shown = part[part["shown"].fillna(False).astype(bool)]
+        evidence = [write_evidence(row, sizes[row["part"]]) for row in shown.to_dict("records")]
+        verdict = f"**{', '.join(filter(None, (first['verdict'], first['also'])))}**"
+        verdict += f", because {first['because']}" if first["because"] else ""
         lines.append([first["statement"], first["rule"], "<br>".join(evidence) or "none", verdict])
     return Grid(["Claim", "Rule", "Evidence", "Verdict"], lines)
+
+
+def write_evidence(row: dict[Any, Any], size: int) -> str:
+    """A piece of evidence as a line, with its differences from the controls; ``size``: the values of its part."""
+    edges = row["above"], row["below"]
+    number = {"some": f" (best of {size})", "premise": " (premise)"}.get(row["quantifier"], f" (extreme of {size})")
+    number = "" if size == 1 and row["quantifier"] != "premise" else number
+    text = f"{row['evidence']}{number} = {format_interval(row['value'], row['low'], row['high'], *edges)}"
+    text += f", n = {row['n']:,}: {format_range(*edges)}? {row['holds']}"
+    for name in ("untrained", "shuffled"):
+        if pd.notna(row[name]):
+            text += f"; less {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
+    return text
+
+
+def list_effects(unit: str) -> Grid:
+    """The smallest effects that count, and why."""
+    rows = [[f"{effect.size:g}", effect.reason.replace("word", unit)] for effect in EFFECTS]
+    return Grid(["Smallest effect", "Why"], rows, "The ends of the ranges:")

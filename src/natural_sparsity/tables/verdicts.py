@@ -1,0 +1,177 @@
+"""The claims over the seeds of a run: in how many each holds, and the verdict on intervals over seeds."""
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.analysis.products import GROUP, check_same, find_origin, read_origin
+from natural_sparsity.analysis.rules import (
+    ALSO,
+    PREMISE,
+    VERDICTS,
+    Bound,
+    Effect,
+    Evidence,
+    Interval,
+    Value,
+    conclude,
+    format_interval,
+    format_range,
+    mark_shown,
+)
+from natural_sparsity.analysis.statistics import t_interval
+from natural_sparsity.analysis.verdicts import COLUMNS
+from natural_sparsity.errors import UserError
+from natural_sparsity.tables.writer import Grid, Table
+
+COMPARED = ["untrained", "shuffled"]
+FIXED = ["quantity", "above", "below", "effect", "effect_reason"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the table's inputs."""
+    parser.add_argument(
+        "--claims", type=Path, nargs="+", required=True, help="Parquet of the claims, one file per seed"
+    )
+
+
+def tabulate(args: argparse.Namespace) -> Table:
+    """A row for each value with its interval over seeds, and a grid with a row for each claim.
+
+    Raises:
+        UserError: the files do not belong together.
+    """
+    frames, level = read_claims(args.claims)
+    rows = [row for claim in frames[0]["claim"].unique() for row in join(claim, frames, level)]
+    about = {key: frames[0][key].iloc[0] for key in GROUP}
+    table = pd.DataFrame(rows).astype({"part": "Int64", "shown": "boolean"}).assign(**about)
+    seeds = sorted(int(frame["seed"].iloc[0]) for frame in frames)
+    metadata = about | {"seeds": seeds, "claims": {str(path): files.read_digest(path) for path in args.claims}}
+    return Table(table, [lay_out(table)], introduce(seeds, level), groups=["claim"], metadata=metadata)
+
+
+def read_claims(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], float]:
+    """The claims of each seed, and the level of their intervals.
+
+    Raises:
+        UserError: a file is no claims table, has other claims than the first, is of another run, or of the same seed.
+    """
+    given = {path: read_origin(path, ["condition", "statistics"], "tabulate claims")[1] for path in paths}
+    check_same({path: {key: about[key] for key in (*GROUP, "statistics")} for path, about in given.items()})
+    seeds: dict[int, Path] = {}
+    frames = []
+    for path, about in given.items():
+        frame = files.read_parquet(path, [*COLUMNS, "seed", *GROUP])
+        seed = find_origin(about).seed
+        if seed in seeds:
+            raise UserError(f"{path}: a second file of seed {seed}, which {seeds[seed]} is of; give one per seed")
+        seeds[seed] = path
+        frames.append(frame)
+        if list(frame["claim"].unique()) != list(frames[0]["claim"].unique()):
+            raise UserError(f"{path}: has other claims than {paths[0]}; judge both again")
+    return frames, given[paths[0]]["statistics"]["level"]
+
+
+def join(claim: str, frames: Sequence[pd.DataFrame], level: float) -> list[dict[str, Any]]:
+    """The rows of one claim: its verdicts in the seeds, and each value over the seeds that have it."""
+    parts = [frame[frame["claim"] == claim] for frame in frames]
+    firsts = [part.iloc[0] for part in parts]
+    counts = {verdict: sum(first["verdict"] == verdict for first in firsts) for verdict in VERDICTS}
+    also = [f"{n} {name}" for name in ALSO if (n := sum(first["also"] == name for first in firsts))]
+    head = {**{key: firsts[0][key] for key in ("claim", "kind", "statement", "rule")}, "verdict": "", "because": ""}
+    head |= {"seeds": len(frames), **counts, "also": ", ".join(also)}
+    judged = [part.reset_index(drop=True) for part in parts if part["value"].notna().all()]
+    if not judged:
+        return [head]
+    items = [pd.DataFrame([part.iloc[i] for part in judged]) for i in range(len(judged[0]))]
+    evidence = mark_shown(find_evidence(items, level))
+    if len(judged) > 1:
+        head["verdict"], head["because"] = conclude(evidence)
+    return [{**head, **describe(item, rows, level)} for item, rows in zip(evidence, items, strict=True)]
+
+
+def find_evidence(items: Sequence[pd.DataFrame], level: float) -> list[Evidence]:
+    """Each value over the seeds, from its rows, with its t interval and one that covers the claim's values at once.
+
+    The latter is Bonferroni's.
+    """
+    number = sum(rows["quantifier"].iloc[0] != PREMISE for rows in items)
+    evidence = []
+    for rows in items:
+        first = rows.iloc[0]
+        mean, *own = t_interval(rows["value"].to_numpy(float), level)
+        joint = own
+        if first["quantifier"] != PREMISE:
+            joint = list(t_interval(rows["value"].to_numpy(float), 1 - (1 - level) / number)[1:])
+        effect = Effect(first["effect"], first["effect_reason"])
+        value = Value(" / ".join(rows["evidence"].unique()), pd.array([mean]).to_numpy(), len(rows), first["quantity"])
+        bound = Bound(value, effect, first["above"], first["below"])
+        intervals = (Interval(*ends, *ends) for ends in (own, joint))
+        evidence.append(Evidence(bound, int(first["part"]), first["quantifier"], *intervals))
+    return evidence
+
+
+def describe(item: Evidence, rows: pd.DataFrame, level: float) -> dict[str, Any]:
+    """A value over the seeds as columns; what is defined for several seeds only is empty for one."""
+    result = {"part": item.part, "quantifier": item.quantifier, "shown": item.shown, "evidence": item.bound.value.name}
+    result |= {key: rows[key].iloc[0] for key in FIXED}
+    result |= {"value": item.value, "low": item.interval.low, "high": item.interval.high, "n": len(rows)}
+    result |= {"low_all": item.joint.low, "high_all": item.joint.high, "holds": item.holds if len(rows) > 1 else ""}
+    for name in COMPARED:
+        found = rows[name].dropna().to_numpy(float)
+        ends = t_interval(found, level) if len(found) else (math.nan,) * 3
+        result |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+    return result
+
+
+def introduce(seeds: Sequence[int], level: float) -> str:
+    """What the verdicts rest on."""
+    if len(seeds) == 1:
+        return (
+            f"Claims of Saphra & Lopez 2019 on seed {seeds[0]} alone. This is one draw: nothing here says how far another"
+            " seed would differ. Add seeds to the run to get intervals over them."
+        )
+    return (
+        f"Claims of Saphra & Lopez 2019 on {len(seeds)} seeds ({', '.join(map(str, seeds))}). Each seed is judged on its"
+        f" own, with intervals over words. Means and {100 * level:g} % t intervals are over seeds: they say how far the"
+        " values would move with another training on the same text. The verdict over seeds is by the same rules on these"
+        " intervals, Bonferroni's where one must cover all the values of a claim. “n of m”: only n seeds have the value;"
+        " where the learning rate drops at different epochs, a value from the drop on is about each seed's own epochs,"
+        " all of which its name gives."
+    )
+
+
+def lay_out(table: pd.DataFrame) -> Grid:
+    """A row per claim."""
+    lines = []
+    for _, rows in table.groupby("claim", sort=False):
+        first = rows.iloc[0]
+        counts = [f"{first[verdict]} {verdict}" for verdict in VERDICTS if first[verdict]]
+        held = "<br>".join([*counts, *([f"({first['also']})"] if first["also"] else [])])
+        values = []
+        if "value" in rows:
+            shown = rows[rows["shown"].fillna(False).astype(bool)].to_dict("records")
+            values = [write_value(row) for row in shown]
+        verdict = first["verdict"] or ("one draw" if first["seeds"] == 1 else "fewer than two seeds have values")
+        reason = f", because {first['because']}" if first["because"] else ""
+        lines.append([first["statement"], first["rule"], held, "<br>".join(values) or "none", f"**{verdict}**{reason}"])
+    return Grid(["Claim", "Rule", "Seeds", "Mean over seeds", "Verdict over seeds"], lines)
+
+
+def write_value(row: dict[Any, Any]) -> str:
+    """A value over the seeds as a line."""
+    edges = row["above"], row["below"]
+    some = "" if row["n"] == row["seeds"] else f" ({row['n']} of {row['seeds']} seeds)"
+    if math.isnan(row["low"]):
+        return f"{row['evidence']}{some} = {row['value']:z.3f}".replace("-", "−")
+    shown = format_interval(row["value"], row["low"], row["high"], *edges)
+    text = f"{row['evidence']}{some} = {shown}: {format_range(*edges)}? {row['holds']}"
+    for name in COMPARED:
+        if pd.notna(row[name]) and pd.notna(row[f"{name}_low"]):
+            text += f"; less {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
+    return text
