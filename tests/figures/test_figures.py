@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from scipy import optimize, stats
@@ -31,7 +33,7 @@ CLASSES = [None, None, "closed", None, "closed", "open", "open", "closed", "open
 CLASSES += ["closed", "open", "open"]
 EPOCHS = [1, 2, 3]
 ROWS = [(epoch, role, tensor) for epoch in EPOCHS for role in ("target", "input") for tensor in TENSORS]
-SETS = ["all", "open", "closed", "open_matched", "closed_matched"]
+SETS = ["all", "open", "closed", "open_matched", "closed_matched", "open_paired", "closed_paired"]
 
 
 def value(epoch: int, role: str, tensor: str, words: str = "all") -> float:
@@ -47,7 +49,7 @@ def mean_chi(word: int, epoch: int) -> float:
 def words() -> pd.DataFrame:
     share = [0.3 if name is None else 0.8 for name in CLASSES]
     columns = {"id": range(len(WORDS)), "word": WORDS, "count": COUNTS, "tagged": COUNTS, "share": share}
-    return pd.DataFrame(columns | {"pos": None, "pos_class": CLASSES, "matched": False})
+    return pd.DataFrame(columns | {"pos": None, "pos_class": CLASSES, "matched": False, "pair": -1})
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def probes() -> pd.DataFrame:
 @pytest.fixture
 def correlations() -> pd.DataFrame:
     rows = [(*row, words, value(*row, words), 100 + SETS.index(words)) for row in ROWS for words in SETS]
-    return pd.DataFrame(rows, columns=["epoch", "role", "tensor", "words", "value", "n"])
+    return pd.DataFrame(rows, columns=["epoch", "role", "tensor", "words", "value", "n"]).assign(kind="correlation")
 
 
 @pytest.fixture
@@ -106,6 +108,7 @@ def command(folder: Path, figure: str, *more: str) -> list[str]:
     }
     by_word = ["--probes", "--words"]
     wanted = {"chi": [], "fig2": by_word, "fig5": by_word, "training": ["--checkpoints"]}
+    wanted["fig4"] = ["--correlations", "--checkpoints", "--words"]
     flags = wanted.get(figure, ["--correlations", "--checkpoints"])
     threshold = ["--threshold", "20"] if figure in ("fig2", "fig5") else []
     paths = [part for flag in flags for part in (flag, *given[flag])]
@@ -158,11 +161,12 @@ def test_csv_of_each_figure_holds_the_values_of_its_input(products: Path) -> Non
         assert [value(int(r["epoch"]), role, r["tensor"]) for r in points.to_dict("records")] == points["rho"].tolist()
         assert out[name].query(f"kind == '{DROP}'")["epoch"].tolist() == [2]
     points = out["fig4"].query("kind == 'correlation'")
-    assert len(points) == 4 * len(EPOCHS)
+    assert len(points) == 6 * len(EPOCHS)
     expected = [value(int(r["epoch"]), "target", "grad_h_2", r["words"]) for r in points.to_dict("records")]
     assert expected == points["rho"].tolist()
     points = out["fig5"].query("kind == 'word'")
-    assert set(points["word"]) == {word for word, name in zip(WORDS, CLASSES, strict=True) if name}
+    expected = {word: name or "none" for word, name in zip(WORDS[2:], CLASSES[2:], strict=True)}
+    assert dict(zip(points["word"], points["pos_class"], strict=True)) == expected
     assert points["chi"].tolist() == [mean_chi(word, 3) for word in points["id"].astype(int)]
     assert out["training"]["dev_loss"].tolist() == [5.5, 5.6, 5.0]
     assert out["training"]["learning_rate"].tolist() == [20, 20, 5]
@@ -240,10 +244,14 @@ def test_a_checkpoint_with_text_for_a_loss_is_refused_and_null_is_a_gap(products
         inputs.read_checkpoints([products / "zero.json"])
 
 
-def test_drops_are_where_the_rate_fell_within_the_epochs_drawn(checkpoints: pd.DataFrame) -> None:
-    assert inputs.find_drops(checkpoints, pd.Series([1, 3])) == [2]
-    assert inputs.find_drops(checkpoints, pd.Series([2])) == [2]
+def test_drops_are_where_the_rate_fell_and_training_went_on(checkpoints: pd.DataFrame) -> None:
+    assert inputs.find_drops(checkpoints, pd.Series([1, 3])) == inputs.find_drops(checkpoints, pd.Series([2, 3])) == [2]
+    # Where nothing drawn was trained at the lower rate, there is no drop.
+    assert inputs.find_drops(checkpoints, pd.Series([1, 2])) == inputs.find_drops(checkpoints, pd.Series([2])) == []
     assert inputs.find_drops(checkpoints, pd.Series([1])) == inputs.find_drops(checkpoints, pd.Series([3])) == []
+    checkpoints.loc[checkpoints["epoch"] == 3, "learning_rate_out"] = 1.0
+    shorter = checkpoints[checkpoints["epoch"] < 3].assign(seed=2)
+    assert inputs.find_drops(pd.concat([checkpoints, shorter]), pd.Series([1, 2, 3])) == [2]
 
 
 def test_frequent_is_strict_leaves_out_specials_and_breaks_ties_by_id(words: pd.DataFrame) -> None:
@@ -290,7 +298,69 @@ def test_fig2_draws_a_row_a_word_the_most_frequent_at_the_bottom(words: pd.DataF
     corner = mesh.get_coordinates()[0, 0]  # type: ignore[attr-defined]
     assert ax.transData.transform(corner)[1] == pytest.approx(ax.get_window_extent().y0)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "3"]
-    assert mesh.get_rasterized() and "χ" not in ax.get_xlabel() and "chi" in figure.axes[1].get_ylabel()
+    assert mesh.get_rasterized() and ax.get_xlabel() == "epoch" and "chi" in figure.axes[1].get_xlabel()
+
+
+def test_fig2_shows_the_untrained_model_first_and_says_so(words: pd.DataFrame, probes: pd.DataFrame) -> None:
+    untrained = probes.loc[probes["epoch"] == 1].assign(epoch=0, value=0.09)
+    with Style().apply():
+        figure = fig2.plot(fig2.select_cells(pd.concat([probes, untrained]), words, 79), Style())
+    ax = figure.axes[0]
+    cells = np.asarray(ax.collections[0].get_array()).reshape(-1, 4)
+    assert cells[:, 0] == pytest.approx(0.09)
+    assert (cells[:, 1:] > 0.1).all()
+    assert [(tick, label.get_text()) for tick, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)] == [
+        (0.5, "0"), (1.5, "1"), (2.5, "2"), (3.5, "3")
+    ]  # fmt: skip
+    assert ax.get_xlabel() == "epoch (0: untrained)"
+
+
+def make_rows(bright: dict[str, int], n: int = 90) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Words and probes of rows alike but for those at the ranks given, which are bright in the last epoch."""
+    names = {rank: name for name, rank in bright.items()}
+    words = [names.get(rank, f"w{rank}") for rank in range(1, n + 1)]
+    frame = pd.DataFrame({"id": range(2, n + 2), "word": words, "count": range(10**6, 10**6 - n, -1)})
+    probes = pd.DataFrame({"epoch": np.repeat([1, 2, 3], n), "id": np.tile(frame["id"], 3)})
+    values = np.random.default_rng(0).uniform(0.09, 0.1, (3, n))
+    for rank in bright.values():
+        values[2, rank - 1] = 0.12 + 0.0001 * rank
+    return frame, probes.assign(value=values.ravel())
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("bright", [{}, {"$the$": 1, "of": 2, "x" * 40: 3, "states": 60, "last": 90}])
+def test_fig2_names_the_rows_that_stand_out_and_no_others(bright: dict[str, int]) -> None:
+    words, probes = make_rows(bright)
+    style = Style()
+    with style.apply():
+        figure = fig2.plot(fig2.select_cells(probes, words, 0), style)
+        figure.draw_without_rendering()
+    ax = figure.axes[0]
+    names = [text for text in ax.texts if text.get_gid() == fig2.BRIGHT]
+    assert [text.get_text() for text in names] == [word if len(word) < 14 else "x" * 13 + "…" for word in bright]
+    assert not any(text.get_parse_math() for text in names)
+    boxes = [text.get_window_extent() for text in names]
+    assert all(low.y1 <= high.y0 for low, high in zip(boxes, boxes[1:], strict=False))
+    assert all(box.x0 > ax.get_window_extent().x1 and box.x1 <= figure.bbox.x1 for box in boxes)
+    # A line ties each name to the middle of its row.
+    ties = [line for line in ax.get_lines() if line.get_transform() == ax.transAxes]
+    rows = [ax.transAxes.transform((0, line.get_ydata()[0]))[1] for line in ties]
+    assert rows == pytest.approx([ax.transData.transform((0, rank - 0.5))[1] for rank in bright.values()])
+    middles = [ax.transAxes.transform((0, line.get_ydata()[1]))[1] for line in ties]
+    assert middles == pytest.approx([(box.y0 + box.y1) / 2 for box in boxes], abs=2)
+
+
+def test_fig2_names_the_brightest_where_not_all_have_room() -> None:
+    words, probes = make_rows({f"bright{rank}": rank for rank in range(1, 80, 2)}, 400)
+    style = Style()
+    with style.apply():
+        figure = fig2.plot(fig2.select_cells(probes, words, 0), style)
+        figure.draw_without_rendering()
+    names = [text for text in figure.axes[0].texts if text.get_gid() == fig2.BRIGHT]
+    assert 5 < len(names) < 40
+    assert [text.get_text() for text in names] == [f"bright{rank}" for rank in range(1, 80, 2)][-len(names) :]
+    boxes = [text.get_window_extent() for text in names]
+    assert all(low.y1 <= high.y0 for low, high in zip(boxes, boxes[1:], strict=False))
 
 
 def test_fig2_leaves_a_gap_where_there_is_no_value(words: pd.DataFrame, probes: pd.DataFrame) -> None:
@@ -334,7 +404,7 @@ def test_fig2_writes_words_as_they_are(tmp_path: Path) -> None:
         figure = fig2.plot(fig2.select_cells(probes, words, 0), Style())
         figure.savefig(tmp_path / "fig2.pdf")
         labels = figure.axes[0].get_yticklabels()
-        assert [label.get_text() for label in labels] == [*HOSTILE[:-1], "x" * 15 + "…"]
+        assert [label.get_text() for label in labels] == [*HOSTILE[:-1], "x" * 13 + "…"]
         assert figure.axes[0].get_window_extent().width > figure.bbox.width / 3  # the cells have their room
 
 
@@ -424,40 +494,72 @@ def test_spread_moves_as_little_as_the_gap_allows() -> None:
 # ---- Figure 4
 
 
-def test_fig4_draws_classes_solid_and_samples_dashed_with_their_n(correlations: pd.DataFrame) -> None:
-    with Style().apply():
-        figure = fig4.plot(fig4.select_points(correlations, [2]), Style())
-    drawn = lines(figure)
-    assert list(drawn) == SETS[1:]
-    for words, points in drawn.items():
-        assert points.tolist() == [[epoch, value(epoch, "target", "grad_h_2", words)] for epoch in EPOCHS]
-    dashed = {line.get_gid(): line.is_dashed() for line in figure.axes[0].get_lines() if line.get_gid() in SETS}
-    assert dashed == {"open": False, "closed": False, "open_matched": True, "closed_matched": True}
-    assert [re.findall(r"n = (\d+)", text) for text in legend(figure)] == [["101"], ["102"], ["103"], ["104"], []]
-    assert verticals(figure) == [2]
+def plot_fig4(table: pd.DataFrame, style: Style | None = None) -> Figure:
+    with (style := style or Style()).apply():
+        figure = fig4.plot(table, style)
+        figure.draw_without_rendering()
+    return figure
+
+
+@pytest.mark.parametrize("width", [6.9, 3.3])
+def test_fig4_has_a_panel_for_whole_classes_and_for_each_sample(
+    correlations: pd.DataFrame, words: pd.DataFrame, width: float
+) -> None:
+    figure = plot_fig4(fig4.select_points(correlations, [2], words), Style(width=width))
+    titles = ["whole classes", "ranges of equal mean frequency", "pairs of nearest frequency"]
+    for axes, (title, first) in enumerate(zip(titles, (1, 3, 5), strict=True)):
+        drawn = lines(figure, axes)
+        assert list(drawn) == SETS[first : first + 2]
+        for name, points in drawn.items():
+            assert points.tolist() == [[epoch, value(epoch, "target", "grad_h_2", name)] for epoch in EPOCHS]
+        ax = figure.axes[axes]
+        notes = ax.get_title(loc="left").split("\n")
+        assert notes[0] == title
+        assert [re.findall(r"n = (\d+)", note) for note in notes[1:]] == [[str(100 + first)], [str(101 + first)]]
+        assert verticals(figure, axes) == [2]
+        # Only the drop is dashed.
+        assert [line.get_gid() for line in ax.get_lines() if line.is_dashed()] == [DROP]
+        assert ax.get_ylim() == figure.axes[0].get_ylim()
+    titles = [ax._left_title.get_window_extent() for ax in figure.axes]  # type: ignore[attr-defined]
+    assert not any(a.overlaps(b) for i, a in enumerate(titles) for b in titles[:i])
+    for box in [*titles, figure.legends[0].get_window_extent()]:
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    assert legend(figure) == ["open class", "closed class", "learning rate lowered"]
+
+
+def test_fig4_prints_mean_and_spread_of_each_samples_counts(correlations: pd.DataFrame, words: pd.DataFrame) -> None:
+    matched = words["word"].isin(["cat", "ran", "sat", "by", "in"])
+    paired = np.where(words["word"].isin(["in", "cat"]), 0, np.where(words["word"].isin(["by", "hut"]), 1, -1))
+    table = fig4.select_points(correlations, [], words.assign(matched=matched, pair=paired))
+    expected = {
+        "closed": [4000, 5000, 2000, 500],
+        "open_matched": [120, 90, 50],
+        "closed_matched": [2000, 500],
+        "open_paired": [120, 40],
+    }
+    drawn = table.query("kind == 'training_counts'").set_index("words")
+    for name, counts in expected.items():
+        row = drawn.loc[name]
+        assert (row["mean_count"], row["sd_count"]) == pytest.approx((np.mean(counts), np.std(counts, ddof=1)))
+    notes = [ax.get_title(loc="left").split("\n")[1:] for ax in plot_fig4(table).axes]
+    assert notes[0][1] == "closed: n = 102, counts 2,875 ± 2,016"
+    assert notes[1][0] == "open: n = 103, counts 86.7 ± 35.1"
 
 
 @pytest.mark.parametrize("absent", ["row", "nan"])
-def test_fig4_says_which_sample_is_missing(correlations: pd.DataFrame, absent: str) -> None:
+def test_fig4_says_which_sample_is_missing(correlations: pd.DataFrame, words: pd.DataFrame, absent: str) -> None:
     gone = correlations["words"] == "closed_matched"
     correlations.loc[gone, ["value", "n"]] = [np.nan, 0]
-    with Style().apply():
-        figure = fig4.plot(
-            fig4.select_points(correlations.loc[~gone] if absent == "row" else correlations, []), Style()
-        )
-        figure.draw_without_rendering()
-    assert list(lines(figure)) == SETS[1:4]
-    assert figure.get_suptitle() == "no correlation: closed class, frequency-matched (n = 0)"
-    box = figure.texts[0].get_window_extent()
-    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    given = correlations.loc[~gone] if absent == "row" else correlations
+    figure = plot_fig4(fig4.select_points(given, [], words))
+    assert list(lines(figure, 1)) == ["open_matched"]
+    assert figure.axes[1].get_title(loc="left").endswith("closed: no correlation (n = 0)")
 
 
 def test_fig4_without_either_class_names_the_largest_threshold(correlations: pd.DataFrame, words: pd.DataFrame) -> None:
     correlations.loc[correlations["words"] != "all", "value"] = np.nan
-    with pytest.raises(UserError, match="min_tagged"):
-        fig4.select_points(correlations, [])
     with pytest.raises(UserError) as caught:
-        fig4.select_points(correlations, [], words=words)
+        fig4.select_points(correlations, [], words)
     found = re.search(
         r"largest tagging\.min_tagged that leaves 10 words with a part of speech is (\d+)", str(caught.value)
     )
@@ -476,15 +578,18 @@ def test_fig5_draws_the_last_epoch_by_class_above_the_threshold(words: pd.DataFr
     with Style().apply():
         figure = fig5.plot(table, Style())
     drawn = lines(figure)
-    for name in ("open", "closed"):
-        ids = [i for i, count in enumerate(COUNTS) if CLASSES[i] == name and count > 50]
+    for name in ("open", "closed", "none"):
+        kind = None if name == "none" else name
+        ids = [i for i, count in enumerate(COUNTS) if CLASSES[i] == kind and count > 50 and i > 1]
         expected = sorted([COUNTS[i], mean_chi(i, 3)] for i in ids)
         assert sorted(drawn[name].tolist()) == expected
-    assert set(drawn) == {"open", "closed"}  # too few words for a trend
+    assert set(drawn) == {"open", "closed", "none"}  # too few words for a trend
     ax = figure.axes[0]
     assert ax.get_xscale() == "log" and "after epoch 3" in ax.get_ylabel()
-    assert len({line.get_marker() for line in ax.get_lines()}) == 2
-    assert legend(figure) == ["open class (n = 4)", "closed class (n = 4)"]
+    assert len({line.get_marker() for line in ax.get_lines()}) == 3
+    counted = ["open class (n = 4)", "closed class (n = 4)", "no class (n = 2)"]
+    assert legend(figure) == [*counted, "most frequent: $5$  ten"]
+    assert not figure.legends[0].get_texts()[-1].get_parse_math()
 
 
 def test_fig5_trend_is_the_least_squares_line_between_the_extremes(probes: pd.DataFrame) -> None:
@@ -501,6 +606,41 @@ def test_fig5_trend_is_the_least_squares_line_between_the_extremes(probes: pd.Da
     ends = np.array([count.min(), count.max()])
     np.testing.assert_allclose(drawn["trend open"], np.column_stack([ends, fit.intercept + fit.slope * np.log(ends)]))
     assert "trend closed" not in drawn and set(table.loc[table["kind"] == "trend", "pos_class"]) == {"open"}
+
+
+def test_fig5_tells_how_many_words_have_no_class_and_which_are_the_most_frequent() -> None:
+    rng = np.random.default_rng(1)
+    kinds = ["open"] * 30 + ["closed"] * 20 + [None] * 12
+    words = pd.DataFrame({"id": range(2, 64), "count": 1000 - np.arange(62), "tagged": 9, "share": 1.0})
+    words = words.assign(word=[f"word{i}" for i in range(50)] + list(',."$_') + ["x" * 40] * 7, pos_class=kinds)
+    probes = pd.DataFrame({"epoch": 7, "id": range(2, 64), "value": rng.random(62)})
+    style = Style()
+    with style.apply():
+        table = fig5.select_words(probes, words, 1)
+        figure = fig5.plot(table, style)
+        figure.draw_without_rendering()
+    assert legend(figure) == [
+        "open class (n = 30)",
+        "closed class (n = 20)",
+        "no class (n = 12)",
+        "open: fit on log count",
+        "closed: fit on log count",
+        'most frequent: ,  .  "  $',
+    ]
+    box = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+    # The legend has each line's own dash, colour and marker.
+    drawn = {line.get_gid(): line for line in figure.axes[0].get_lines()}
+    handles = figure.legends[0].get_lines()
+    for handle, gid in zip(handles, ["open", "closed", "none", "trend open", "trend closed"], strict=False):
+        for get in ("get_color", "get_marker", "is_dashed"):
+            assert getattr(handle, get)() == getattr(drawn[gid], get)(), (gid, get)
+    assert not drawn["trend open"].is_dashed() and drawn["trend closed"].is_dashed()
+    longest = words.assign(word="x" * 40)
+    with style.apply():
+        figure = fig5.plot(fig5.select_words(probes, longest, 1), style)
+        figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_fig5_errors(words: pd.DataFrame, probes: pd.DataFrame) -> None:
@@ -532,6 +672,29 @@ def test_training_draws_losses_perplexity_rate_and_drops(checkpoints: pd.DataFra
         assert float(label.get_text()) == perplexity
         height = right.transData.transform((0, perplexity))[1]
         assert height == pytest.approx(above.transData.transform((0, np.log(perplexity)))[1])
+
+
+def test_training_marks_no_drop_that_nothing_was_trained_after(checkpoints: pd.DataFrame) -> None:
+    last = checkpoints.assign(learning_rate_in=20.0, learning_rate_out=[20.0, 20.0, 5.0])
+    with Style().apply():
+        table = training.list_epochs(last)
+        figure = training.plot(table, Style())
+    assert not table["learning_rate_drop"].any()
+    assert verticals(figure, 0) == verticals(figure, 1) == []
+    assert "learning rate lowered" not in legend(figure)
+
+
+def test_training_draws_the_untrained_model_only_where_its_loss_is_known(checkpoints: pd.DataFrame) -> None:
+    untrained = pd.DataFrame([(1, 0, 20.0, 20.0, np.nan, np.nan)], columns=checkpoints.columns)
+    unknown = training.list_epochs(pd.concat([untrained, checkpoints], ignore_index=True))
+    assert unknown["epoch"].tolist() == [1, 2, 3]
+    known = training.list_epochs(pd.concat([untrained.assign(dev_loss=8.8), checkpoints], ignore_index=True))
+    with Style().apply():
+        figure = training.plot(known, Style())
+    assert lines(figure, 0)["dev_loss"].tolist()[0] == [0, 8.8]
+    rates = lines(figure, 1)["learning_rate"]
+    assert np.isnan(rates[0, 1]) and rates[1].tolist() == [1, 20], "nothing trained the untrained model"
+    assert figure.axes[1].get_xlabel() == "epoch (0: untrained)"
 
 
 @pytest.mark.parametrize(("low", "high"), [(4.0, 6.0), (3.70, 3.78), (0.5, 9.5), (4.6, 4.9)])
@@ -600,6 +763,31 @@ def test_chi_shows_1_on_the_axis_and_half_root_2_on_the_diagonal() -> None:
     assert lengths == pytest.approx([1, 2**-0.5])  # an arrow to the diamond is as long as its vector's χ
 
 
+def test_chi_shades_the_whole_plane_by_the_direction_and_the_bar_says_which_shade_is_which() -> None:
+    style = Style()
+    with style.apply():
+        figure = chi.plot(chi.list_points(), style)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+    ax, bar = figure.axes
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3] / 255
+
+    def shade(axes: Axes, x: float, y: float) -> np.ndarray:
+        column, row = axes.transData.transform((x, y))
+        return pixels[len(pixels) - 1 - int(row), int(column)]
+
+    middle = np.mean(bar.get_xlim())
+    for v in ((0.3, -1.2), (-0.85, -0.87), (-1.3, 0.1), (1.3, -0.6), (-0.2, -0.5), (-1.35, -1.35)):
+        value = np.hypot(*v) / np.abs(v).sum()
+        np.testing.assert_allclose(shade(ax, *v), shade(bar, middle, value), atol=0.05, err_msg=str(v))
+    assert bar.get_ylim() == pytest.approx((2**-0.5, 1))
+    assert [label.get_text() for label in bar.get_yticklabels()] == [r"$1/\sqrt{2}$", "0.8", "0.9", "1"]
+    assert bar.get_yticks() == pytest.approx([2**-0.5, 0.8, 0.9, 1])
+    boxes = [text.get_window_extent() for text in ax.texts if text.get_text()]
+    area = ax.get_window_extent()
+    assert all(area.x0 <= box.x0 and box.x1 <= area.x1 and box.y1 <= area.y1 for box in boxes)
+
+
 @pytest.mark.integration
 def test_words_that_look_like_something_else_stay_words_in_the_csv(products: Path, words: pd.DataFrame) -> None:
     odd = ["007", "1e3", "NA", "nan", "null", "None", "true", "-inf", "1,5", '"', '"",', "'", "__proto__"]
@@ -609,7 +797,5 @@ def test_words_that_look_like_something_else_stay_words_in_the_csv(products: Pat
         with (products / f"out/{figure}.csv").open(newline="", encoding="utf-8") as file:
             drawn = {(row["word"], row["count"]) for row in csv.DictReader(file) if row["word"]}
         expected = dict(zip(odd, COUNTS[2:], strict=True))
-        if figure == "fig5":
-            expected = {word: n for word, n, kind in zip(odd, COUNTS[2:], CLASSES[2:], strict=True) if kind}
         assert {word for word, _ in drawn} == set(expected)
         assert all(float(n) == expected[word] for word, n in drawn)

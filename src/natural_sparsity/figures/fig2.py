@@ -4,7 +4,9 @@ import argparse
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from natural_sparsity.analysis.products import (
     average_over_seeds,
@@ -17,11 +19,12 @@ from natural_sparsity.analysis.products import (
 from natural_sparsity.analysis.tensors import GRADIENT, find_top
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.arguments import add_measure, add_probes, add_threshold, add_unit
-from natural_sparsity.figures.style import Style, label_seeds, write_measure
+from natural_sparsity.figures.style import GREY, Style, label_epochs, label_seeds, shorten, spread_out, write_measure
 
 SUMMARY = "heat map of the mean sparsity of the top layer's gradient, by epoch and target word"
-SIZE = (3.3, 4.2)
-LONGEST = 16  # characters of a word, so that long words leave the cells their room
+SIZE = (3.5, 4.4)
+LINE = 1.15  # height of a name, in font sizes
+BRIGHT = "bright"  # the names of the brightest rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,12 +70,12 @@ def select_cells(probes: pd.DataFrame, words: pd.DataFrame, threshold: int, meas
 def plot(
     table: pd.DataFrame, style: Style, measure: str = "chi", tensor: str = "grad_h_2", unit: str = "word"
 ) -> Figure:
-    """A column per epoch, a row per word, the most frequent at the bottom."""
+    """A column per epoch, a row per word, the most frequent at the bottom; the brightest are named at the right."""
     style = style.with_size(*SIZE)
     figure = style.figure()
     ax = figure.add_subplot()
     cells = table.pivot(index="rank", columns="epoch", values=measure)
-    words = table.drop_duplicates("rank").set_index("rank")["word"]
+    words = table.drop_duplicates("rank").set_index("rank")["word"].map(shorten)
     # A few extreme words must not take the contrast from the rest; the colour bar's arrows say that they are there.
     low, high = np.nanpercentile(cells, [1, 99])
     least, greatest = np.nanmin(cells), np.nanmax(cells)
@@ -87,14 +90,15 @@ def plot(
         linewidth=0,
     )
     ax.set_facecolor("0.85")  # shows where there is no value
-    bar = figure.colorbar(mesh, ax=ax, extend=extend[least < low, greatest > high], pad=0.02, aspect=30)
+    ends = extend[least < low, greatest > high]
+    bar = figure.colorbar(mesh, ax=ax, location="top", extend=ends, pad=0.02, aspect=30)
     bar.set_label(f"mean {write_measure(measure, tensor)}{label_seeds(table)}")
+    bar.locator = MaxNLocator(4, steps=[1, 2, 5, 10])
     bar.outline.set_linewidth(0.6)
 
-    room = 0.8 * figure.get_figheight() * 72 / (1.15 * style.font_size)  # in labels
+    room = 0.75 * figure.get_figheight() * 72 / (LINE * style.font_size)  # in names
     every = int(np.ceil(len(words) / room))
-    names = [word if len(word) <= LONGEST else word[: LONGEST - 1] + "…" for word in words.iloc[::every]]
-    ax.set_yticks(np.arange(0, len(words), every) + 0.5, names)
+    ax.set_yticks(np.arange(0, len(words), every) + 0.5, words.iloc[::every])
     for label in ax.get_yticklabels():
         label.set_parse_math(False)  # a word may hold a dollar sign
     named = "" if every == 1 else f" (one in {every} named)"
@@ -103,6 +107,36 @@ def plot(
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(epochs)) if len(epochs) <= 9 * step)
     shown = epochs % step == 0
     ax.set_xticks(np.flatnonzero(shown) + 0.5, epochs[shown])
-    ax.set_xlabel("epoch")
+    ax.set_xlabel(label_epochs(epochs.tolist()))
+    if epochs[0] == 0:
+        ax.axvline(1, color="white", linewidth=2)  # between the untrained model and the trained ones
     ax.tick_params(length=2)
+    name_brightest(figure, ax, words[select_brightest(cells, int(room / 2))], style)
     return figure
+
+
+def select_brightest(cells: pd.DataFrame, most: int) -> pd.Index:
+    """The rows whose greatest value lies above those of the others, by the fence of a box plot; ``most`` at most."""
+    greatest = cells.max(axis=1)
+    low, high = greatest.quantile([0.25, 0.75])
+    return greatest[greatest > high + 1.5 * (high - low)].nlargest(most).sort_index().index
+
+
+def name_brightest(figure: Figure, ax: Axes, words: pd.Series, style: Style) -> None:
+    """Name rows at the right, by rank, moved apart where names would overlap and then tied to their row."""
+    figure.draw_without_rendering()
+    top = ax.get_ylim()[1]
+    gap = LINE * style.font_size / (ax.get_position().height * figure.get_figheight() * 72)
+    heights = (words.index.to_numpy() - 0.5) / top
+    for word, height, place in zip(words, heights, spread_out(heights.tolist(), gap, 0, 1), strict=True):
+        ax.plot([1.01, 1.07], [height, place], transform=ax.transAxes, color=GREY, linewidth=0.5, clip_on=False)
+        ax.text(
+            1.08,
+            place,
+            word,
+            transform=ax.transAxes,
+            va="center",
+            fontsize=0.875 * style.font_size,
+            parse_math=False,
+            gid=BRIGHT,
+        )

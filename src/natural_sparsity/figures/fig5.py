@@ -19,13 +19,17 @@ from natural_sparsity.analysis.products import (
 from natural_sparsity.analysis.tensors import GRADIENT, find_top
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.arguments import add_measure, add_probes, add_threshold
-from natural_sparsity.figures.style import Style, label_seeds, write_measure
+from natural_sparsity.figures.style import GREY, Style, label_seeds, shorten, write_measure
 
 SUMMARY = "mean sparsity of the top layer's gradient after the last epoch against frequency, by word class"
 SIZE = (3.3, 2.8)
 CLASSES = ("open", "closed")
+# What the words of neither class are called: punctuation, numbers, and words that no part of speech has a majority in.
+REST = "none"
 # A line through fewer words than this would claim too much.
 TREND = 10
+NAMES = {"open": "open class", "closed": "closed class", REST: "no class"}
+NAMED = 4  # of the words without a class, the most frequent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +52,8 @@ def select_words(probes: pd.DataFrame, words: pd.DataFrame, threshold: int, meas
     """The words and trend lines drawn: ``kind, pos_class, id, word, count, epoch``, the measure by its name.
 
     ``kind`` is ``word``, or ``trend``: the two ends of the least-squares line of the measure on log₁₀ count over the
-    words drawn of one class. Of several seeds, values are means, with ``sd`` and ``seeds``. Words of neither class
-    are left out.
+    words drawn of one class. Of several seeds, values are means, with ``sd`` and ``seeds``. The ``pos_class`` of words
+    of neither class is :data:`REST`. The most frequent words come first.
 
     Args:
         probes: ``epoch, id, value`` of the top gradient, keyed by target word; the last epoch is drawn.
@@ -60,13 +64,16 @@ def select_words(probes: pd.DataFrame, words: pd.DataFrame, threshold: int, meas
     Raises:
         UserError: no word of either class is that frequent, or the probe has none of them.
     """
-    classed = words.loc[words["pos_class"].isin(CLASSES)]
-    if classed.empty:
+    classed = words["pos_class"].isin(CLASSES)
+    if not classed.any():
         raise UserError(f"no word has an open or closed class; {suggest_min_tagged(words)}")
+    # An error about the threshold names one that leaves words of a class.
+    select_frequent(words.loc[classed], threshold, "thresholds.fig5")
     last = probes.loc[probes["epoch"] == probes["epoch"].max()]
-    chosen = select_frequent(classed, threshold, "thresholds.fig5").merge(last, on="id")
+    words = words.assign(pos_class=words["pos_class"].where(classed, REST))
+    chosen = select_frequent(words, threshold, "thresholds.fig5").merge(last, on="id")
     chosen = chosen.rename(columns={"value": measure}).dropna(subset=measure)
-    if chosen.empty:
+    if not chosen["pos_class"].isin(CLASSES).any():
         raise UserError("the probe has no value for any word drawn; is it of another vocabulary?")
     parts = [chosen.assign(kind="word")]
     for name in CLASSES:
@@ -83,7 +90,7 @@ def select_words(probes: pd.DataFrame, words: pd.DataFrame, threshold: int, meas
 
 
 def plot(table: pd.DataFrame, style: Style, measure: str = "chi", tensor: str = "grad_h_2") -> Figure:
-    """A colour and marker per class, closed-class words on top, being fewer."""
+    """A colour and marker per class, closed-class words on top, being fewer; words of neither faint and behind."""
     style = style.with_size(*SIZE)
     figure = style.figure()
     ax = figure.add_subplot()
@@ -91,40 +98,47 @@ def plot(table: pd.DataFrame, style: Style, measure: str = "chi", tensor: str = 
     trends = table.loc[table["kind"] == "trend"]
     # The more words, the smaller and fainter, so that density shows as shade.
     crowd = np.clip(len(points) / 300, 1, 20)
-    for index, name in enumerate(CLASSES):
+    looks = {REST: (GREY, "x"), "open": (style.colors()[0], "o"), "closed": (style.colors()[1], "s")}
+    for name, (color, marker) in looks.items():
         part = points.loc[points["pos_class"] == name]
         if part.empty:
             continue
-        color = style.colors()[index]
         few = len(part) < 300
         ax.plot(
             part["count"],
             part[measure],
             linestyle="none",
-            marker="os"[index],
+            marker=marker,
             markersize=style.marker_size if few else style.marker_size / crowd**0.3,
             markerfacecolor=color,
-            markeredgecolor="white" if few else "none",
-            markeredgewidth=0.3,
+            markeredgecolor=color if name == REST else "white" if few else "none",
+            markeredgewidth=0.6 if name == REST else 0.3,
             alpha=0.9 if few else 0.9 / crowd**0.35,
-            label=f"{name} class (n = {len(part):,})",
+            label=f"{NAMES[name]} (n = {len(part):,})",
             rasterized=len(part) > 2000,
             gid=name,
         )
-    for index, name in enumerate(CLASSES):
-        line = trends.loc[trends["pos_class"] == name]
-        if len(line):
-            dark = tuple(0.6 * channel for channel in style.colors()[index][:3])
-            ax.plot(line["count"], line[measure], color=dark, linestyle=["-", "--"][index], gid=f"trend {name}")
+    lines = []
+    for name, dash in zip(CLASSES, ("-", "--"), strict=True):
+        ends = trends.loc[trends["pos_class"] == name]
+        if len(ends):
+            dark = tuple(0.6 * channel for channel in looks[name][0][:3])
+            label = f"{name}: fit on log count"
+            lines += ax.plot(ends["count"], ends[measure], color=dark, linestyle=dash, gid=f"trend {name}", label=label)
     ax.set_xscale("log")
     ax.set_xlabel("training occurrences of the target word")
     turn = " " if measure == "chi" else "\n"  # other names are longer
     ax.set_ylabel(
         f"mean {write_measure(measure, tensor)}{turn}after epoch {table['epoch'].iloc[0]}{label_seeds(table)}"
     )
-    handles, names = ax.get_legend_handles_labels()
-    if len(trends):
-        handles, names = [*handles, Line2D([], [], color="0.2")], [*names, "least squares on log count"]
-    for entry in figure.legend(handles, names, loc="outside lower center", ncols=2).legend_handles:
+    drawn = {str(line.get_gid()): line for line in ax.get_lines()}
+    handles = [drawn[name] for name in (*CLASSES, REST) if name in drawn]
+    rest = points.loc[points["pos_class"] == REST, "word"].head(NAMED)
+    frequent = [Line2D([], [], linestyle="", label=f"most frequent: {shorten('  '.join(rest), 12)}")]
+    legend = figure.legend(
+        handles=handles + lines + frequent * bool(len(rest)), loc="outside lower center", ncols=2, columnspacing=0.5
+    )
+    for entry in legend.legend_handles:
         entry.set(alpha=1, markersize=style.marker_size)  # type: ignore[union-attr]
+    legend.get_texts()[-1].set_parse_math(False)  # a word may hold a dollar sign
     return figure

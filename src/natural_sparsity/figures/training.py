@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from natural_sparsity import registry
-from natural_sparsity.analysis.products import read_checkpoints
+from natural_sparsity.analysis.products import find_drops, read_checkpoints
 from natural_sparsity.analysis.statistics import exponentiate
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.arguments import add_checkpoints
@@ -45,7 +45,7 @@ def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
 
 
 def list_epochs(checkpoints: pd.DataFrame, perplexity: bool = True) -> pd.DataFrame:
-    """A row per seed and epoch: losses, perplexities, the rate trained with, and whether it dropped after.
+    """A row per seed and epoch: losses, perplexities, the rate trained with, and whether a later epoch had a lower one.
 
     Columns: ``seed, epoch, train_loss, dev_loss, learning_rate, learning_rate_drop`` and, with ``perplexity``,
     ``train_perplexity, dev_perplexity``. Several seeds add rows of seed ``mean``: the losses' means, and their sample
@@ -57,9 +57,12 @@ def list_epochs(checkpoints: pd.DataFrame, perplexity: bool = True) -> pd.DataFr
     """
     if checkpoints[["train_loss", "dev_loss"]].isna().all(axis=None):
         raise UserError("the checkpoints hold no train_loss and no dev_loss; give those of trained epochs")
-    rows = checkpoints[["seed", "epoch", "train_loss", "dev_loss"]].assign(
-        learning_rate=checkpoints["learning_rate_in"],
-        learning_rate_drop=checkpoints["learning_rate_out"] < checkpoints["learning_rate_in"],
+    drops = {(seed, epoch) for seed, part in checkpoints.groupby("seed") for epoch in find_drops(part, part["epoch"])}
+    # The untrained model has a loss if somebody measured it, and never a rate.
+    known = checkpoints[(checkpoints["epoch"] > 0) | checkpoints["dev_loss"].notna()]
+    rows = known[["seed", "epoch", "train_loss", "dev_loss"]].assign(
+        learning_rate=known["learning_rate_in"].where(known["epoch"] > 0),
+        learning_rate_drop=[pair in drops for pair in zip(known["seed"], known["epoch"], strict=True)],
     )
     if rows["seed"].nunique() > 1:
         losses = rows.groupby("epoch")[["train_loss", "dev_loss"]]
@@ -118,7 +121,7 @@ def plot(table: pd.DataFrame, style: Style, label: str = "loss (nats per token)"
             gid="learning_rate" if seeds == 1 else f"learning_rate {seed}",
         )  # fmt: skip
     below.set_yscale("log")
-    rates = sorted(runs["learning_rate"].unique())
+    rates = sorted(runs["learning_rate"].dropna().unique())
     if len(rates) <= 3:
         below.yaxis.set_major_locator(FixedLocator(rates))
         below.yaxis.set_minor_locator(NullLocator())
