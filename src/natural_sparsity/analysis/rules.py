@@ -315,17 +315,18 @@ def format_range(above: float, below: float) -> str:
 
 
 def format_interval(value: float, low: float, high: float, *edges: float) -> str:
-    """A value with its interval, in as many decimals, two to four, as show on which side of the edges its ends lie.
+    """A value with its interval, in as many decimals as show on which side of 0 and of ``edges`` its ends lie.
 
-    A minus is a true minus.
+    They are two to six. A minus is a true minus.
     """
-    ends = [edge for edge in (0.0, *edges) if math.isfinite(edge)]
+    known = [edge for edge in (0.0, *edges) if math.isfinite(edge)]
+
+    largest = max(abs(low), abs(high))
 
     def tells(digits: int) -> bool:
-        return all((round(end, digits) > edge) == (end > edge) for end in (low, high) for edge in ends) and (
-            max(abs(low), abs(high)) * 10**digits >= 10
-        )
+        sides = (np.sign([round(end, digits) - edge, end - edge]) for end in (low, high) for edge in known)
+        return all(shown == exact for shown, exact in sides) and (largest * 10**digits >= 10 or largest == 0)
 
-    digits = next((digits for digits in (2, 3) if tells(digits)), 4)
-    value, low, high = (f"{number:z.{digits}f}".replace("-", "−") for number in (value, low, high))  # type: ignore[assignment]
-    return f"{value} [{low}, {high}]"
+    digits = next((digits for digits in range(2, 6) if tells(digits)), 6)
+    shown = [f"{number:z.{digits}f}".replace("-", "−") for number in (value, low, high)]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"

@@ -16,6 +16,8 @@ from natural_sparsity.analysis.rules import (
     ALSO_UNTRAINED,
     LEAST_WORDS,
     MONTE_CARLO,
+    PREMISE,
+    SOME,
     UNDECIDED_SHUFFLED,
     format_interval,
     format_range,
@@ -78,9 +80,13 @@ def tabulate(args: argparse.Namespace) -> Table:
         check_control(control_probes, probes)
         control = Run(measure(control_probes, resamples), dropped)
     rows = judge_all(run, settings.level, control, args.unit)
-    digests = {str(epoch): files.read_digest(path) for epoch, path in zip(probes.epochs, probes.paths, strict=True)}
     about = probes.origin._asdict() | {"condition": probes.condition}
-    made_from = {"words": files.read_digest(args.words), "probes": digests, "statistics": settings.model_dump()}
+    made_from = {
+        "statistics": settings.model_dump(),
+        "words": files.read_digest(args.words),
+        "checkpoints": {key: value for about in probes.about for key, value in about["checkpoints"].items()},
+        **{key: probes.about[0][key] for key in ("vocabulary", "tokens", "probe")},
+    }
     shuffled = control_probes.origin.data if control_probes else None
     return Table(
         rows.assign(**about),
@@ -185,7 +191,7 @@ def explain(unit: str) -> str:
         f" claim's differences at once). “{ALSO_UNTRAINED}”: the untrained model meets the claim, so it is no"
         f" finding. “{ALSO_SHUFFLED}”: the control meets it, and no difference lies on the claimed side of 0."
         f" “{UNDECIDED_SHUFFLED}”: the control does not meet it, but no difference decides. Neither: some difference"
-        " lies on the claimed side, so that more than the frequencies of words is at work, or no control was given."
+        " lies on the claimed side, so that real text shows more of it than shuffled text, or no control was given."
     )
 
 
@@ -206,14 +212,20 @@ def lay_out(rows: pd.DataFrame) -> Grid:
 def write_evidence(row: dict[Any, Any], size: int) -> str:
     """A piece of evidence as a line, with its differences from the controls; ``size``: the values of its part."""
     edges = row["above"], row["below"]
-    number = {"some": f" (best of {size})", "premise": " (premise)"}.get(row["quantifier"], f" (extreme of {size})")
-    number = "" if size == 1 and row["quantifier"] != "premise" else number
-    text = f"{row['evidence']}{number} = {format_interval(row['value'], row['low'], row['high'], *edges)}"
+    text = f"{name_evidence(row, size)} = {format_interval(row['value'], row['low'], row['high'], *edges)}"
     text += f", n = {row['n']:,}: {format_range(*edges)}? {row['holds']}"
     for name in ("untrained", "shuffled"):
         if pd.notna(row[name]):
             text += f"; less {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
     return text
+
+
+def name_evidence(row: dict[Any, Any], size: int) -> str:
+    """A value's name, and what it stands for: ``size`` is the number of values of its part."""
+    if row["quantifier"] == PREMISE:
+        return f"{row['evidence']} (premise)"
+    choice = "best" if row["quantifier"] == SOME else "extreme"
+    return f"{row['evidence']} ({choice} of {size})" if size > 1 else str(row["evidence"])
 
 
 def list_effects(unit: str) -> Grid:

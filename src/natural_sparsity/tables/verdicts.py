@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from natural_sparsity import files
+from natural_sparsity.analysis.claims import TEXT
 from natural_sparsity.analysis.products import GROUP, check_same, find_origin, read_origin
 from natural_sparsity.analysis.rules import (
     ALSO,
@@ -27,6 +29,7 @@ from natural_sparsity.analysis.rules import (
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.analysis.verdicts import COLUMNS
 from natural_sparsity.errors import UserError
+from natural_sparsity.tables.claims import name_evidence
 from natural_sparsity.tables.writer import Grid, Table
 
 COMPARED = ["untrained", "shuffled"]
@@ -88,9 +91,15 @@ def join(claim: str, frames: Sequence[pd.DataFrame], level: float) -> list[dict[
     judged = [part.reset_index(drop=True) for part in parts if part["value"].notna().all()]
     if not judged:
         return [head]
+    if len(set(map(len, judged))) > 1:
+        raise UserError(
+            f"--claims: {claim!r} has more values in one seed than in another; probe the same epochs of each"
+        )
     items = [pd.DataFrame([part.iloc[i] for part in judged]) for i in range(len(judged[0]))]
     evidence = mark_shown(find_evidence(items, level))
-    if len(judged) > 1:
+    if head["kind"] == TEXT:  # it is the same for every seed
+        head["verdict"], head["because"] = firsts[0]["verdict"], firsts[0]["because"]
+    elif len(judged) > 1:
         head["verdict"], head["because"] = conclude(evidence)
     return [{**head, **describe(item, rows, level)} for item, rows in zip(evidence, items, strict=True)]
 
@@ -109,10 +118,10 @@ def find_evidence(items: Sequence[pd.DataFrame], level: float) -> list[Evidence]
         if first["quantifier"] != PREMISE:
             joint = list(t_interval(rows["value"].to_numpy(float), 1 - (1 - level) / number)[1:])
         effect = Effect(first["effect"], first["effect_reason"])
-        value = Value(" / ".join(rows["evidence"].unique()), pd.array([mean]).to_numpy(), len(rows), first["quantity"])
+        value = Value(" / ".join(rows["evidence"].unique()), np.array([mean]), len(rows), first["quantity"])
         bound = Bound(value, effect, first["above"], first["below"])
-        intervals = (Interval(*ends, *ends) for ends in (own, joint))
-        evidence.append(Evidence(bound, int(first["part"]), first["quantifier"], *intervals))
+        narrow, wide = (Interval(*ends, *ends) for ends in (own, joint))
+        evidence.append(Evidence(bound, int(first["part"]), first["quantifier"], narrow, wide))
     return evidence
 
 
@@ -133,16 +142,16 @@ def introduce(seeds: Sequence[int], level: float) -> str:
     """What the verdicts rest on."""
     if len(seeds) == 1:
         return (
-            f"Claims of Saphra & Lopez 2019 on seed {seeds[0]} alone. This is one draw: nothing here says how far another"
-            " seed would differ. Add seeds to the run to get intervals over them."
+            f"Claims of Saphra & Lopez 2019 on seed {seeds[0]} alone. This is one draw: nothing here says how far"
+            " another seed would differ. Add seeds to the run to get intervals over them."
         )
     return (
-        f"Claims of Saphra & Lopez 2019 on {len(seeds)} seeds ({', '.join(map(str, seeds))}). Each seed is judged on its"
-        f" own, with intervals over words. Means and {100 * level:g} % t intervals are over seeds: they say how far the"
-        " values would move with another training on the same text. The verdict over seeds is by the same rules on these"
-        " intervals, Bonferroni's where one must cover all the values of a claim. “n of m”: only n seeds have the value;"
-        " where the learning rate drops at different epochs, a value from the drop on is about each seed's own epochs,"
-        " all of which its name gives."
+        f"Claims of Saphra & Lopez 2019 on {len(seeds)} seeds ({', '.join(map(str, seeds))}). Each seed is judged on"
+        f" its own, with intervals over words. Means and {100 * level:g} % t intervals are over seeds: they say how far"
+        " the values would move with another training on the same text, not with other words, which the verdicts in the"
+        " seeds are about. The verdict over seeds is by the same rules on these intervals, Bonferroni's where one must"
+        " cover all the values of a claim. “n of m seeds”: only n have the value. Where the learning rate drops at"
+        " different epochs, a value from the drop on is about each seed's own epochs, and its name gives them all."
     )
 
 
@@ -155,22 +164,24 @@ def lay_out(table: pd.DataFrame) -> Grid:
         held = "<br>".join([*counts, *([f"({first['also']})"] if first["also"] else [])])
         values = []
         if "value" in rows:
+            sizes = rows.groupby("part").size()
             shown = rows[rows["shown"].fillna(False).astype(bool)].to_dict("records")
-            values = [write_value(row) for row in shown]
+            values = [write_value(row, sizes[row["part"]]) for row in shown]
         verdict = first["verdict"] or ("one draw" if first["seeds"] == 1 else "fewer than two seeds have values")
         reason = f", because {first['because']}" if first["because"] else ""
         lines.append([first["statement"], first["rule"], held, "<br>".join(values) or "none", f"**{verdict}**{reason}"])
     return Grid(["Claim", "Rule", "Seeds", "Mean over seeds", "Verdict over seeds"], lines)
 
 
-def write_value(row: dict[Any, Any]) -> str:
-    """A value over the seeds as a line."""
+def write_value(row: dict[Any, Any], size: int) -> str:
+    """A value over the seeds as a line; ``size``: the values of its part."""
+    name = name_evidence(row, size)
     edges = row["above"], row["below"]
     some = "" if row["n"] == row["seeds"] else f" ({row['n']} of {row['seeds']} seeds)"
     if math.isnan(row["low"]):
-        return f"{row['evidence']}{some} = {row['value']:z.3f}".replace("-", "−")
+        return f"{name}{some} = {row['value']:z.3f}".replace("-", "−")
     shown = format_interval(row["value"], row["low"], row["high"], *edges)
-    text = f"{row['evidence']}{some} = {shown}: {format_range(*edges)}? {row['holds']}"
+    text = f"{name}{some} = {shown}: {format_range(*edges)}? {row['holds']}"
     for name in COMPARED:
         if pd.notna(row[name]) and pd.notna(row[f"{name}_low"]):
             text += f"; less {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
