@@ -375,11 +375,12 @@ def test_words_are_learnt_from_an_untrained_model_on(config):
             "no probe with weights: frozen would read them; add one to the run, or leave it out",
         ),
         ("adding", "other", None, "no probe with weights: frozen would read them; add one to the run, or leave it out"),
+        ("chars", "vd", None, "models of sparse_vd are made at the end of an epoch; leave it out"),
         ("chars", "imp", None, "imp starts from a trained model and has no first epoch; leave it out"),
     ],
 )
-def test_checkpoints_that_nothing_would_read_are_refused(config, data, model, probes, line):
-    add(config, "imp")["models"]["other"] = config["models"]["adder"]
+def test_first_epochs_without_checkpoints_are_refused(config, data, model, probes, line):
+    add(config, "imp", "vd")["models"]["other"] = config["models"]["adder"]
     config["runs"] = config["runs"][:2]
     config["runs"].append({"data": data, "model": model, "epochs": 4, "probes": probes, "first_epoch_checkpoints": 2})
     with pytest.raises(UserError, match=f"^runs.2.first_epoch_checkpoints: {line}$"):

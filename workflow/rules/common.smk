@@ -96,6 +96,11 @@ def every(*patterns, product=None, along="", at="last"):
     return paths
 
 
+def together(*inputs):
+    """An input function: the paths that several give."""
+    return lambda wildcards: [path for paths in inputs for path in paths(wildcards)]
+
+
 def before(checkpoints, needed=lambda wildcards: True):
     """An input function: the checkpoints from which the epochs of ``checkpoints`` start."""
 

@@ -124,7 +124,10 @@ use rule draw_of_measure as draw_fig5 with:
 use rule draw_of_measure as draw_emergence with:
     input:
         correlations=every(CORRELATIONS),
-        differences=every(rules.correlate.output.differences),
+        differences=together(
+            every(rules.correlate.output.differences),
+            every(rules.correlate_first_epoch.output.differences, product="first_epoch"),
+        ),
         first_epoch=every(FIRST_EPOCH, product="first_epoch"),
         control=every(CORRELATIONS, product="control"),
         control_first_epoch=every(FIRST_EPOCH, product="control_first_epoch"),

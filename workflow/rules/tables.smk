@@ -30,6 +30,9 @@ use rule tabulate as tabulate_claims with:
         table(SEED, "claims"),
     log:
         f"{SEED}/logs/{{table}}.log",
+    resources:
+        runtime=minutes(2 * 60),
+        mem_mb=memory(3000),
     params:
         **given(unit=unit, statistics=to_json(experiment.configuration.statistics)),
         inputs=inputs_of_run,
@@ -62,6 +65,7 @@ use rule tabulate as tabulate_comparison with:
     input:
         correlations=every(CORRELATIONS, product="comparison"),
         claims=every(f"{SEED}/claims.parquet", product="comparison", along=CORRELATIONS),
+        verdicts=every(f"{CONDITION}/verdicts.parquet", product="comparison"),
         checkpoints=every(STATE, product="comparison", along=CORRELATIONS),
         summaries=every(f"{DATA}/summary.json", product="comparison", along=CORRELATIONS),
     output:

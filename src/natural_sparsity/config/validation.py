@@ -126,10 +126,12 @@ def list_limited_keys(model: Model) -> Iterator[tuple[str, str]]:
 
 def check_first_epoch(i: int, run: Run, configuration: Configuration) -> None:
     """Check that something probes the checkpoints inside a run's first epoch, and that there is such an epoch."""
-    key = f"runs.{i}.first_epoch_checkpoints"
+    key, method = f"runs.{i}.first_epoch_checkpoints", configuration.models[run.model].sparsify
     if not run.first_epoch_checkpoints:
         return
-    if getattr(configuration.models[run.model].sparsify, "rewind", 0):
+    if method and not method.follows_steps:
+        raise UserError(f"{key}: models of {method.method} are made at the end of an epoch; leave it out")
+    if getattr(method, "rewind", 0):
         raise UserError(f"{key}: {run.model} starts from a trained model and has no first epoch; leave it out")
     if not any(configuration.probes[name].weights == "frozen" for name in run.probes or ()):
         raise UserError(f"{key}: no probe with weights: frozen would read them; add one to the run, or leave it out")

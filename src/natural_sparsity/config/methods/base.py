@@ -44,7 +44,7 @@ class Method(Block):
     ``needs``: what it needs of the model and the data. ``needs_of_values``: what single values of its keys need.
     ``own_architecture``: whether its models have another architecture than the model that they are made from.
     ``replaces``: keys of the model for which it has settings of its own, and what these are. ``prunes``: whether its
-    models lose weights.
+    models lose weights. ``follows_steps``: whether its models are there after every step, not only after an epoch.
     """
 
     needs: ClassVar[Needs] = Needs()
@@ -52,6 +52,7 @@ class Method(Block):
     own_architecture: ClassVar[bool] = False
     replaces: ClassVar[Mapping[str, str]] = {}
     prunes: ClassVar[bool] = True
+    follows_steps: ClassVar[bool] = True
 
     method: str
 

@@ -15,6 +15,7 @@ class Settings(Method):
     """
 
     needs = Needs(cells=("lstm",))
+    follows_steps = False
     needs_of_values = {("groups", "vocabulary"): Needs(vocabulary=True)}
     replaces = {
         "training.optimizer": "Adam",
