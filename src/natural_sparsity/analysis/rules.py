@@ -306,6 +306,13 @@ def conclude(evidence: Sequence[Evidence]) -> tuple[str, str]:
     return UNDECIDED, f"{item} does not decide whether it is {item.bound}{more}"
 
 
+def name_evidence(name: str, quantifier: str, size: int) -> str:
+    """A value's name, and what it stands for if its part has ``size`` values."""
+    if quantifier == PREMISE:
+        return f"{name} (premise)"
+    return f"{name} ({'best' if quantifier == SOME else 'extreme'} of {size})" if size > 1 else name
+
+
 def format_range(above: float, below: float) -> str:
     """The range that a value must lie in, in words."""
     low, high = (f"{edge:g}".replace("-", "−") for edge in (above, below))

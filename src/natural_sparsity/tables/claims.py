@@ -16,11 +16,10 @@ from natural_sparsity.analysis.rules import (
     ALSO_UNTRAINED,
     LEAST_WORDS,
     MONTE_CARLO,
-    PREMISE,
-    SOME,
     UNDECIDED_SHUFFLED,
     format_interval,
     format_range,
+    name_evidence,
 )
 from natural_sparsity.analysis.tensors import STATIC
 from natural_sparsity.analysis.values import Run
@@ -212,20 +211,12 @@ def lay_out(rows: pd.DataFrame) -> Grid:
 def write_evidence(row: dict[Any, Any], size: int) -> str:
     """A piece of evidence as a line, with its differences from the controls; ``size``: the values of its part."""
     edges = row["above"], row["below"]
-    text = f"{name_evidence(row, size)} = {format_interval(row['value'], row['low'], row['high'], *edges)}"
+    text = f"{name_evidence(row['evidence'], row['quantifier'], size)} = {format_interval(row['value'], row['low'], row['high'], *edges)}"
     text += f", n = {row['n']:,}: {format_range(*edges)}? {row['holds']}"
     for name in ("untrained", "shuffled"):
         if pd.notna(row[name]):
             text += f"; less {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
     return text
-
-
-def name_evidence(row: dict[Any, Any], size: int) -> str:
-    """A value's name, and what it stands for: ``size`` is the number of values of its part."""
-    if row["quantifier"] == PREMISE:
-        return f"{row['evidence']} (premise)"
-    choice = "best" if row["quantifier"] == SOME else "extreme"
-    return f"{row['evidence']} ({choice} of {size})" if size > 1 else str(row["evidence"])
 
 
 def list_effects(unit: str) -> Grid:

@@ -25,11 +25,11 @@ from natural_sparsity.analysis.rules import (
     format_interval,
     format_range,
     mark_shown,
+    name_evidence,
 )
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.analysis.verdicts import COLUMNS
 from natural_sparsity.errors import UserError
-from natural_sparsity.tables.claims import name_evidence
 from natural_sparsity.tables.writer import Grid, Table
 
 COMPARED = ["untrained", "shuffled"]
@@ -175,7 +175,7 @@ def lay_out(table: pd.DataFrame) -> Grid:
 
 def write_value(row: dict[Any, Any], size: int) -> str:
     """A value over the seeds as a line; ``size``: the values of its part."""
-    name = name_evidence(row, size)
+    name = name_evidence(row["evidence"], row["quantifier"], size)
     edges = row["above"], row["below"]
     some = "" if row["n"] == row["seeds"] else f" ({row['n']} of {row['seeds']} seeds)"
     if math.isnan(row["low"]):
