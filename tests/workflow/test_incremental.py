@@ -8,7 +8,9 @@ from harness import ROOT, TINY
 
 RUN = "results/runs/tiny/small/seed1"
 FROM_PROBES = {"correlate": 1, "draw_fig2": 1, "draw_fig3a": 1, "draw_fig3b": 1, "draw_fig4": 1, "draw_fig5": 1}
-FROM_PROBES |= {"tabulate_claims": 1, "draw_claims": 1, "tabulate_comparison": 1, "draw_comparison": 1}
+FROM_PROBES |= {"tabulate_claims": 1, "draw_claims": 1, "tabulate_verdicts": 1, "draw_emergence": 1}
+FROM_PROBES |= {"tabulate_comparison": 1, "draw_comparison": 1}
+FROM_PROBES |= {"acquire": 1, "tabulate_acquisition": 1, "draw_acquisition": 1}
 
 
 def tiny(**changes):
@@ -45,10 +47,13 @@ def test_fewer_epochs_redraw_and_train_nothing(finished):
 
 def test_another_seed_leaves_the_text_and_the_first_seed_alone(finished):
     planned = finished.planned(changes={"runs": [{"data": "tiny", "model": "small", "seeds": [1, 2], "epochs": 2}]})
-    assert planned == {"initialise": 1, "train": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}
+    assert planned == {"initialise": 1, "train": 2, "probe": 3, "draw_training": 1, **FROM_PROBES}
 
 
-@pytest.mark.parametrize("figure", ["fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "training", "chi"])
+STYLED = ["fig2", "fig3a", "fig3b", "fig4", "fig5", "emergence", "acquisition", "claims", "training", "chi"]
+
+
+@pytest.mark.parametrize("figure", STYLED)
 def test_a_figures_style_redraws_that_figure_alone(finished, figure):
     assert finished.planned(changes={"figures": {figure: {"width": 4}}}) == {f"draw_{figure}": 1}
 
@@ -58,25 +63,25 @@ def test_a_threshold_redraws_its_figure_alone(finished):
 
 
 def test_a_changed_probe_setting_retrains_nothing(finished):
-    assert finished.planned(changes={"probes": {"frozen": {"dropout": True}}}) == {"probe": 2, **FROM_PROBES}
+    assert finished.planned(changes={"probes": {"frozen": {"dropout": True}}}) == {"probe": 3, **FROM_PROBES}
 
 
 def test_another_probe_leaves_the_first_alone(finished):
     planned = finished.planned(changes={"probes": {"dev": {"split": "dev"}}})
-    assert planned == {"probe": 2, **FROM_PROBES}
+    assert planned == {"probe": 3, **FROM_PROBES}
 
 
 def test_a_run_has_the_probes_that_it_names(fresh):
     changes = {"probes": {"dev": {"split": "dev"}}}
-    assert fresh.planned(changes=changes)["probe"] == 4
+    assert fresh.planned(changes=changes)["probe"] == 6
     runs = [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 2, "probes": ["dev"]}]
     planned = fresh.planned(changes={**changes, "runs": runs})
-    assert (planned["probe"], planned["draw_fig3a"]) == (2, 1)
+    assert (planned["probe"], planned["draw_fig3a"]) == (3, 1)
 
 
 def test_a_changed_learning_rate_leaves_the_text_alone(finished):
     planned = finished.planned(changes={"models": {"small": {"training": {"learning_rate": 4}}}})
-    assert planned == {"initialise": 1, "train": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}
+    assert planned == {"initialise": 1, "train": 2, "probe": 3, "draw_training": 1, **FROM_PROBES}
 
 
 def test_a_changed_min_count_reruns_from_the_filter_on(finished):
@@ -110,7 +115,7 @@ def test_a_deleted_probe_is_made_again_with_what_depends_on_it(copied):
 @pytest.mark.parametrize(
     ("figure", "needs"),
     [("fig2", {"probe", "words"}), ("fig5", {"probe", "words"}), ("training", set()), ("fig4", {"correlate"})]
-    + [("claims", {"correlate", "tabulate_claims"})],
+    + [("claims", {"probe", "tabulate_claims"}), ("acquisition", {"probe", "acquire"})],
 )
 def test_a_figure_by_name_needs_only_its_own(fresh, figure, needs):
     planned = fresh.planned(figure)
@@ -121,13 +126,49 @@ def test_a_figure_by_name_needs_only_its_own(fresh, figure, needs):
 
 
 def test_several_epochs_in_a_job(fresh):
-    """Five epochs: three jobs of two, two and one train them, two of three and two probe them."""
+    """Five epochs: three jobs of two, two and one train them, two of three and two probe them and the untrained one."""
     runs = [{"data": "tiny", "model": "small", "seeds": [1, 2], "epochs": 5}]
     planned = fresh.planned(changes={"runs": runs, "epochs_per_job": {"train": 2, "probe": 3}})
     trained = {name.removeprefix("train_tiny_small_"): n for name, n in planned.items() if "train_" in name}
     probed = {name.removeprefix("probe_tiny_small_"): n for name, n in planned.items() if "probe" in name}
     assert trained == {"1_to_2": 2, "3_to_4": 2, "5_to_5": 2}
-    assert probed == {"1_to_3": 2, "4_to_5": 2}
+    assert probed == {"init_to_3": 2, "4_to_5": 2}
+
+
+def run_of(**changes):
+    return {"data": "tiny", "model": "small", "seeds": [1], "epochs": 2, **changes}
+
+
+FROM_FIRST_EPOCH = {"correlate_first_epoch", "draw_emergence", "acquire", "tabulate_acquisition", "draw_acquisition"}
+
+
+def test_checkpoints_inside_the_first_epoch_retrain_nothing(finished):
+    """Correlations, claims and the paper's figures stay as they are."""
+    planned = finished.planned(changes={"runs": [run_of(first_epoch_checkpoints=3)]})
+    again = {"retrace_tiny_small_step1_to_step4": 1, "probe": 3}
+    assert planned == {**again, **dict.fromkeys(FROM_FIRST_EPOCH, 1)}
+
+
+def test_a_control_leaves_the_run_on_the_text_alone(finished):
+    """The text's own products are made again only where the control is drawn or judged beside them."""
+    mixed = {"mixed": {"kind": "shuffled", "of": "tiny"}}
+    planned = finished.planned(changes={"data": mixed, "runs": [run_of(), run_of(data="mixed")]})
+    compared = {"tabulate_claims", "tabulate_verdicts", "draw_claims", "draw_fig3a", "draw_fig3b", "draw_fig4"}
+    compared |= {"draw_emergence"}
+    expected = {"shuffle": 1, "initialise": 1, "train": 2, "probe": 3, "draw_training": 1}
+    expected |= {name: 2 if name in compared else 1 for name in FROM_PROBES}
+    assert planned == expected
+
+
+def test_another_order_of_the_control_leaves_the_text_alone(fresh):
+    mixed = {"mixed": {"kind": "shuffled", "of": "tiny", "within": "document"}}
+    changes = {"data": mixed, "runs": [run_of(), run_of(data="mixed")]}
+    target = "results/data/mixed/summary.json"
+    fresh.run(target, changes=changes)
+    assert fresh.planned(target, changes=changes) == {}
+    assert "shuffle" not in fresh.planned("results/data/tiny/summary.json", changes=changes)
+    mixed["mixed"]["seed"] = 2
+    assert fresh.planned(target, changes=changes) == {"shuffle": 1}
 
 
 def test_a_product_by_file_name(fresh):
@@ -138,7 +179,7 @@ def test_a_product_by_file_name(fresh):
 def test_the_papers_experiment_is_fifty_epochs(fresh):
     planned = fresh.planned(configfile=ROOT / "experiments/wikipedia.yaml")
     assert planned["train"] == 50
-    assert planned["probe"] == 50
+    assert planned["probe"] == 51
     assert planned["obtain"] == 1
 
 
@@ -182,7 +223,7 @@ def replanned(finished, project):
 
 def test_changed_code_runs_its_step_again_and_a_comment_does_not(replanned):
     assert replanned("probing/measures.py", "# a comment") == {}
-    assert replanned("probing/measures.py") == {"probe": 2, **FROM_PROBES}
+    assert replanned("probing/measures.py") == {"probe": 3, **FROM_PROBES}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +236,7 @@ def test_changed_code_runs_its_step_again_and_a_comment_does_not(replanned):
         ("config/data/classification.py", {}),
         ("config/methods/moduli.py", {}),
         # What it has, found by name.
-        ("data/text.py", {"initialise": 1, "train": 2, "probe": 2, "draw_training": 1, **FROM_PROBES}),
+        ("data/text.py", {"initialise": 1, "train": 2, "probe": 3, "draw_training": 1, **FROM_PROBES}),
         ("figures/fig2.py", {"draw_fig2": 1}),
         ("figures/fig3.py", {"draw_fig3a": 1, "draw_fig3b": 1}),
         ("tables/comparison.py", {"tabulate_comparison": 1}),

@@ -9,7 +9,7 @@ from harness import ROOT
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 GPU_RULES = {"train", "probe", "evaluate", "measure_units"}
 IN_PAIRS = {
-    "runs": [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 4}],
+    "runs": [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 4, "first_epoch_checkpoints": 3}],
     "epochs_per_job": {"train": 2, "probe": 2},
 }
 
@@ -57,7 +57,8 @@ def test_only_what_trains_and_probes_asks_for_a_gpu(fresh, without_slurm):
         resources = resources_of(process.stdout)
         assert len(resources) >= 18
         with_gpu = {rule for rule, asked in resources.items() if asked.get("gpu", "0") != "0"}
-        assert {re.sub(r"_tiny_small_\d_to_\d$", "", rule) for rule in with_gpu} == {"train", "probe"}
+        kinds = {re.sub(r"_tiny_small_\w+_to_\w+$", "", rule) for rule in with_gpu}
+        assert kinds == {"train", "probe"} | ({"retrace"} if changes else set())
         assert {resources[rule]["device"] for rule in with_gpu} == {"cuda"}
         for asked in resources.values():
             assert int(asked["runtime"]) > 0
@@ -71,10 +72,10 @@ def test_what_most_waits_for_goes_first(fresh, changes):
     assert process.returncode == 0, process.stderr
     priorities = {}
     for job in re.split(r"^(?=(?:local)?rule )", process.stdout, flags=re.MULTILINE)[1:]:
-        name = re.sub(r"_tiny_small_\d_to_\d$", "", job.split()[1].rstrip(":"))
+        name = re.sub(r"_tiny_small_\w+_to_\w+$", "", job.split()[1].rstrip(":"))
         priorities[name] = int((re.search(r"^ +priority: (\d+)$", job, re.MULTILINE) or [0, 0])[1])
     path = {"documents", "sentences", "index", "filter", "split", "vocabulary", "encode", "initialise", "train"}
-    behind = {"probe", "correlate", "tabulate_claims"}
+    behind = {"probe", "correlate", "tabulate_claims"} | ({"retrace"} if changes else set())
     assert {name for name, priority in priorities.items() if priority == 100} == path
     assert {name for name, priority in priorities.items() if priority == 50} == behind
     assert {priorities[name] for name in ("tag", "words", "draw_chi", "draw_fig2", "tabulate_comparison")} == {0}
@@ -85,9 +86,10 @@ def test_what_is_set_for_training_is_set_for_jobs_of_several_epochs(fresh):
     settings += ["--set-threads", "train=2"]
     process = fresh.snakemake("--dry-run", *settings, changes=IN_PAIRS)
     assert process.returncode == 0, process.stderr
-    training = [asked for rule, asked in resources_of(process.stdout).items() if rule.startswith("train_tiny")]
-    assert [(asked["mem_mb"], asked["slurm_partition"]) for asked in training] == [("1234", "gpu")] * 2
-    assert len(re.findall(r"^rule train_tiny(?:.*\n)+?    threads: 2$", process.stdout, re.MULTILINE)) == 2
+    resources = resources_of(process.stdout)
+    training = [asked for rule, asked in resources.items() if rule.startswith(("train_tiny", "retrace_tiny"))]
+    assert [(asked["mem_mb"], asked["slurm_partition"]) for asked in training] == [("1234", "gpu")] * 3
+    assert len(re.findall(r"^rule (?:train|retrace)_tiny(?:.*\n)+?    threads: 2$", process.stdout, re.MULTILINE)) == 3
 
 
 def test_another_attempt_asks_for_more(fresh, without_slurm):

@@ -151,7 +151,9 @@ def device(wildcards):
     return DEVICE
 
 
-# What a profile or the command line sets for these is for all of their jobs, whatever checkpoints they take.
+# What a profile or the command line sets for train and probe is for all of their jobs, whatever checkpoints they take.
+# An epoch that is trained again ends in the same bits only on the same kind of device and with as many threads.
 for settings in (workflow.resource_settings.overwrite_resources, workflow.resource_settings.overwrite_threads):
-    for kind in {"train", "retrace", "probe"} & set(settings):
-        settings.update({job.name: settings[kind] for job in experiment.jobs(kind)})
+    for name, kind in (("train", "train"), ("train", "retrace"), ("probe", "probe")):
+        if name in settings:
+            settings.update({job.name: settings[name] for job in experiment.jobs(kind)})
