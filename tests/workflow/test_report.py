@@ -15,7 +15,7 @@ from harness import ROOT, TINY, results_in
 
 from natural_sparsity import registry
 
-FIGURES = ["architecture", "chi", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "claims", "comparison"]
+OF_MEASURE = ["fig2", "fig3a", "fig3b", "fig4", "fig5", "emergence"]
 # Any attempt to reach a network fails at once; where the system lets us, there is no network at all.
 NOWHERE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 NO_NETWORK = ["unshare", "--map-root-user", "--net"]
@@ -53,11 +53,13 @@ def test_every_figure_and_table_is_in_the_report_as_it_is_on_disk(finished, resu
         f"{experiment}/figures/chi/comparison",
         f"{experiment}/tiny/figures/retention",
         f"{run}/figures/training",
+        f"{run}/frozen/figures/acquisition",
         f"{run}/frozen/figures/claims",
     ]
-    stems += [f"{run}/frozen/figures/chi/{name}" for name in FIGURES if name.startswith("fig")]
+    stems += [f"{run}/frozen/figures/chi/{name}" for name in OF_MEASURE]
     wanted = [f"{stem}.{form}" for stem in stems for form in ("png", "csv")]
-    wanted += [f"{run}/seed1/frozen/claims.html", f"{experiment}/comparison.html", f"{experiment}/provenance.html"]
+    wanted += [f"{run}/seed1/frozen/claims.html", f"{run}/frozen/verdicts.html", f"{run}/frozen/acquisition.html"]
+    wanted += [f"{experiment}/comparison.html", f"{experiment}/provenance.html"]
     assert sorted(results) == sorted(wanted)
     for path, entry in results.items():
         assert content(entry) == (finished.folder / path).read_bytes(), path
