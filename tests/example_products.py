@@ -80,7 +80,7 @@ def write_correlations(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path
     steps = frame["steps"] if "steps" in frame else STEPS * frame["epoch"]
     frame = frame.assign(steps=steps, tokens=frame["tokens"] if "tokens" in frame else steps * EXAMPLES // STEPS)
     statistics = {"resamples": 1000, "level": 0.95, "seed": 1}
-    about = {**RUN, "condition": "frozen", "statistics": statistics, **metadata}
+    about = {**RUN, "condition": "frozen", "statistics": statistics, "probe": {}, "words": "words", **metadata}
     times = frame[["epoch", "steps"]].drop_duplicates().to_dict("records")
     files.write_parquet(path, frame, {**name_sources(about, map(name_checkpoint, times)), **about})
     return path
@@ -149,7 +149,7 @@ def write_member(
     model: str,
     seed: int,
     hidden: Sequence[int] = (7, 8),
-    epochs: Sequence[int] = (1, 2),
+    epochs: Sequence[int] = (0, 1, 2),
     tensors: Sequence[str] = ("h_2", "grad_h_2", "x"),
 ) -> tuple[Path, Path]:
     """Correlations and last state of one model of a family; the models of a seed share the noise."""

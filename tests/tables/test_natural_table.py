@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from example_products import SHIFT, grid_lines, tabulate, write_family, write_member
+from natural_sparsity.analysis.tensors import STATIC
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables import natural
 
@@ -44,6 +45,18 @@ def test_means_at_another_width_are_not_compared_but_correlations_are(given):
     assert rows.loc[("student", "h_2", "pearson"), "difference"] == pytest.approx(0.3)
     assert rows.loc[("student", "x", "mean"), "difference"] == pytest.approx(0.3)  # as wide as the vocabulary
     assert rows.loc[("imp-level1", "h_2", "mean"), "difference"] == pytest.approx(0.1)
+
+
+def test_the_static_gradient_is_as_wide_as_the_top_layer(tmp_path):
+    """The student's is narrower: its mean is not compared."""
+    pairs = [
+        write_member(tmp_path, model, seed, (7, 4) if model == "student" else (7, 8), tensors=["grad_h_2", STATIC])
+        for model in SHIFT
+        for seed in (1, 2)
+    ]
+    rows = by_place(*map(list, zip(*pairs, strict=True)))
+    assert rows.loc[("imp-level1", STATIC, "mean"), "difference"] == pytest.approx(0.1)
+    assert np.isnan(rows.loc[("student", STATIC, "mean"), "difference"])
 
 
 def test_models_trained_for_other_numbers_of_epochs_are_not_compared(given, tmp_path):

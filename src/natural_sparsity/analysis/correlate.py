@@ -195,6 +195,11 @@ class Probes:
             [given[path] for path in ordered],
         )
 
+    def name_sources(self) -> dict[str, Any]:
+        """What is measured on, and how, for the metadata of what is made of the probes: ``checkpoints`` is of all."""
+        checkpoints = {key: value for about in self.about for key, value in about["checkpoints"].items()}
+        return {"checkpoints": checkpoints, **{key: self.about[0][key] for key in ("vocabulary", "tokens", "probe")}}
+
     @property
     def epochs(self) -> list[int]:
         """The epoch of each probe, ascending; 0 for the untrained model and those inside the first epoch."""
@@ -288,8 +293,7 @@ def run(args: argparse.Namespace) -> None:
         "condition": probes.condition,
         "statistics": settings.model_dump(),
         "words": files.read_digest(args.words),
-        "checkpoints": {key: value for about in probes.about for key, value in about["checkpoints"].items()},
-        **{key: probes.about[0][key] for key in ("vocabulary", "tokens")},
+        **probes.name_sources(),
     }
     order = [*SEEN.values(), "role", "tensor", "measure", "words", "statistic"]
     numbers = ["value", "low", "high", "n"]

@@ -11,7 +11,7 @@ import pandas as pd
 from natural_sparsity import files
 from natural_sparsity.analysis.products import check_chain, check_same, find_place, read_origin, read_states
 from natural_sparsity.analysis.statistics import t_interval
-from natural_sparsity.analysis.tensors import GRADIENT, list_layers
+from natural_sparsity.analysis.tensors import GRADIENT, STATIC, list_layers
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables.writer import Grid, Table
 
@@ -72,9 +72,10 @@ def read_last(correlations: Sequence[Path], checkpoints: Sequence[Path]) -> pd.D
 
 def list_widths(architecture: dict[str, Any]) -> dict[str, int]:
     """The width of each tensor; 0 stands for the vocabulary, which all the models share."""
-    layers = {"h_e": architecture["embedding"]}
+    layers = {"h_e": architecture["embedding"], "x": 0}
     layers |= {f"h_{i}": width for i, width in enumerate(architecture["hidden"], 1)}
-    return {prefix + name: width for prefix in ("", GRADIENT) for name, width in (layers | {"x": 0}).items()}
+    gradients = {GRADIENT + name: width for name, width in layers.items()}
+    return layers | gradients | {STATIC: architecture["hidden"][-1]}
 
 
 def compare(values: pd.DataFrame) -> pd.DataFrame:

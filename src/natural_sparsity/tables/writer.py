@@ -12,16 +12,24 @@ from natural_sparsity import files
 from natural_sparsity.tables import html
 
 # The colours of some cells on the page.
-CLASSES = {"reproduced": "good", "not reproduced": "bad", "not testable here": "soft", "yes": "good", "no": "bad"}
+CLASSES = {
+    **dict.fromkeys(["reproduced", "yes"], "good"),
+    **dict.fromkeys(["not reproduced", "no"], "bad"),
+    **dict.fromkeys(["undecided", "open", "not testable here"], "soft"),
+}
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Text in rows and columns, as readers see it; the ``caption``, Markdown, stands above it."""
+    """Text in rows and columns, as readers see it; the ``caption``, Markdown, stands above it.
+
+    ``only_here``: the table's frame does not have what this shows.
+    """
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    only_here: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,14 +75,22 @@ def render_line(cells: Sequence[str]) -> str:
 
 
 def render_page(table: Table, title: str) -> str:
-    """A page with every row of the CSV, and every column that is not empty."""
+    """A page with every row of the CSV, every column of it that is not empty, and the grids of what it lacks."""
     blank = table.frame.isna() | table.frame.astype(object).map(lambda value: value == "")
     filled = table.frame.loc[:, ~blank.all()].astype(object)
     cells = filled.mask(blank[filled.columns], None).to_numpy().tolist()
     above, below = (f"<p>{escape(text)}</p>\n" if text else "" for text in (table.introduction, table.note))
-    return html.render_page(
-        title, f"{above}{html.render_table(filled.columns.tolist(), cells, CLASSES, table.groups)}\n{below}"
-    )
+    body = f"{above}{html.render_table(filled.columns.tolist(), cells, CLASSES, table.groups)}\n{below}"
+    for grid in table.grids:
+        if grid.only_here:
+            rows = [[strip_markdown(cell) for cell in row] for row in grid.rows]
+            body += f"<p>{escape(strip_markdown(grid.caption))}</p>\n{html.render_table(grid.heads, rows, CLASSES)}\n"
+    return html.render_page(title, body)
+
+
+def strip_markdown(text: str) -> str:
+    """Text of a grid without its marks."""
+    return text.replace("**", "").replace("<br>", "; ")
 
 
 def format_interval(value: float, low: float, high: float, form: str = ".1f") -> str:
