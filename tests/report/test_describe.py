@@ -17,7 +17,7 @@ def states(tmp_path):
     return [
         write_state(tmp_path / "2.json", epoch=2, device="cuda", train_loss=4.0, dev_loss=4.5, **made_with),
         write_state(tmp_path / "1.json", epoch=1, device="cpu", **made_with),
-        write_state(tmp_path / "other.json", seed=2, epoch=1, device="cpu", **made_with),
+        write_state(tmp_path / "other.json", seed=2, epoch=1, kind="shuffled", device="cpu", **made_with),
     ]
 
 
@@ -27,6 +27,7 @@ def test_a_row_per_run_from_what_its_states_say(states):
     assert first["device"] == "cuda, cpu"
     assert (first["seconds of training"], first["last train loss"], first["last dev loss"]) == (21, 4.0, 4.5)
     assert (second["seed"], second["epochs"], second["torch"]) == (2, 1, "2.13.0")
+    assert [run["kind of data"] for run in (first, second)] == ["text", "shuffled"]
 
 
 def test_the_page_has_runs_versions_and_configuration(states, tmp_path):

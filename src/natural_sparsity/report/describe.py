@@ -63,7 +63,7 @@ def summarise_runs(paths: Iterable[Path]) -> list[dict[str, Any]]:
     Values that differ between epochs, because these were trained at different times, are listed with commas. Times are
     in seconds; losses in nats, or the data's own unit.
     """
-    keys = ["epoch", "device", "threads", "versions", "python", "wall_time_s", "train_loss", "dev_loss"]
+    keys = ["kind", "epoch", "device", "threads", "versions", "python", "wall_time_s", "train_loss", "dev_loss"]
     runs: dict[Origin, list[dict[str, Any]]] = {}
     for path in paths:
         state = files.read_json(path, [*Origin._fields, *keys])
@@ -71,6 +71,7 @@ def summarise_runs(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return [
         {
             **origin._asdict(),
+            "kind of data": states[0]["kind"],
             "epochs": len(states),
             "device": join_values(state["device"] for state in states),
             "threads": join_values(state["threads"] for state in states),
