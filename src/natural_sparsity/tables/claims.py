@@ -83,8 +83,7 @@ def tabulate(args: argparse.Namespace) -> Table:
     made_from = {
         "statistics": settings.model_dump(),
         "words": files.read_digest(args.words),
-        "checkpoints": {key: value for about in probes.about for key, value in about["checkpoints"].items()},
-        **{key: probes.about[0][key] for key in ("vocabulary", "tokens", "probe")},
+        **probes.name_sources(),
     }
     shuffled = control_probes.origin.data if control_probes else None
     return Table(
@@ -211,7 +210,8 @@ def lay_out(rows: pd.DataFrame) -> Grid:
 def write_evidence(row: dict[Any, Any], size: int) -> str:
     """A piece of evidence as a line, with its differences from the controls; ``size``: the values of its part."""
     edges = row["above"], row["below"]
-    text = f"{name_evidence(row['evidence'], row['quantifier'], size)} = {format_interval(row['value'], row['low'], row['high'], *edges)}"
+    name = name_evidence(row["evidence"], row["quantifier"], size)
+    text = f"{name} = {format_interval(row['value'], row['low'], row['high'], *edges)}"
     text += f", n = {row['n']:,}: {format_range(*edges)}? {row['holds']}"
     for name in ("untrained", "shuffled"):
         if pd.notna(row[name]):
@@ -222,4 +222,4 @@ def write_evidence(row: dict[Any, Any], size: int) -> str:
 def list_effects(unit: str) -> Grid:
     """The smallest effects that count, and why."""
     rows = [[f"{effect.size:g}", effect.reason.replace("word", unit)] for effect in EFFECTS]
-    return Grid(["Smallest effect", "Why"], rows, "The ends of the ranges:")
+    return Grid(["Smallest effect", "Why"], rows, "The ends of the ranges:", only_here=True)
