@@ -83,28 +83,22 @@ OF_SEED = "results/experiments/tiny/tiny/{}/seed1/frozen"
                 EPOCH.format(2) + "/frozen.parquet",
                 rule,
                 target,
-                r"epoch2/frozen\.parquet: model is 'other', but in .*epoch1/frozen\.parquet it is 'small'",
+                r"epoch2/frozen\.parquet: model is 'other', but in .*init/frozen\.parquet it is 'small'",
                 id=f"one probe of another model, {rule}",
             )
             for rule, target in (
                 ("correlate", OF_SEED.format("small") + "/correlations.parquet"),
+                ("tabulate_claims", OF_SEED.format("small") + "/claims.parquet"),
+                ("acquire", OF_SEED.format("small") + "/acquisition.parquet"),
                 ("pack", "results/experiments/tiny/explorer/data/tiny/small/seed1/frozen"),
             )
-        ),
-        pytest.param(
-            OF_SEED.format("other") + "/correlations.parquet",
-            OF_SEED.format("small") + "/correlations.parquet",
-            "tabulate_claims",
-            OF_SEED.format("small") + "/claims.parquet",
-            r"differences\.parquet: not made together with .*correlations\.parquet",
-            id="another model's correlations are judged",
         ),
         pytest.param(
             OF_SEED.format("other") + "/claims.parquet",
             OF_SEED.format("small") + "/claims.parquet",
             "tabulate_comparison",
             "results/experiments/tiny/comparison.parquet",
-            r"claims\.parquet: does not belong to .*correlations\.parquet \(different correlations\)",
+            r"claims\.parquet: its model is 'other', expected 'small'",
             id="another model's claims are compared",
         ),
         pytest.param(

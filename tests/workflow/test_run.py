@@ -151,19 +151,20 @@ def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, co
 
 
 def test_epochs_that_share_a_job_have_the_same_products(finished, fresh):
-    """Two epochs trained in one job and probed in one give what a job each gives, byte for byte."""
+    """Two epochs trained in one job, and probed in one with the untrained model, give what a job each gives."""
     shutil.copytree(finished.folder / "results/data", fresh.folder / "results/data")
     shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
-    targets = [f"{RUN}/epoch{k}/frozen.parquet" for k in (1, 2)]
+    checkpoints = [f"{RUN}/{name}" for name in ("init", "epoch1", "epoch2")]
+    targets = [f"{folder}/frozen.parquet" for folder in checkpoints]
     changes = {"epochs_per_job": {"train": 2, "probe": 2}}
     assert fresh.planned(*targets, changes=changes).keys() >= {
         "train_tiny_small_1_to_2",
-        "probe_tiny_small_1_to_2",
+        "probe_tiny_small_init_to_2",
     }
     fresh.run(*targets, changes=changes)
-    for k in (1, 2):
+    for folder in checkpoints:
         for name in ("parameters.safetensors", "frozen.parquet"):
-            path = f"{RUN}/epoch{k}/{name}"
+            path = f"{folder}/{name}"
             assert (fresh.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
 
 

@@ -35,7 +35,7 @@ def test_rewinding_trains_only_the_epochs_after_it(finished):
 
 def test_levels_are_probed_and_drawn_by_the_rules_that_there_are(finished):
     planned = finished.planned(changes=changes())
-    assert (planned["train"], planned["probe"], planned["correlate"], planned["draw_fig2"]) == (4, 4, 2, 2)
+    assert (planned["train"], planned["probe"], planned["correlate"], planned["draw_fig2"]) == (4, 6, 2, 2)
     # Trained on this machine's CPU, they are measured there too; where a GPU trains, only when asked for.
     assert planned["measure_footprint"] == 3
     assert "measure_footprint" not in finished.planned(changes={**changes(), "device": "cuda"})
