@@ -25,14 +25,11 @@ def text(request, tmp_path_factory):
     n, given = request.param
     folder = tmp_path_factory.mktemp("text")
     run_passes(folder, DOCUMENTS, n, 2, given=given and {key: SPLITS[i % 3] for i, key in enumerate(DOCUMENTS)})
-    about = {"vocabulary": files.read_digest(folder / "vocabulary.parquet")}
-    words = files.read_parquet(folder / "vocabulary.parquet", ["id", "word", "count"])
-    files.write_parquet(folder / "words.parquet", words.assign(pos="NOUN"), about)
     return folder
 
 
 def arguments(text, output, **changes):
-    names = {name: text / f"{name}.parquet" for name in ("vocabulary", "words")}
+    names = {"vocabulary": text / "vocabulary.parquet"}
     names |= {name: text / f"{name}.npy" for name in SPLITS}
     names |= {"documents": text / "document-tokens.parquet", "summary": text / "summary.json", "output": output}
     return argparse.Namespace(**{**names, "of": "sample", "within": "stream", "seed": 1, **changes})
@@ -96,8 +93,7 @@ def test_splits_have_orders_of_their_own(text, tmp_path):
 
 def test_everything_else_is_the_texts(text, tmp_path):
     shuffle.run(arguments(text, tmp_path))
-    for name in ("vocabulary", "words"):
-        assert (tmp_path / f"{name}.parquet").read_bytes() == (text / f"{name}.parquet").read_bytes()
+    assert (tmp_path / "vocabulary.parquet").read_bytes() == (text / "vocabulary.parquet").read_bytes()
     vocabulary = files.read_digest(text / "vocabulary.parquet")
     summary, before = files.read_json(tmp_path / "summary.json"), files.read_json(text / "summary.json")
     assert summary["shuffled"] == {"of": "sample", "within": "stream", "seed": 1}
@@ -109,7 +105,7 @@ def test_everything_else_is_the_texts(text, tmp_path):
         assert summary[key] == before[key], key
 
 
-@pytest.mark.parametrize("damaged", ["vocabulary", "words", "dev", "document-tokens", "summary"])
+@pytest.mark.parametrize("damaged", ["vocabulary", "dev", "document-tokens", "summary"])
 def test_files_of_another_text_are_refused(text, tmp_path, damaged):
     copy = shutil.copytree(text, tmp_path / "copy")
     [path] = [path for path in copy.iterdir() if path.stem == damaged]

@@ -160,6 +160,15 @@ def test_a_control_leaves_the_run_on_the_text_alone(finished):
     assert planned == expected
 
 
+def test_a_changed_majority_rule_leaves_the_control_alone_too(copied):
+    changes = {"data": {"mixed": {"kind": "shuffled", "of": "tiny"}}, "runs": [run_of(), run_of(data="mixed")]}
+    copied.run("results/runs/mixed/small/seed1/epoch1/state.json", changes=changes)
+    changes["data"] |= tiny(tagging={"min_tagged": 4})["data"]
+    planned = copied.planned(changes=changes)
+    assert (planned["words"], planned["train"]) == (2, 1), "the second epoch of the control was not trained yet"
+    assert not {"shuffle", "initialise", "tag"} & set(planned)
+
+
 def test_another_order_of_the_control_leaves_the_text_alone(fresh):
     mixed = {"mixed": {"kind": "shuffled", "of": "tiny", "within": "document"}}
     changes = {"data": mixed, "runs": [run_of(), run_of(data="mixed")]}

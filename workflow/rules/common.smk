@@ -67,19 +67,19 @@ def prepared(name):
     return lambda wildcards: experiment.data[wildcards.data].files(name)
 
 
-def of_text(pattern):
-    """An input function: ``pattern`` for the text that the wildcards' data shuffle."""
-    return lambda wildcards: expand(pattern, data=experiment.configuration.text_of(wildcards.data))
-
-
 def tokens(wildcards):
     """An input function: the token stream that the wildcards' probe reads."""
     return prepared(f"tokens/{experiment.probes[wildcards.probe].split}.npy")(wildcards)
 
 
-def shards(pattern):
-    """An input function: ``pattern`` for every shard of the wildcards' data."""
-    return lambda wildcards: expand(pattern, data=wildcards.data, shard=experiment.data[wildcards.data].shards)
+def of_text(pattern):
+    """An input function: ``pattern`` for the wildcards' text, or the text that they shuffle, and all of its shards."""
+
+    def paths(wildcards):
+        text = experiment.configuration.text_of(wildcards.data)
+        return list(dict.fromkeys(expand(pattern, data=text, shard=experiment.data[text].shards)))
+
+    return paths
 
 
 def every(*patterns, product=None, along="", at="last"):

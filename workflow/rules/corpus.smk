@@ -94,10 +94,10 @@ rule index:
 
 rule filter:
     input:
-        types=shards(rules.index.output.types),
-        documents=shards(rules.sentences.output.documents),
-        tokens=shards(rules.index.output.tokens),
-        lengths=shards(rules.index.output.lengths),
+        types=of_text(rules.index.output.types),
+        documents=of_text(rules.sentences.output.documents),
+        tokens=of_text(rules.index.output.tokens),
+        lengths=of_text(rules.index.output.lengths),
     output:
         kept=directory(f"{DATA}/kept"),
         rows=directory(f"{DATA}/rows"),
@@ -126,7 +126,7 @@ rule filter:
 
 rule split:
     input:
-        documents=shards(rules.sentences.output.documents),
+        documents=of_text(rules.sentences.output.documents),
         kept=rules.filter.output.kept,
         accounts=[rules.documents.output.account, rules.filter.output.account],
     output:
@@ -152,8 +152,8 @@ rule split:
 rule vocabulary:
     input:
         rows=rules.filter.output.rows,
-        tokens=shards(rules.index.output.tokens),
-        lengths=shards(rules.index.output.lengths),
+        tokens=of_text(rules.index.output.tokens),
+        lengths=of_text(rules.index.output.lengths),
         assignment=rules.split.output.assignment,
         counts=rules.filter.output.counts,
     output:
@@ -181,13 +181,13 @@ rule encode:
     input:
         counts=rules.filter.output.counts,
         rows=rules.filter.output.rows,
-        tokens=shards(rules.index.output.tokens),
-        lengths=shards(rules.index.output.lengths),
-        documents=shards(rules.sentences.output.documents),
+        tokens=of_text(rules.index.output.tokens),
+        lengths=of_text(rules.index.output.lengths),
+        documents=of_text(rules.sentences.output.documents),
         assignment=rules.split.output.assignment,
         vocabulary=rules.vocabulary.output,
         of_documents=rules.documents.output.account,
-        of_sentences=shards(rules.sentences.output.account),
+        of_sentences=of_text(rules.sentences.output.account),
         of_filter=rules.filter.output.account,
     output:
         train=f"{DATA}/tokens/train.npy",
@@ -242,20 +242,21 @@ rule tag:
         " --vocabulary {input.vocabulary} {params.given} --output {output} 2> {log}"
 
 
+# Of shuffled data, from the tags of the text, so that other classes of words retrain nothing.
 rule words:
     input:
-        vocabulary=rules.vocabulary.output,
-        tags=lambda wildcards: shards(rules.tag.output[0])(wildcards) if experiment.data[wildcards.data].tagged else [],
+        vocabulary=f"{DATA}/vocabulary.parquet",
+        tags=lambda wildcards: of_text(rules.tag.output[0])(wildcards) if experiment.data[wildcards.data].tagged else [],
     output:
         f"{DATA}/words.parquet",
     log:
         f"{DATA}/logs/words.log",
     wildcard_constraints:
-        data=one_of(experiment.named("text")),
+        data=one_of(experiment.named("text") + experiment.named("shuffled")),
     conda:
         "../../envs/natural-sparsity.yaml"
     params:
-        **given_settings("tagging.min_tagged", "tagging.matched_size"),
+        **given_settings("tagging.min_tagged", "tagging.matched_size", of="text"),
         code=code("words"),
     shell:
         "natural-sparsity words --vocabulary {input.vocabulary} --tags {input.tags} {params.given} --output {output} 2> {log}"
@@ -270,13 +271,11 @@ rule shuffle:
         documents=of_text(rules.encode.output.documents),
         summary=of_text(rules.encode.output.summary),
         vocabulary=of_text(rules.vocabulary.output[0]),
-        words=of_text(rules.words.output[0]),
     output:
         train=f"{DATA}/tokens/train.npy",
         dev=f"{DATA}/tokens/dev.npy",
         test=f"{DATA}/tokens/test.npy",
         vocabulary=f"{DATA}/vocabulary.parquet",
-        words=f"{DATA}/words.parquet",
         summary=f"{DATA}/summary.json",
     log:
         f"{DATA}/logs/shuffle.log",

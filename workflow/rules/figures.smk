@@ -78,7 +78,7 @@ use rule draw_of_measure as draw_fig2 with:
     output:
         figure(OF_MEASURE, "fig2"),
     params:
-        **given(measure=measure, unit=unit, threshold=threshold("fig2")),
+        **given(measure=measure, unit=unit, threshold=setting("thresholds", "fig2", of="text")),
 
 
 use rule draw_of_measure as draw_fig3a with:
@@ -118,7 +118,7 @@ use rule draw_of_measure as draw_fig5 with:
     output:
         figure(OF_MEASURE, "fig5"),
     params:
-        **given(measure=measure, threshold=threshold("fig5")),
+        **given(measure=measure, threshold=setting("thresholds", "fig5", of="text")),
 
 
 use rule draw_of_measure as draw_emergence with:

@@ -18,14 +18,9 @@ shell.prefix(
 )
 
 
-def setting(*keys):
-    """A parameter: a setting of the wildcards' data."""
-    return lambda wildcards: reduce(getattr, keys, experiment.data[wildcards.data].settings)
-
-
-def threshold(figure):
-    """A parameter: how often a word of the wildcards' data must occur in training to be in a figure."""
-    return lambda wildcards: getattr(experiment.data[wildcards.data].text.thresholds, figure)
+def setting(*keys, of="settings"):
+    """A parameter: a setting of the wildcards' data, or of the ``text`` whose words they have."""
+    return lambda wildcards: reduce(getattr, (of, *keys), experiment.data[wildcards.data])
 
 
 def block(*keys):
@@ -119,9 +114,9 @@ def given(**settings):
     return dict(given=words, **settings)
 
 
-def given_settings(*names):
+def given_settings(*names, of="settings"):
     """The settings of the wildcards' data, or of blocks in them (``block.key``), as options of the command."""
-    return given(**{name.split(".")[-1]: setting(*name.split(".")) for name in names})
+    return given(**{name.split(".")[-1]: setting(*name.split("."), of=of) for name in names})
 
 
 def titled(title):

@@ -1,4 +1,4 @@
-"""Put the tokens of each split in random order; vocabulary, words and sizes stay those of the text."""
+"""Put the tokens of each split in random order; the vocabulary and all sizes stay those of the text."""
 
 import argparse
 import shutil
@@ -10,14 +10,10 @@ from natural_sparsity import files
 from natural_sparsity.corpus.split import SPLITS
 from natural_sparsity.identity import check_made_from
 
-# Copied as they are, so that their digests are those of the text's files.
-COPIED = ("vocabulary", "words")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    for name in COPIED:
-        parser.add_argument(f"--{name}", type=Path, required=True, help=f"the text's {name}.parquet")
+    parser.add_argument("--vocabulary", type=Path, required=True, help="the text's vocabulary.parquet")
     for name in SPLITS:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f".npy, the text's {name} stream")
     parser.add_argument("--documents", type=Path, required=True, help="Parquet train, dev, test: tokens per document")
@@ -39,13 +35,14 @@ def shuffle(tokens: np.ndarray, lengths: list[int], generator: np.random.Generat
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the shuffled streams, copies of vocabulary and words, and a summary that names the text.
+    """Write the shuffled streams, a copy of the vocabulary, and a summary that names the text.
+
+    The vocabulary is copied as it is, so that its digest is that of the text's: words are then those of the text.
 
     Raises:
         UserError: files do not belong to one text.
     """
     vocabulary = files.read_digest(args.vocabulary)
-    check_made_from(args.words, files.read_metadata(args.words), "vocabulary", args.vocabulary, vocabulary)
     summary = files.read_json(args.summary, ["made_from", "streams"])
     documents = files.read_table(args.documents, list(SPLITS))
     about = files.read_metadata(args.documents)
@@ -62,8 +59,7 @@ def run(args: argparse.Namespace) -> None:
         output = args.output / "tokens" / f"{name}.npy"
         files.write_array(output, stream, {"split": name, "vocabulary": vocabulary, "shuffled": settings})
         digests[name] = files.read_digest(output)
-    for name in COPIED:
-        with files.atomic(args.output / f"{name}.parquet") as temporary:
-            shutil.copyfile(getattr(args, name), temporary)
+    with files.atomic(args.output / "vocabulary.parquet") as temporary:
+        shutil.copyfile(args.vocabulary, temporary)
     content = {key: value for key, value in summary.items() if key not in ("format", "digest")}
     files.write_json(args.output / "summary.json", content | {"streams": digests, "shuffled": settings})
