@@ -58,6 +58,7 @@ def write_run(folder, i, data, model, seed, condition, tensors=TENSORS):
 def write_verdicts(folder, run, seeds, rows):
     """Claims over ``seeds`` of a run, given by the numbers of their files."""
     head = {"claim": "", "verdict": "", "also": "", "seeds": len(seeds), **dict.fromkeys(COUNTED[:4], 0), "shown": True}
+    head |= {"quantifier": "all", "evidence": "ρ"}
     head |= {"value": np.nan, "low": np.nan, "high": np.nan, "above": 0.1, "below": np.inf}
     data, model, condition = run
     claims = {f"{i}.claims": read_digest(folder / f"{i}.claims") for i in seeds}
@@ -72,7 +73,8 @@ def folder(tmp_path):
         write_run(tmp_path, i, *run)
     interval = {"value": 0.234, "low": 0.05, "high": 0.4}
     decided = {"claim": "c0", "reproduced": 1, "undecided": 1, "verdict": "undecided", "also": "1 also untrained"}
-    shown = [decided | interval, decided | interval | {"shown": False, "value": 9.0}]
+    premise = {"value": 0.7, "quantifier": "premise", "evidence": "another"}
+    shown = [decided | interval | premise, decided | interval, decided | interval | {"shown": False, "value": 9.0}]
     write_verdicts(tmp_path, VERDICTS[0], [0, 1], [*shown, {"claim": "c1", "not testable here": 2}])
     write_verdicts(tmp_path, VERDICTS[1], [2], [{"claim": "c0", "reproduced": 1, "value": 0.3, "also": ""}])
     write_verdicts(tmp_path, VERDICTS[2], [3], [{"claim": "c2", "not reproduced": 1}])
@@ -119,11 +121,11 @@ def test_claims_over_seeds_stand_beside_each_other(folder):
         "| claim | news/gru, dev | wiki/lstm, dev | wiki/lstm, frozen |",
         "| c2 | 1 not reproduced |  |  |".replace("1 not", "not"),
         "| c0 |  | reproduced | 1 reproduced, 1 undecided (1 also untrained); over 2 seeds **undecided**,"
-        " 0.23 [0.05, 0.40] |",
+        " ρ = 0.23 [0.05, 0.40] |",
         "| c1 |  |  | 2 not testable |",
     ]
     page = (folder / "out.html").read_text(encoding="utf-8")
-    assert "over 2 seeds undecided, 0.23 [0.05, 0.40]" in page and "**" not in page
+    assert "over 2 seeds undecided, ρ = 0.23 [0.05, 0.40]" in page and "**" not in page
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.analysis.products import GROUP, NORMS, Origin, check_chain, find_origin, read_origin
-from natural_sparsity.analysis.rules import ALSO, VERDICTS, format_interval
+from natural_sparsity.analysis.rules import ALSO, PREMISE, VERDICTS, format_interval
 from natural_sparsity.analysis.statistics import exponentiate
 from natural_sparsity.analysis.tensors import GRADIENT, find_top, list_layers, write_tensor
 from natural_sparsity.errors import UserError
@@ -30,8 +30,9 @@ NOTE = (
 )
 CAPTION = (
     "**Claims over seeds.** How many seeds have which verdict; then the verdict on the intervals over seeds, with the"
-    " first value that it rests on. A run with one seed is one draw."
+    " first value that it rests on; the table of verdicts has the others. A run with one seed is one draw."
 )
+INTERVAL = ["value", "low", "high", "above", "below"]
 # What claims and correlations of the same probes have in common.
 SOURCES = ("checkpoints", "words", "vocabulary", "tokens", "probe")
 
@@ -134,7 +135,7 @@ def read_verdicts(args: argparse.Namespace) -> dict[str, pd.DataFrame]:
         run = f"{origin.data}/{origin.model}, {metadata['condition']}"
         digests.setdefault(run, set()).add(files.read_digest(path))
     frames: dict[str, pd.DataFrame] = {}
-    columns = ["claim", "verdict", "also", "seeds", *VERDICTS, "shown", "value", "low", "high", "above", "below"]
+    columns = ["claim", "verdict", "also", "seeds", *VERDICTS, "shown", "quantifier", "evidence", *INTERVAL]
     for path in args.verdicts:
         metadata = files.read_metadata(path)
         if missing := [key for key in (*GROUP, "claims") if key not in metadata]:
@@ -189,6 +190,6 @@ def write_verdict(rows: pd.DataFrame | None) -> str:
         return text.removeprefix("1 ")
     if not first["verdict"]:
         return text
-    value = rows[rows["shown"].fillna(False).astype(bool)].iloc[0]
-    interval = format_interval(*value[["value", "low", "high", "above", "below"]])
-    return f"{text}; over {first['seeds']} seeds **{first['verdict']}**, {interval}"
+    value = rows[rows["shown"].fillna(False).astype(bool) & (rows["quantifier"] != PREMISE)].iloc[0]
+    over = f"{text}; over {first['seeds']} seeds **{first['verdict']}**"
+    return f"{over}, {value['evidence']} = {format_interval(*value[INTERVAL])}"
