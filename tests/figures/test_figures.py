@@ -217,7 +217,7 @@ def test_style_refuses_what_it_cannot_draw(text: str, named: str) -> None:
 
 def test_probes_without_epoch_twice_an_epoch_or_without_the_tensor_are_refused(products: Path) -> None:
     path = products / "probe1.parquet"
-    with pytest.raises(UserError, match=r"probe1.parquet: a second probe of seed 1, epoch 1"):
+    with pytest.raises(UserError, match=r"probe1.parquet: a second probe of seed 1, epoch1;"):
         inputs.read_probes([path, path], "target", "grad_h_2", "chi")
     with pytest.raises(UserError, match=r"probe1.parquet: no rows for role 'input' and tensor 'h_1'"):
         inputs.read_probes([path], "input", "h_1", "chi")
@@ -309,6 +309,7 @@ def test_fig2_shows_the_untrained_model_first_and_says_so(words: pd.DataFrame, p
     cells = np.asarray(ax.collections[0].get_array()).reshape(-1, 4)
     assert cells[:, 0] == pytest.approx(0.09)
     assert (cells[:, 1:] > 0.1).all()
+    assert ax.collections[0].norm.vmin > 0.1, "it takes no contrast from the trained ones"
     assert [(tick, label.get_text()) for tick, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)] == [
         (0.5, "0"), (1.5, "1"), (2.5, "2"), (3.5, "3")
     ]  # fmt: skip
