@@ -51,11 +51,9 @@ class Method:
     Everything works in place and on the model's device.
 
     ``optimization`` takes the place of the training block's optimizer, where a method needs one of its own.
-    ``follows_steps``: whether the parameters are up to date after every step, rather than at the end of the epoch.
     """
 
     optimization: Optimization | None = None
-    follows_steps = True
 
     def __init__(self, settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Tensor], place: Place):
         self.settings, self.model, self.tensors, self.place = settings, model, tensors, place

@@ -181,8 +181,6 @@ def run_with_groups(
 class SparseVD(Method):
     """Trains means and log σ. During a step the model's parameters are a sample; after the epoch, the masked means."""
 
-    follows_steps = False
-
     def __init__(self, settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Tensor], place: Place):
         super().__init__(settings, model, tensors or begin(settings, model), place)
         self.optimization = Optimization("adam", settings["learning_rate"], settings["clip"])

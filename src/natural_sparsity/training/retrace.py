@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from natural_sparsity import files
+from natural_sparsity import files, registry
 from natural_sparsity.config.base import read_block
 from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import Split, open_data
@@ -106,8 +106,8 @@ def check_steps(folder: Path, steps: list[int], repetition: "Repetition") -> Non
             f"{folder}: its epoch has {last} steps, so there is no step {max(steps)};"
             f" lower first_epoch_checkpoints to {last.bit_length()} or less"
         )
-    if not repetition.method.follows_steps:
-        method = repetition.state["sparsify"]["method"]
+    method = repetition.state["sparsify"].get("method")
+    if method and not registry.load(registry.METHODS[method].settings).Settings.follows_steps:
         raise UserError(
             f"{folder}: models of {method} are made at the end of an epoch; leave out first_epoch_checkpoints"
         )
