@@ -26,8 +26,7 @@ def find_by_brute_force(a: list[int], b: list[int], size: int) -> tuple[int, int
         if not abs(means[0] - means[1]) < min(means) / 100:
             return (math.inf,)
         narrow, wide = sorted(map(variance, (one, other)))
-        # Two whose spread is 0 are alike; 0 and another are as unlike as can be.
-        ratio = 1 if wide == 0 else math.inf if narrow == 0 else wide / narrow
+        ratio = math.inf if narrow == 0 else wide / narrow
         return 0, ratio, abs(means[0] - means[1]), -sum(means), *pair
 
     pairs = ((i, j) for i in range(len(a) - size + 1) for j in range(len(b) - size + 1))
@@ -80,6 +79,13 @@ def test_samples_of_real_words_are_alike_in_mean_and_spread() -> None:
     one, other = open_counts[i], closed_counts[j]
     assert len(one) == 54 and other.max() == 280
     assert one.mean() == pytest.approx(other.mean(), rel=0.01) and one.std() == pytest.approx(other.std(), rel=0.02)
+
+
+def test_equal_counts_are_taken_only_if_there_is_no_other_range() -> None:
+    """The last ranges have no spread at all, so that nothing can correlate with their counts."""
+    open_counts, closed_counts = np.array([40, 30, 20, 5, 5, 5]), np.array([45, 30, 15, 5, 5, 5])
+    assert find_matched_ranges(open_counts, closed_counts, 3) == (0, 0)
+    assert find_matched_ranges(open_counts[3:], closed_counts[3:], 3) == (0, 0)
 
 
 def test_means_that_are_a_hundredth_apart_are_not_close() -> None:

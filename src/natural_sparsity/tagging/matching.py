@@ -42,8 +42,8 @@ def find_matched_ranges(open_counts: np.ndarray, closed_counts: np.ndarray, size
         i = np.flatnonzero(distance <= (np.minimum(a, b[j]) - 1) // PARTS)
         if len(i):
             wide, narrow = np.maximum(variance_a[i], variance_b[j]), np.minimum(variance_a[i], variance_b[j])
-            # Two constant ranges are alike.
-            ratio = np.divide(wide, narrow, out=np.where(wide > 0, np.inf, 1), where=narrow > 0)
+            # Equal counts correlate with nothing: a range of these is chosen only if there is no other.
+            ratio = np.divide(wide, narrow, out=np.full(len(i), np.inf), where=narrow > 0)
             k = np.lexsort((i, -a[i], distance[i], ratio))[0]
             best.append((ratio[k], int(distance[i[k]]), -int(a[i[k]] + b[j]), int(i[k]), j))
     return min(best)[-2:] if best else None
