@@ -1,78 +1,219 @@
-"""The table of claims: a row for each piece of evidence, a line for each claim, and the run that they are of."""
+"""The table of claims: a row for each value, a line for each claim, and the run and controls that they are of."""
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from example_claims import EPOCHS, REFUTED, make_tables
-from example_products import write_correlations, write_state
-from natural_sparsity.analysis.claims import CLAIMS, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
+from example_products import describe_depth, tabulate, write_probe, write_state, write_words
+from natural_sparsity import files
+from natural_sparsity.analysis import bootstrap
+from natural_sparsity.analysis.claims import CLAIMS
+from natural_sparsity.analysis.rules import (
+    ALSO_SHUFFLED,
+    ALSO_UNTRAINED,
+    NOT_REPRODUCED,
+    NOT_TESTABLE,
+    REPRODUCED,
+    UNDECIDED,
+)
 from natural_sparsity.cli import main
+from natural_sparsity.errors import UserError
+from natural_sparsity.tables import claims
+
+WORDS = 202  # two of them special
+EPOCHS = range(6)
+TENSORS = describe_depth(2)
+COUNTS = np.append([9, 9], np.sort(np.exp(np.random.default_rng(1).uniform(1, 6, WORDS - 2)).astype(int) + 3)[::-1])
 
 
-@pytest.fixture
-def products(tmp_path):
-    """The files of a run in which one claim fails and one cannot be told."""
-    for frame, name in zip(make_tables(REFUTED["target words: strongly ∇h²"]), ("c", "d"), strict=True):
-        write_correlations(tmp_path / f"{name}.parquet", frame)
+def correlated(rho, seed):
+    """Values over words whose correlation with frequency is about ``rho``."""
+    x = COUNTS - COUNTS[2:].mean()
+    noise = np.random.default_rng(seed).normal(size=WORDS)
+    return 0.1 + 0.002 * (rho * x / COUNTS[2:].std() + np.sqrt(1 - rho**2) * noise)
+
+
+def make_probe(epoch, level=0.15, **metadata):
+    """χ(∇h²) by target goes with frequency, ever more strongly, and χ(h¹) by input goes against it."""
+    rows = []
+    for role in ("target", "input"):
+        for t, tensor in enumerate(TENSORS):
+            there = role == "target" and tensor == "grad_h_2"
+            rho = level * epoch if there else -0.5 if (role, tensor) == ("input", "h_1") else 0.0
+            values = correlated(rho, 100 * t + (role == "input"))
+            rows.append(pd.DataFrame({"id": range(WORDS), "role": role, "tensor": tensor, "chi_mean": values}))
+    frame = pd.concat(rows, ignore_index=True)
+    return frame.assign(l1_mean=1.0 + frame["chi_mean"], l2_mean=1.0)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The files of a run and of its control, in which nothing goes with frequency."""
+    folder = tmp_path_factory.mktemp("run")
     for epoch in EPOCHS:
-        write_state(tmp_path / f"{epoch}.json", epoch=epoch)
-    return tmp_path
+        write_probe(folder / f"{epoch}.parquet", make_probe(epoch), epoch)
+        write_probe(folder / f"shuffled{epoch}.parquet", make_probe(epoch, 0), epoch, data="mixed", tokens="mixed")
+        write_state(folder / f"{epoch}.json", epoch)
+    classes = pd.Series(["open", "closed", None])[np.arange(WORDS) % 3].reset_index(drop=True)
+    frame = pd.DataFrame({"id": range(WORDS), "word": "w", "count": COUNTS, "pos_class": classes, "matched": False})
+    write_words(folder / "words.parquet", frame)
+    return folder
 
 
-def command(folder, *more):
-    given = ["--correlations", f"{folder}/c.parquet", "--differences", f"{folder}/d.parquet"]
-    given += ["--checkpoints", *(f"{folder}/{epoch}.json" for epoch in EPOCHS)]
-    return ["tabulate", "claims", *given, "--title", "Claims: corpus/lstm", "--output", f"{folder}/claims", *more]
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Fewer resamples than verdicts need."""
+    monkeypatch.setattr(bootstrap, "LEAST_RESAMPLES", 1000)
 
 
-def test_the_table_for_machines_and_for_readers(products):
-    main(command(products))
-    table = pd.read_csv(products / "claims.csv", keep_default_na=False)
-    assert table[["data", "model", "seed", "condition"]].drop_duplicates().values.tolist() == [
-        ["corpus", "lstm", 1, "frozen"]
+def options(folder, epochs=EPOCHS, control=()):
+    given = {"probes": [folder / f"{epoch}.parquet" for epoch in epochs], "words": folder / "words.parquet"}
+    given["checkpoints"] = [folder / f"{epoch}.json" for epoch in epochs if epoch]
+    return given | ({"control-probes": [folder / f"shuffled{epoch}.parquet" for epoch in control]} if control else {})
+
+
+def first_rows(frame):
+    return frame.drop_duplicates("claim").set_index("claim")
+
+
+def test_the_table_for_machines_and_for_readers(written, tmp_path):
+    given = [
+        word for name, value in options(written).items() for word in (f"--{name}", *map(str, np.atleast_1d(value)))
     ]
-    verdicts = table.drop_duplicates("claim").set_index("claim")["verdict"]
+    main(["tabulate", "claims", *given, "--title", "Claims: corpus/lstm", "--output", f"{tmp_path}/claims"])
+    table = pd.read_csv(tmp_path / "claims.csv", keep_default_na=False)
+    about = ["data", "model", "seed", "condition"]
+    assert table[about].drop_duplicates().values.tolist() == [["corpus", "lstm", 1, "frozen"]]
+    verdicts = first_rows(table)["verdict"]
     assert list(verdicts.index) == [claim.id for claim in CLAIMS]
-    assert verdicts["target words: strongly ∇h²"] == NOT_REPRODUCED
+    assert verdicts["target words: strongly ∇h²"] == verdicts["target words: ∇h² increasingly"] == REPRODUCED
+    assert verdicts["input words: concentrated activations"] == NOT_REPRODUCED
     assert verdicts["input words: rise from the first drop"] == NOT_TESTABLE
-    assert (verdicts == REPRODUCED).sum() == len(CLAIMS) - 2
-    assert (table["because"] != "").equals(table["verdict"] == NOT_TESTABLE)
+    assert verdicts["input words: not the gradients"] == UNDECIDED
+    assert (table["because"] != "").equals(table["verdict"].isin([UNDECIDED, NOT_TESTABLE]))
     row = table[table["claim"] == "target words: strongly ∇h²"].iloc[0]
-    assert (float(row["value"]), row["n"], float(row["above"]), row["holds"]) == (0.25, "500", 0.3, "no")
-    text = (products / "claims.md").read_text(encoding="utf-8")
+    expected = np.corrcoef(COUNTS[2:], correlated(0.75, 100 * TENSORS.index("grad_h_2"))[2:])[0, 1]
+    assert float(row["value"]) == pytest.approx(expected)
+    assert (row["n"], float(row["above"]), row["holds"]) == ("200", 0.3, "yes")
+    text = (tmp_path / "claims.md").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(lines) == 2 + len(CLAIMS) and all(line.replace("\\|", "").count("|") == 5 for line in lines)
+    bars = [line.replace("\\|", "").count("|") for line in lines]
+    assert bars == [5] * (2 + len(CLAIMS)) + [3] * (2 + 4)
     assert "**not testable here**, because the learning rate never dropped |" in text
-    assert "ρ←(∇h²), epoch 9 = 0.25 [0.24, 0.26], n = 500: > 0.3? no | **not reproduced** |" in text
-    assert text.startswith("# Claims: corpus/lstm\n\nClaims of Saphra & Lopez 2019. 9 epochs; the learning rate never")
-    assert "95 % intervals from 1,000 bootstrap resamples of the words" in text
+    assert re.search(r"ρ←\(∇h²\), epoch 5 = 0\.\d+ \[[\d., ]+\], n = 200: > 0\.3\? yes; less untrained: ", text)
+    assert re.search(r"\(extreme of 20\) = [^|]*: −0\.1 to 0\.1\? ", text)  # four gradients, five epochs
+    for words in ("a single run: it is one draw", "5 trained epochs; the learning rate never dropped"):
+        assert words in text
+    for words in ("The untrained model was probed.", "No control on shuffled text was given", "from 1,000 bootstrap"):
+        assert words in text
+    stored = files.read_metadata(tmp_path / "claims.parquet")
+    assert stored["checkpoints"].keys() == {"init", *(f"epoch{epoch}" for epoch in EPOCHS if epoch)}
+    assert stored["words"] == files.read_digest(written / "words.parquet")
 
 
-def test_the_page_names_a_claim_once(products):
-    main(command(products))
-    page = (products / "claims.html").read_text(encoding="utf-8")
+def test_the_page_names_a_claim_once(written, tmp_path):
+    given = [
+        word for name, value in options(written, [5]).items() for word in (f"--{name}", *map(str, np.atleast_1d(value)))
+    ]
+    main(["tabulate", "claims", *given, "--title", "Claims", "--output", f"{tmp_path}/claims"])
+    page = (tmp_path / "claims.html").read_text(encoding="utf-8")
     for claim in CLAIMS:
         assert len(re.findall(f"<td[^>]*>{re.escape(claim.id)}</td>", page)) == 1
-    assert '<td class="bad">not reproduced</td>' in page
+    assert '<td class="bad">not reproduced</td>' in page and "half a slight correlation" in page
 
 
-def test_characters_are_called_so(products):
-    main(command(products, "--unit", "character"))
-    text = (products / "claims.md").read_text(encoding="utf-8")
-    assert "resamples of the characters" in text and "20 characters" in text
+def test_one_checkpoint_is_judged_and_said_to_be_one(written):
+    table = tabulate(claims, **options(written, [5]))
+    assert "One trained checkpoint." in table.introduction and "learning rate" not in table.introduction
+    assert "The untrained model was not probed." in table.introduction
+    assert first_rows(table.frame).loc["target words: strongly ∇h²", "verdict"] == REPRODUCED
 
 
-def test_tables_that_do_not_belong_together_are_refused(products):
-    write_state(products / "9.json", epoch=10)
-    with pytest.raises(SystemExit, match="--checkpoints: none of epoch 9"):
-        main(command(products))
-    write_state(products / "9.json", epoch=9, seed=2)
-    with pytest.raises(SystemExit, match="--checkpoints: one is of corpus/lstm, seed 2, but .*c.parquet is of"):
-        main(command(products))
-    other = {"statistics": {"resamples": 200, "level": 0.95, "seed": 1}}
-    write_correlations(products / "d.parquet", pd.read_parquet(products / "d.parquet"), **other)
-    with pytest.raises(SystemExit, match=r"d\.parquet: not made together with .*c\.parquet"):
-        main(command(products))
-    assert not (products / "claims.csv").exists()
+def test_effects_are_compared_with_the_control(written):
+    name = "target words: strongly ∇h²"
+    table = tabulate(claims, **options(written, control=EPOCHS))
+    row = first_rows(table.frame).loc[name]
+    assert (row["verdict"], row["also"]) == (REPRODUCED, "") and row["shuffled_low"] > 0.3
+    assert "Control: the same model trained on this text shuffled (mixed)." in table.introduction
+    assert any("less shuffled: " in cell for line in table.grids[0].rows for cell in line)
+
+
+def test_an_effect_that_the_control_or_the_untrained_model_shows_is_said_so(written, tmp_path):
+    for epoch in EPOCHS:
+        probe = make_probe(epoch)
+        write_probe(tmp_path / f"{epoch}.parquet", probe, epoch, data="mixed", tokens="mixed")
+    given = options(written) | {"control-probes": [tmp_path / f"{epoch}.parquet" for epoch in EPOCHS]}
+    table = tabulate(claims, **given)
+    assert first_rows(table.frame).loc["target words: strongly ∇h²", "also"] == ALSO_SHUFFLED
+    verdicts = [line[3] for line in table.grids[0].rows]
+    assert f"**{REPRODUCED}, {ALSO_SHUFFLED}**" in verdicts
+    write_probe(tmp_path / "init.parquet", make_probe(5), 0)
+    given = options(written)
+    given["probes"][0] = tmp_path / "init.parquet"
+    table = tabulate(claims, **given)
+    assert first_rows(table.frame).loc["target words: strongly ∇h²", "also"] == ALSO_UNTRAINED
+
+
+def test_a_drop_is_read_from_the_checkpoints(written, tmp_path):
+    given = options(written)
+    given["checkpoints"] = [
+        write_state(tmp_path / f"{epoch}.json", epoch, learning_rate_out=5 if epoch == 3 else 20)
+        for epoch in EPOCHS[1:]
+    ]
+    table = tabulate(claims, **given)
+    assert "the learning rate dropped after epoch 3" in table.introduction
+    evidence = table.frame.loc[table.frame["claim"] == "input words: rise from the first drop", "evidence"]
+    assert evidence.tolist()[:1] == ["ρ→(hᵉ), epoch 1 to 3"] and "ρ→(h¹), epoch 3 to 5" in evidence.tolist()
+
+
+def test_the_static_gradient_is_no_evidence(written, tmp_path):
+    given = options(written, [5])
+    static = make_probe(5).query("role == 'target' and tensor == 'h_1'").assign(tensor="static", chi_mean=0.5)
+    frame = pd.concat([make_probe(5), static], ignore_index=True)
+    given["probes"] = [write_probe(tmp_path / "p.parquet", frame, 5)]
+    expected = tabulate(claims, **options(written, [5])).frame
+    pd.testing.assert_frame_equal(tabulate(claims, **given).frame, expected)
+
+
+def test_characters_are_called_so(written):
+    table = tabulate(claims, **options(written, [5]), unit="character")
+    assert "resamples of the characters" in table.introduction and "20 characters" in table.note
+
+
+def refuse(message, **given):
+    with pytest.raises(UserError, match=message):
+        tabulate(claims, **given)
+
+
+def test_files_that_do_not_belong_together_are_refused(written, tmp_path):
+    given = options(written)
+    refuse(
+        "--checkpoints: none of epoch 5, which --probes have; add it",
+        **given | {"checkpoints": given["checkpoints"][:-1]},
+    )
+    other = write_state(tmp_path / "other.json", 5, seed=2)
+    refuse("--checkpoints: one is of corpus/lstm, seed 2", **given | {"checkpoints": [*given["checkpoints"], other]})
+    words = files.read_parquet(written / "words.parquet", ["id", "word", "count", "pos_class", "matched", "pair"])
+    write_words(tmp_path / "words.parquet", words, vocabulary="other")
+    refuse("does not belong to .*words.parquet", **given | {"words": tmp_path / "words.parquet"})
+    refuse("is of the untrained model; give the probes of trained ones", **given | {"probes": given["probes"][:1]})
+    step = write_probe(tmp_path / "step.parquet", make_probe(1), 0, 64)
+    refuse("step.parquet: is of step64, inside the first epoch", **given | {"probes": [*given["probes"], step]})
+    write_state(tmp_path / "5.json", 5, parameters="other")
+    refuse("different checkpoint", **given | {"checkpoints": [*given["checkpoints"][:-1], tmp_path / "5.json"]})
+
+
+def test_a_control_that_is_none_is_refused(written, tmp_path):
+    given = options(written, control=EPOCHS)
+    missing = given | {"control-probes": given["control-probes"][:-1]}
+    refuse("--control-probes: epoch 5 is in only one of the run and its control", **missing)
+    refuse("was probed on the run's own text", **given | {"control-probes": given["probes"]})
+    seed2 = [write_probe(tmp_path / f"{e}.parquet", make_probe(e), e, data="mixed", tokens="m", seed=2) for e in EPOCHS]
+    refuse("seed is 2", **given | {"control-probes": seed2})
+
+
+def test_every_run_may_be_expected(written):
+    with pytest.raises(UserError, match="its seed is 1, expected 2"):
+        tabulate(claims, **options(written, [5]), expect='{"seed": 2}')

@@ -161,7 +161,8 @@ def check_control(control: Probes, probes: Probes) -> None:
 def introduce(run: Run, control: str | None, resamples: int, level: float, unit: str) -> str:
     """What the verdicts rest on."""
     lowered = f"dropped after epoch {', '.join(map(str, run.dropped))}" if run.dropped else "never dropped"
-    number = "One trained checkpoint" if len(run.epochs) == 1 else f"{len(run.epochs)} trained epochs"
+    course = f"{len(run.epochs)} trained epochs; the learning rate {lowered}"
+    course = "One trained checkpoint" if len(run.epochs) == 1 else course
     found = "The untrained model was probed." if 0 in run.measured.epochs else "The untrained model was not probed."
     found += (
         f" Control: the same model trained on this text shuffled ({control})."
@@ -170,7 +171,7 @@ def introduce(run: Run, control: str | None, resamples: int, level: float, unit:
     )
     return (
         "Claims of Saphra & Lopez 2019, judged on a single run: it is one draw of initial weights and dropout, and"
-        f" another seed may give other verdicts. {number}; the learning rate {lowered}. {found} In brackets:"
+        f" another seed may give other verdicts. {course}. {found} In brackets:"
         f" {100 * level:g} % intervals from {resamples:,} bootstrap resamples of the {unit}s."
     )
 

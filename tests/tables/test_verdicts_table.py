@@ -1,0 +1,144 @@
+"""Verdicts over seeds: in how many a claim holds, means with t intervals, and the verdict on these."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from example_claims import REFUTED, but_gradient, make_run, write_claims
+from example_products import tabulate
+from natural_sparsity.analysis.claims import CLAIMS
+from natural_sparsity.analysis.rules import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, UNDECIDED
+from natural_sparsity.cli import main
+from natural_sparsity.errors import UserError
+from natural_sparsity.tables import verdicts
+
+NAME = "target words: strongly ∇h²"
+
+
+def join(*paths):
+    return tabulate(verdicts, claims=list(paths))
+
+
+def of(table, name=NAME):
+    return table.frame[table.frame["claim"] == name]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes the claims of the next seed; ``level`` is its ρ←(∇h²) after the last epoch."""
+    made = []
+
+    def write_next(level=None, **options):
+        if level is not None:
+            options["value"] = but_gradient("all", level, epoch=9)
+        made.append(write_claims(tmp_path / f"claims{len(made)}.parquet", len(made) + 1, **options))
+        return made[-1]
+
+    return write_next
+
+
+def test_the_mean_over_seeds_has_a_t_interval(write):
+    levels = [0.52, 0.55, 0.61]
+    table = join(*map(write, levels))
+    row = of(table).iloc[0]
+    expected = scipy.stats.t.interval(0.95, 2, np.mean(levels), scipy.stats.sem(levels))
+    assert row["value"] == pytest.approx(np.mean(levels)) and (row["low"], row["high"]) == pytest.approx(expected)
+    assert (row["low_all"], row["high_all"]) == pytest.approx(expected)  # the claim's one value
+    assert (row["verdict"], row["seeds"], row[REPRODUCED], row[NOT_REPRODUCED]) == (REPRODUCED, 3, 3, 0)
+    assert row["untrained"] == pytest.approx(np.mean(levels))
+    line = next(line for line in table.grids[0].rows if "∇h² correlates strongly" in line[0])
+    assert line[2] == "3 reproduced" and line[4] == f"**{REPRODUCED}**"
+    assert line[3].startswith("ρ←(∇h²), epoch 9 = 0.56 [0.45, 0.67]: > 0.3? yes; less untrained: 0.56 [")
+
+
+def test_seeds_may_differ_in_their_verdicts(write):
+    table = join(write(0.5), write(0.5), write(0.1))
+    row = of(table).iloc[0]
+    assert (row[REPRODUCED], row[NOT_REPRODUCED], row["verdict"]) == (2, 1, UNDECIDED)
+    assert row["because"].startswith("ρ←(∇h²), epoch 9 = 0.37 [")
+    line = next(line for line in table.grids[0].rows if "∇h² correlates strongly" in line[0])
+    assert line[2] == "2 reproduced<br>1 not reproduced"
+
+
+def test_seeds_that_agree_refute(write):
+    row = of(join(write(0.2), write(0.21), write(0.19))).iloc[0]
+    assert (row["verdict"], row[NOT_REPRODUCED]) == (NOT_REPRODUCED, 3)
+
+
+def test_several_values_are_refuted_at_once_by_bonferroni(write):
+    table = join(write(0.5), write(0.55), write(0.6))
+    rows = of(table, "target words: ∇h² more than h²")
+    levels = [0.5, 0.55, 0.6]
+    expected = scipy.stats.t.interval(1 - 0.05 / 2, 2, np.mean(levels), scipy.stats.sem(levels))
+    assert len(rows) == 2 and tuple(rows.iloc[0][["low_all", "high_all"]]) == pytest.approx(expected)
+
+
+def test_one_seed_is_one_draw(write):
+    table = join(write(0.5))
+    assert set(table.frame["verdict"]) == {"", *of(table, "text: frequent words are function words")["verdict"]}
+    assert "This is one draw" in table.introduction and of(table)["low"].isna().all()
+    line = next(line for line in table.grids[0].rows if "∇h² correlates strongly" in line[0])
+    assert line[2:] == ["1 reproduced", "ρ←(∇h²), epoch 9 = 0.500", "**one draw**"]
+
+
+def test_what_is_said_beside_verdicts_is_counted(write):
+    paths = [write(control=make_run()), write(), write(control=make_run())]
+    table = join(*paths)
+    assert set(of(table)["also"]) == {"2 also without language"}
+    assert of(table).iloc[0]["shuffled"] == 0
+
+
+def test_epochs_of_the_drop_that_differ_are_named_each(write):
+    name = "input words: rise from the first drop"
+    table = join(write(dropped=[4]), write(dropped=[5]), write(dropped=[]))
+    rows = of(table, name)
+    assert rows["evidence"].tolist()[0] == "ρ→(hᵉ), epoch 1 to 4 / ρ→(hᵉ), epoch 1 to 5"
+    assert rows["n"].tolist() == [2] * 4 and rows["seeds"].tolist() == [3] * 4
+    assert (rows.iloc[0][REPRODUCED] + rows.iloc[0][NOT_REPRODUCED], rows.iloc[0][NOT_TESTABLE]) == (2, 1)
+    line = next(line for line in table.grids[0].rows if "upward trend" in line[0])
+    assert "(2 of 3 seeds)" in line[3]
+
+
+def test_a_claim_that_no_seed_can_test_has_no_value(write):
+    table = join(write(dropped=[]), write(dropped=[]))
+    rows = of(table, "input words: rise from the first drop")
+    assert len(rows) == 1 and rows.iloc[0]["verdict"] == "" and rows.iloc[0][NOT_TESTABLE] == 2
+    line = next(line for line in table.grids[0].rows if "upward trend" in line[0])
+    assert line[2:] == ["2 not testable here", "none", "**fewer than two seeds have values**"]
+
+
+def test_a_premise_that_fails_over_seeds_makes_the_claim_not_testable(write):
+    for name in ("matched: closed has sparser ∇h²", "paired: closed has sparser ∇h²"):
+        options = REFUTED["classes: closed has sparser ∇h²"]
+        rows = of(join(write(**options), write(**options)), name)
+        assert set(rows["verdict"]) == {NOT_TESTABLE} and "what the claim rests on" in rows.iloc[0]["because"]
+
+
+def test_every_claim_has_a_verdict_over_seeds(write):
+    table = join(write(0.5), write(0.51), write(0.52))
+    first = table.frame.drop_duplicates("claim")
+    assert list(first["claim"]) == [claim.id for claim in CLAIMS] and set(first["verdict"]) == {REPRODUCED}
+    assert len(table.grids[0].rows) == len(CLAIMS)
+    assert (table.frame.groupby(["claim", "part"])["shown"].sum() == 1).all()
+
+
+def test_the_files_are_written_and_say_what_they_are_of(write, tmp_path):
+    paths = [write(0.5), write(0.6)]
+    main(["tabulate", "verdicts", "--claims", *map(str, paths), "--title", "Verdicts", "--output", f"{tmp_path}/v"])
+    frame = pd.read_parquet(tmp_path / "v.parquet")
+    assert frame[["data", "model", "condition"]].drop_duplicates().to_numpy().tolist() == [["corpus", "lstm", "frozen"]]
+    text = (tmp_path / "v.md").read_text(encoding="utf-8")
+    assert "on 2 seeds (1, 2)" in text and "95 % t intervals are over seeds" in text
+    assert '<td class="good">reproduced</td>' in (tmp_path / "v.html").read_text(encoding="utf-8")
+
+
+def test_files_that_do_not_belong_together_are_refused(write, tmp_path):
+    first = write(0.5)
+    again = write_claims(tmp_path / "again.parquet", 1)
+    with pytest.raises(UserError, match=r"again\.parquet: a second file of seed 1, which .*claims0\.parquet is of"):
+        join(first, again)
+    with pytest.raises(UserError, match="has other claims than"):
+        join(first, write(layers=3))
+    with pytest.raises(UserError, match="has more values in one seed than in another; probe the same epochs"):
+        join(first, write(epochs=range(8)))
