@@ -27,6 +27,7 @@ def test_inputs_are_options_of_their_names_and_checkpoints_are_folders():
         options({"checkpoints": [files[1], files[3]]}) == "--checkpoints runs/epoch1/state.json runs/epoch2/state.json"
     )
     assert options({"source": ["a b.txt"]}) == "--source 'a b.txt'"
+    assert options({"control_probes": ["a.parquet"]}) == "--control-probes a.parquet"
     assert options({}) == ""
     assert folders(files) == ["runs/epoch1", "runs/epoch2"]
 
