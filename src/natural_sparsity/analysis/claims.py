@@ -114,36 +114,46 @@ def is_diverging(run: Run, sample: str) -> Bound:
     return run.diverge(sample).exceeds(CHANGE)
 
 
+# The rules that are judged on the whole classes and on samples.
+SPARSER = "After the last epoch, mean χ(∇h²) is higher over the closed class by > {shift} standard deviations"
+AHEAD = "ρ←(∇h²) is higher over the closed class by > {change} after the first epoch"
+DIVERGING = "ρ←(∇h²) over the open class rises by > {change} more than over the closed from the first to the last epoch"
+
+
 def describe_samples(name: str, sample: str, words: str) -> list[Claim]:
     """What is said of the classes, of samples of equal frequency."""
 
-    def rest_on(test: Callable[[Run, str], Bound]) -> Callable[[Run], list[Part]]:
-        return lambda run: [*premise(test(run, WHOLE)), *each(test(run, sample))]
+    def claim(about: str, kind: str, statement: str, rule: str, test: Callable[[Run, str], Bound]) -> Claim:
+        return Claim(
+            f"{name}: {about}",
+            kind,
+            statement,
+            f"{rule}: {words}. Needs the effect in the whole classes.",
+            lambda run: [*premise(test(run, WHOLE)), *each(test(run, sample))],
+            classes=True,
+        )
 
     return [
-        Claim(
-            f"{name}: closed has sparser ∇h²",
+        claim(
+            "closed has sparser ∇h²",
             STATE,
             "Gradients of closed-class words are more concentrated also at equal frequency.",
-            f"The same {words}. Needs the effect in the whole classes.",
-            rest_on(is_sparser),
-            classes=True,
+            SPARSER,
+            is_sparser,
         ),
-        Claim(
-            f"{name}: closed is ahead early",
+        claim(
+            "closed is ahead early",
             COURSE,
             "Closed-class words' earlier rise of the correlation stays at equal frequency.",
-            f"The same {words}. Needs the effect in the whole classes.",
-            rest_on(is_ahead),
-            classes=True,
+            AHEAD,
+            is_ahead,
         ),
-        Claim(
-            f"{name}: trends differ",
+        claim(
+            "trends differ",
             COURSE,
             "The trends of the classes differ also at equal frequency.",
-            f"The same {words}. Needs the effect in the whole classes.",
-            rest_on(is_diverging),
-            classes=True,
+            DIVERGING,
+            is_diverging,
         ),
     ]
 
@@ -300,7 +310,7 @@ CLAIMS = [
         "classes: closed has sparser ∇h²",
         STATE,
         "Gradients of closed-class words are more concentrated than those of open-class words.",
-        "After the last epoch, mean χ(∇h²) is higher over the closed class by > {shift} standard deviations.",
+        f"{SPARSER}.",
         lambda run: each(is_sparser(run, WHOLE)),
         classes=True,
     ),
@@ -320,7 +330,7 @@ CLAIMS = [
         "classes: closed is ahead early",
         COURSE,
         "Closed-class words show the correlation before open-class words do.",
-        "ρ←(∇h²) is higher over the closed class by > {change} after the first epoch.",
+        f"{AHEAD}.",
         lambda run: each(is_ahead(run, WHOLE)),
         classes=True,
     ),
@@ -342,10 +352,10 @@ CLAIMS = [
         "classes: trends differ",
         COURSE,
         "The trends of open and closed classes differ: the open class's correlation rises more.",
-        "ρ←(∇h²) over the open class rises by > {change} more than over the closed from the first to the last epoch.",
+        f"{DIVERGING}.",
         lambda run: each(is_diverging(run, WHOLE)),
         classes=True,
     ),
-    *describe_samples("matched", MATCHED, "over ranges of the sorted classes with equal mean frequency (the paper's)"),
-    *describe_samples("paired", PAIRED, "over pairs of a closed and an open word of nearest frequency (ours)"),
+    *describe_samples("matched", MATCHED, "in ranges of the sorted classes of equal mean frequency (the paper's)"),
+    *describe_samples("paired", PAIRED, "in pairs of a closed and an open word of nearest frequency (ours)"),
 ]
