@@ -76,10 +76,10 @@ def plot(
     ax = figure.add_subplot()
     cells = table.pivot(index="rank", columns="epoch", values=measure)
     words = table.drop_duplicates("rank").set_index("rank")["word"].map(shorten)
-    # Neither a few extreme words nor the untrained model may take the contrast from the rest; the colour bar's arrows say
-    # that they are there.
-    trained = cells.loc[:, cells.columns > 0]
-    low, high = np.nanpercentile(cells if trained.isna().all(axis=None) else trained, [1, 99])
+    # Neither a few extreme words nor the untrained model may take the contrast from the rest; the colour bar's arrows
+    # say that they are there.
+    trained = cells.drop(columns=0, errors="ignore")
+    low, high = np.nanpercentile(cells if trained.isna().to_numpy().all() else trained, [1, 99])
     least, greatest = np.nanmin(cells), np.nanmax(cells)
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     # Rasterised: as vectors, a mesh of words by epochs makes a file of megabytes.
