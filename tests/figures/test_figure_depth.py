@@ -11,7 +11,7 @@ from natural_sparsity.figures.style import Style, write_symbol
 
 pytestmark = pytest.mark.integration  # seconds each: left to make test
 
-SETS = ["all", "open", "closed", "open_matched", "closed_matched"]
+SETS = ["all", "open", "closed", "open_matched", "closed_matched", "open_paired", "closed_paired"]
 EPOCHS = [1, 2]
 
 
@@ -51,6 +51,7 @@ def draw(folder, figure):
     correlations = ["--correlations", f"{folder}/c.parquet"]
     checkpoints = ["--checkpoints", *(f"{folder}/s{epoch}.json" for epoch in EPOCHS)]
     given = [*probes, "--threshold", "5"] if figure in ("fig2", "fig5") else [*correlations, *checkpoints]
+    given += ["--words", f"{folder}/words.parquet"] if figure == "fig4" else []
     main(["draw", figure, *given, "--output", f"{folder}/{figure}"])
     return pd.read_csv(folder / f"{figure}.csv")
 

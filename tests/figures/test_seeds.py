@@ -66,6 +66,7 @@ def draw(folder, figure, seeds, *more):
         "--words": [f"{folder}/words.parquet"],
     }
     wanted = {"training": ["--checkpoints"], "fig2": ["--probes", "--words"], "fig5": ["--probes", "--words"]}
+    wanted["fig4"] = ["--correlations", "--checkpoints", "--words"]
     flags = wanted.get(figure, ["--correlations", "--checkpoints"])
     threshold = ["--threshold", "1"] if figure in ("fig2", "fig5") else []
     paths = [part for flag in flags for part in (flag, *given[flag])]
@@ -103,7 +104,8 @@ def test_one_seed_has_no_spread_and_is_that_seed(products):
 def test_the_band_of_fig3_is_named_as_the_seeds_spread(products):
     correlations = inputs.read_correlations([products / f"c{seed}.parquet" for seed in SEEDS], "chi", "pearson")
     with Style().apply():
-        figure = fig3.plot(fig3.select_points(inputs.average_over_seeds(correlations, KEYS), [2], "target"), Style())
+        means = inputs.average_over_seeds(correlations, KEYS).assign(kind="correlation")
+        figure = fig3.plot(fig3.select_points(means, [2], "target"), Style())
     assert "mean ± 1 s.d. of 3 seeds" in [text.get_text() for text in figure.legends[0].get_texts()]
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent()

@@ -26,6 +26,18 @@ def add_correlations(parser: argparse.ArgumentParser, statistic: str = "pearson"
     parser.add_argument("--statistic", choices=list(STATISTICS), default=statistic, help="default %(default)s")
 
 
+def add_control(parser: argparse.ArgumentParser) -> None:
+    """Correlations of the model that learned the same text with its tokens shuffled."""
+    parser.add_argument(
+        "--control",
+        type=Path,
+        metavar="C",
+        nargs="+",
+        default=[],
+        help="Parquet of the same model on the shuffled text, one file per seed",
+    )
+
+
 def add_checkpoints(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """States of checkpoints."""
     parser.add_argument(

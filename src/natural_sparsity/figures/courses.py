@@ -1,6 +1,9 @@
-"""What figures 3 and 4 share: correlations by epoch, and when the learning rate dropped."""
+"""What figures 3 and 4 share: correlations by epoch, of a run and its control, and when the learning rate dropped."""
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.artist import Artist
@@ -9,10 +12,13 @@ from matplotlib.axes import Axes
 from natural_sparsity.analysis.products import (
     average_over_seeds,
     check_chain,
+    check_same,
     find_drops,
     read_checkpoints,
     read_correlations,
+    read_origin,
 )
+from natural_sparsity.errors import UserError
 from natural_sparsity.figures.style import (
     DROP,
     count_seeds,
@@ -24,20 +30,66 @@ from natural_sparsity.figures.style import (
 
 # Columns that the correlations may have, with several seeds or where intervals are drawn.
 ENDS = ("low", "high", "sd", "seeds")
+# The kinds of a drawn correlation: the run's own, and that of the same model on the shuffled text.
+OWN, CONTROL = "correlation", "control"
 
 
-def read_course(args: argparse.Namespace, intervals: bool) -> tuple[pd.DataFrame, list[int]]:
-    """The correlations over seeds, with bootstrap ``intervals`` or without, and after which epochs the rate dropped."""
+class Course(NamedTuple):
+    """What is drawn by epoch.
+
+    Attributes:
+        correlations: ``kind, epoch, role, tensor, words, value, n`` over seeds, and :data:`ENDS` if they are drawn.
+        drops: the epochs after which the learning rate dropped, for each seed.
+        level: of the bootstrap's intervals.
+    """
+
+    correlations: pd.DataFrame
+    drops: list[int]
+    level: float
+
+
+def read_course(args: argparse.Namespace, intervals: bool) -> Course:
+    """The correlations of a run and of its control, with bootstrap ``intervals`` or without, and the drops."""
     check_chain(args.correlations, args.checkpoints, getattr(args, "words", None))
-    correlations = read_correlations(args.correlations, args.measure, args.statistic)
-    drops = find_drops(read_checkpoints(args.checkpoints), correlations["epoch"])
-    correlations = average_over_seeds(correlations, ["epoch", "role", "tensor", "words"])
+    check_control(args.correlations, args.control)
+    frames = []
+    for kind, paths in ((OWN, args.correlations), (CONTROL, args.control)):
+        if paths:
+            seeds = read_correlations(paths, args.measure, args.statistic)
+            frames.append(average_over_seeds(seeds, ["epoch", "role", "tensor", "words"]).assign(kind=kind))
+    drops = find_drops(read_checkpoints(args.checkpoints), frames[0]["epoch"])
+    correlations = pd.concat(frames, ignore_index=True)
     if "sd" not in correlations and not intervals:
         correlations = correlations.drop(columns=["low", "high"])
-    return correlations, drops
+    statistics = read_origin(args.correlations[0], ["statistics"], "correlate")[1]["statistics"]
+    return Course(correlations, drops, float(statistics["level"]))
 
 
-def mark_epochs(ax: Axes, table: pd.DataFrame, interval: str) -> tuple[list[Artist], list[str]]:
+def check_control(paths: Sequence[Path], control: Sequence[Path]) -> None:
+    """Refuse a control that is not the same model, on other data of the same vocabulary, with the same seeds.
+
+    Raises:
+        UserError: it is not; the message names the file.
+    """
+    if not control:
+        return
+    given = {path: read_origin(path, ["condition", "vocabulary"], "correlate") for path in (*paths, *control)}
+    same = ("model", "condition", "vocabulary")
+    check_same({path: {key: metadata[key] for key in same} for path, (_, metadata) in given.items()})
+    for path in control:
+        if given[path][0].data == given[paths[0]][0].data:
+            raise UserError(f"{path}: --control is of the data of --correlations; give the run on the shuffled text")
+    seeds, others = (sorted(given[path][0].seed for path in group) for group in (paths, control))
+    if seeds != others:
+        raise UserError(f"--control: its seeds are {others}, but those of --correlations are {seeds}; give the same")
+
+
+def name_interval(level: float, unit: str = "word") -> str:
+    """What a legend calls the bootstrap's intervals, in two lines."""
+    return f"{100 * level:g} % bootstrap interval\nover {unit}s"
+
+
+def mark_epochs(ax: Axes, table: pd.DataFrame, interval: str) -> list[tuple[Artist, str]]:
     """Set the axis of epochs and mark the drops of the learning rate.
 
     Args:
@@ -48,11 +100,11 @@ def mark_epochs(ax: Axes, table: pd.DataFrame, interval: str) -> tuple[list[Arti
     Returns:
         Handles and names for the legend: of the drops, and of a band if there is one.
     """
-    points = table.loc[table["kind"] == "correlation"]
+    points = table.loc[table["kind"] == OWN]
     set_epoch_axis(ax, points["epoch"].astype(int).tolist())
     drops = table.loc[table["kind"] == DROP, "epoch"].astype(int).tolist()
     drop = mark_drops(ax, drops, count_seeds(points))
     entries: list[tuple[Artist, str]] = [] if drop is None else [(drop, "learning rate lowered")]
     if "low" in points:
         entries.append((make_band_handle(), name_band(points, interval)))
-    return [handle for handle, _ in entries], [name for _, name in entries]
+    return entries

@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from natural_sparsity import registry
-from natural_sparsity.analysis.tensors import GRADIENT
+from natural_sparsity.analysis.tensors import GRADIENT, STATIC
 from natural_sparsity.config import style as block
 from natural_sparsity.config.base import read_block
 from natural_sparsity.errors import UserError
@@ -33,6 +33,10 @@ DASHED = (0, (3.5, 1.5))
 MARKERS = "os^Dvp"
 DROP = "learning_rate_drop"
 BAND = "interval"
+# What legends call the companions of lines: the same model, trained on the same text in random order.
+SHUFFLED = "same, tokens shuffled"
+# The width of a companion, and the size of its markers, in those of the line.
+THIN = 0.6
 
 
 # Seaborn's palette of this name: importing seaborn takes longer than drawing the figure.
@@ -53,6 +57,11 @@ COLORBLIND = (
 def repeat(colors: Sequence[str], count: int) -> list[Any]:
     """Return the first ``count`` of ``colors``, starting again after the last."""
     return list(islice(cycle(map(to_rgb, colors)), count))
+
+
+def fade(color: Any) -> Any:
+    """The colour of a companion line: half way from ``color`` to a light grey."""
+    return tuple(np.mean([to_rgb(color), to_rgb("0.75")], axis=0))
 
 
 class Style(block.Style):
@@ -162,7 +171,12 @@ def name_measure(measure: str) -> str:
 
 
 def write_symbol(tensor: str) -> str:
-    """The mathtext of a tensor: ``grad_h_2`` is ∇h²; that of the top layer of models of several depths, ``h_L``, hᴸ."""
+    """The mathtext of a tensor.
+
+    ``grad_h_2`` is ∇h²; the top layer of models of several depths, ``h_L``, is hᴸ; the static gradient is p̄W − W[w].
+    """
+    if tensor == STATIC:
+        return r"\bar{p}W - W[w]"
     name = tensor.removeprefix(GRADIENT)
     nabla = r"\nabla " if tensor != name else ""
     if name == "x":
@@ -188,12 +202,22 @@ def label_seeds(table: pd.DataFrame) -> str:
 
 
 def set_epoch_axis(ax: Axes, epochs: Sequence[int]) -> None:
-    """Integer ticks, and a little room at either end."""
+    """Integer ticks, and a little room at either end; the label says what epoch 0 is, if it is there."""
     first, last = min(epochs), max(epochs)
     room = min(0.5, 0.1 * (last - first)) or 0.5
     ax.set_xlim(first - room, last + room)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=11, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    ax.set_xlabel("epoch")
+    ax.set_xlabel(label_epochs(epochs))
+
+
+def label_epochs(epochs: Sequence[int]) -> str:
+    """The label of an axis of epochs, which says what epoch 0 is, if it is there."""
+    return "epoch (0: untrained)" if 0 in epochs else "epoch"
+
+
+def shorten(word: str, most: int = 14) -> str:
+    """The word, cut to ``most`` characters."""
+    return word if len(word) <= most else word[: most - 1] + "…"
 
 
 def space_markers(epochs: int) -> int:
@@ -201,14 +225,12 @@ def space_markers(epochs: int) -> int:
     return max(1, round(epochs / 10))
 
 
-def draw_band(ax: Axes, part: pd.DataFrame, color: Any, edged: bool = False) -> None:
-    """Draw the interval around a line, if the table has its ends; ``edged``: lighter and outlined."""
+def draw_band(ax: Axes, part: pd.DataFrame, color: Any) -> None:
+    """Draw the interval around a line, if the table has its ends."""
     if "low" in part:
-        epochs = part["epoch"].astype(int)
-        alpha = 0.07 if edged else 0.18
-        ax.fill_between(epochs, part["low"], part["high"], color=color, alpha=alpha, linewidth=0, gid=BAND)
-        for end in ("low", "high") if edged else ():
-            ax.plot(epochs, part[end], color=color, linewidth=0.5, linestyle=DASHED, alpha=0.6)
+        ax.fill_between(
+            part["epoch"].astype(int), part["low"], part["high"], color=color, alpha=0.18, linewidth=0, gid=BAND
+        )
 
 
 def make_band_handle() -> Patch:
@@ -217,7 +239,7 @@ def make_band_handle() -> Patch:
 
 
 def name_band(points: pd.DataFrame, interval: str) -> str:
-    """A band's name in a legend: the spread of several seeds, else the bootstrap's ``interval``."""
+    """A band's name in a legend: the spread of several seeds, else ``interval``, the bootstrap's."""
     return f"mean ± 1 s.d. of {count_seeds(points)} seeds" if "sd" in points else interval
 
 
