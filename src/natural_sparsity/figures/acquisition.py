@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import FixedLocator, MultipleLocator, NullLocator
 
 from natural_sparsity.analysis.acquisition import CURVES, GIVEN, Products, read_products
 from natural_sparsity.analysis.products import SEEN, average_over_seeds
 from natural_sparsity.analysis.statistics import percentile_interval, resampling_weights
-from natural_sparsity.errors import UserError
 from natural_sparsity.figures.arguments import STATISTICS, add_unit
 from natural_sparsity.figures.style import (
     ARROWS,
@@ -29,7 +28,7 @@ from natural_sparsity.figures.style import (
     write_measure,
     write_symbol,
 )
-from natural_sparsity.figures.tokens import place_tokens, set_token_axis, write_count
+from natural_sparsity.figures.tokens import choose_ticks, place_tokens, set_token_axis, write_count
 
 SUMMARY = "age of acquisition by frequency, lead or lag of sparsity, and partial correlations, against tokens seen"
 SIZE = (6.9, 5.2)
@@ -55,10 +54,6 @@ def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
     """What is drawn, and the figure."""
     products = read_products(args.acquisition, args.partials)
     table = pd.concat([average_bands(products), average_words(products), select_partials(products)], ignore_index=True)
-    if table.loc[table["kind"] == WORD, "age"].isna().all():
-        raise UserError(
-            "no word was acquired: the least surprisal of none is a bit below the untrained model's; train more"
-        )
     interval = f"{100 * products.about['statistics']['level']:g} % bootstrap interval"
     return table, plot(table, style, products.about, args.unit, interval)
 
@@ -111,7 +106,7 @@ def plot(table: pd.DataFrame, style: Style, about: dict[str, Any], unit: str, in
     style = style.with_size(*SIZE)
     figure = style.figure()
     surprisal, age, lag, partial = figure.subplots(2, 2).ravel()
-    parts = {kind: table[table["kind"] == kind].dropna(axis=1, how="all") for kind in (SURPRISAL, WORD, PARTIAL)}
+    parts = {kind: table[table["kind"] == kind] for kind in (SURPRISAL, WORD, PARTIAL)}
     course = [time["tokens"] for time in about["course"]]
     measure = write_measure(about["measure"], about["tensor"])
     several = "sd" in table
@@ -135,8 +130,17 @@ def draw_lines(ax: Axes, part: pd.DataFrame, course: list[int], color: Any, **lo
     ax.plot(x, part["value"], color=color, **look)
 
 
+def say(ax: Axes, text: str) -> None:
+    """Write in a panel why it is empty."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", style="italic", color="0.2")
+    ax.set(xticks=[], yticks=[])
+
+
 def draw_surprisal(ax: Axes, points: pd.DataFrame, style: Style, course: list[int], unit: str) -> None:
     """The mean surprisal of each band of frequency."""
+    if points.empty:
+        say(ax, f"no band has {FEWEST} {unit}s")
+        return
     bands = sorted(points["band"].astype(int).unique())
     ramp = mpl.colormaps[style.colormap]
     ends = []
@@ -144,24 +148,29 @@ def draw_surprisal(ax: Axes, points: pd.DataFrame, style: Style, course: list[in
         color = ramp(0.85 - 0.8 * i / max(1, len(bands) - 1))
         part = points[points["band"] == band]
         above = [other for other in BANDS if other > band]
-        size = f"{band:,} to {above[0] - 1:,}" if above else f"{band:,} or more"
+        size = f"{band:,} to {above[0] - 1:,} ×" if above else f"{band:,} × or more"
         draw_lines(ax, part, course, color, marker=MARKERS[i % len(MARKERS)], markersize=0.7 * style.marker_size)
         last = part.sort_values("tokens")["value"].iloc[-1]
         ends.append((f"{size}\n(n = {int(part['n'].iloc[0]):,})", color, last))
     set_token_axis(ax, course, 5)
     ax.set_ylim(bottom=0)
-    ax.set_ylabel(f"mean surprisal (nats) by training\noccurrences of the {unit}")
+    ax.set_ylabel("mean surprisal (nats)")
     # Each band at the end of its line, moved apart where they would overlap.
+    note: dict[str, Any] = {"transform": ax.transAxes, "fontsize": 0.8 * style.font_size}
+    ax.text(1.01, 1.02, f"{unit}s that occur", color="0.3", va="bottom", **note)
     top = ax.get_ylim()[1]
     for (name, color, _), place in zip(
         ends, spread_out([last / top for *_, last in ends], 0.17, 0.05, 0.95), strict=True
     ):
-        ax.text(1.01, place, name, transform=ax.transAxes, va="center", color=color, fontsize=0.8 * style.font_size)
+        ax.text(1.01, place, name, va="center", color=color, **note)
 
 
 def draw_ages(ax: Axes, words: pd.DataFrame, style: Style, course: list[int], unit: str) -> None:
     """Age of acquisition against frequency; words of neither class in grey, below the others."""
     known = words.dropna(subset="age")
+    if known.empty:
+        say(ax, f"no {unit} was acquired")
+        return
     size = style.marker_size / np.clip(len(known) / 300, 1, 20) ** 0.3
     groups = [(name, known["pos_class"] == name) for name in CLASSES]
     others = ~known["pos_class"].isin(CLASSES)
@@ -179,9 +188,12 @@ def draw_ages(ax: Axes, words: pd.DataFrame, style: Style, course: list[int], un
         )  # fmt: skip
     ax.set_xscale("log")
     ax.set_yscale("log")
+    for axis, values in ((ax.xaxis, known["count"]), (ax.yaxis, known["age"])):
+        axis.set_major_locator(FixedLocator(choose_ticks(float(values.min()), float(values.max()), 6)))
+        axis.set_major_formatter(lambda value, _: write_count(value))
+        axis.set_minor_locator(NullLocator())
     ax.set_xlabel(f"training occurrences of the {unit}")
     ax.set_ylabel("age of acquisition (tokens)")
-    ax.yaxis.set_major_formatter(lambda value, _: write_count(value))
     for entry in ax.legend(loc="lower left").legend_handles:
         entry.set(alpha=1, markersize=style.marker_size)  # type: ignore[union-attr]
 
@@ -189,16 +201,23 @@ def draw_ages(ax: Axes, words: pd.DataFrame, style: Style, course: list[int], un
 def draw_lags(ax: Axes, words: pd.DataFrame, style: Style, measure: str, unit: str) -> None:
     """How many words' measure leads or lags surprisal, and by how much, as it is and less its mean over words."""
     names = dict(zip(CURVES, (measure, f"{measure} less its\nmean over {unit}s"), strict=True))
-    lags = {name: words[f"{curve}_lag"].dropna() for curve, name in names.items() if f"{curve}_lag" in words}
-    everything = pd.concat(lags.values()) if lags else pd.Series(dtype=float)
+    lags = {name: words[f"{curve}_lag"].dropna() for curve, name in names.items()}
+    everything = pd.concat(lags.values())
     if everything.empty:
-        ax.text(0.5, 0.5, f"no {unit} has both dates", transform=ax.transAxes, ha="center", style="italic", color="0.2")
+        say(ax, f"no {unit} has both dates")
         return
     edges = np.arange(np.floor(2 * everything.min()), np.ceil(2 * everything.max()) + 1) / 2
     for i, (name, lag) in enumerate(lags.items()):
         color = style.colors()[i]
         look: dict[str, Any] = {"edgecolor": color, "facecolor": (*color[:3], 0.15 + 0.35 * i)}
-        ax.hist(lag, edges.tolist(), histtype="stepfilled", linewidth=0.8, **look, label=f"{name}\n(n = {len(lag):,})")
+        ax.hist(
+            lag,
+            edges.tolist(),
+            histtype="stepfilled",
+            linewidth=0.8,
+            **look,
+            label=f"{name}\n(n = {len(lag):,}; line: median)",
+        )
         if len(lag):
             ax.axvline(float(lag.median()), color=color, linewidth=1, linestyle=[DASHED, "-"][i], gid=f"median {i}")
     ax.axvline(0, color="0.3", linewidth=0.6, zorder=0.5)
@@ -211,6 +230,9 @@ def draw_lags(ax: Axes, words: pd.DataFrame, style: Style, measure: str, unit: s
 
 def draw_partials(ax: Axes, points: pd.DataFrame, style: Style, course: list[int], about: dict[str, Any]) -> None:
     """ρ←(∇h_L) alone, and what is left of it given surprisal, the norm, or both."""
+    if points.empty:
+        say(ax, "no correlation at any checkpoint")
+        return
     ax.axhline(0, color="0.3", linewidth=0.6, zorder=0.5)
     for i, given in enumerate(GIVEN):
         part = points[points["given"] == given]
