@@ -41,7 +41,8 @@ def write_explorer(folder: Path, n_words: int, epochs: int) -> None:
     classes = random.choice(["open", "closed", None], n_words, p=[0.5, 0.02, 0.48])
     pos = [None if c is None else random.choice(OPEN if c == "open" else CLOSED) for c in classes]
     words = pd.DataFrame({"id": np.arange(n_words), "word": [f"word{i}" for i in range(n_words)], "count": count})
-    files.write_parquet(folder / "words.parquet", words.assign(pos=pos, pos_class=classes))
+    words = words.assign(pos=pos, pos_class=classes, matched=False, pair=-1)
+    files.write_parquet(folder / "words.parquet", words)
     data = folder / "big/lstm/seed1/frozen"
     counts = np.broadcast_to(count, (epochs, n_words))
     for role in ("target", "input"):
@@ -60,8 +61,7 @@ def write_explorer(folder: Path, n_words: int, epochs: int) -> None:
         "key": "big/lstm/seed1/frozen",
         "probe": {},
         "positions": 1,
-        "measures": ["chi"],
-        "tensors": TENSORS,
+        "series": {"chi": {"target": TENSORS, "input": TENSORS}},
         "words": n_words,
         "words_digest": digest(read_words(folder / "words.parquet")),
     }

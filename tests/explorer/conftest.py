@@ -18,6 +18,11 @@ def words() -> pd.DataFrame:
     frame["pos"] = [None, None, *(kinds[i % len(kinds)] for i in range(n - 2))]
     classes = {"DET": "closed", "ADP": "closed", "PRON": "closed", "NOUN": "open", "VERB": "open", "PROPN": "open"}
     frame["pos_class"] = frame["pos"].map(classes)
+    frame["matched"] = frame["pos_class"].notna() & frame["id"].between(100, 160)
+    pairs = zip(*(frame.index[frame["pos_class"] == name][:30] for name in ("open", "closed")), strict=True)
+    frame["pair"] = -1
+    for number, pair in enumerate(pairs):
+        frame.loc[list(pair), "pair"] = number
     return frame.astype({"pos": "str", "pos_class": "str"})
 
 

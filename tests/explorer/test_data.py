@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
-from small_run import DROPS, EPOCHS, NEVER, PROBE, TENSORS, UNDEFINED, WORDS, make_probes, pack, write_inputs
+from small_run import EPOCHS, LOWERED, NEVER, PROBE, TENSORS, UNDEFINED, WORDS, make_probes, pack, write_inputs
 
 from example_products import describe_depth, write_probe, write_state, write_words
 from natural_sparsity import cli, files
@@ -34,7 +34,9 @@ def decoded(path):
 
 
 @pytest.mark.parametrize(
-    ("measure", "role", "tensor"), [("chi", "target", "grad_h_2"), ("chi", "input", "x"), ("l1", "input", "h_e")]
+    ("measure", "role", "tensor"),
+    [("chi", "target", "grad_h_2"), ("chi", "input", "x"), ("l1", "input", "h_e"), ("chi", "target", "static")]
+    + [("surprisal", "target", "x"), ("surprisal", "input", "x")],
 )
 def test_a_script_holds_the_means_and_counts_of_its_probes(explorer, probes, measure, role, tensor):
     means, counts = decoded(explorer / f"small/lstm/seed1/frozen/{measure}.{role}.{tensor}.js")
@@ -59,10 +61,14 @@ def test_the_data_say_what_they_are(explorer):
     about = files.read_json(explorer / "small/lstm/seed2/training/data.json")
     assert [about[key] for key in ("data", "model", "seed", "condition")] == ["small", "lstm", 2, "training"]
     assert about["words"] == len(WORDS)
-    assert (about["measures"], about["tensors"]) == (["chi", "l1", "l2"], TENSORS)
+    everywhere = {"target": [*TENSORS, "static"], "input": TENSORS}
+    once = {"target": ["x"], "input": ["x"]}  # the same at every tensor
+    assert about["series"] == {"chi": everywhere, "l1": everywhere, "l2": everywhere, "surprisal": once}
+    given = {path.stem for path in (explorer / "small/lstm/seed2/training").glob("*.js")}
+    assert given == {f"{m}.{r}.{t}" for m, roles in about["series"].items() for r in roles for t in roles[r]}
     assert [state["epoch"] for state in about["epochs"]] == EPOCHS, "given in another order"
     lowered = [s["epoch"] for s in about["epochs"] if s["learning_rate_out"] < s["learning_rate_in"]]
-    assert lowered == DROPS
+    assert lowered == LOWERED
 
 
 def test_the_same_data_are_written_as_the_same_bytes(explorer, inputs, tmp_path):
@@ -78,6 +84,7 @@ def test_the_same_data_are_written_as_the_same_bytes(explorer, inputs, tmp_path)
         (lambda t: pd.concat([t, t.head(1)]), "a word repeats"),
         (lambda t: t.drop(columns="l2_mean"), "other measures or tensors"),
         (lambda t: t[t["tensor"] != "x"], "other measures or tensors"),
+        (lambda t: t[(t["tensor"] != "x") | (t["role"] == "target")], "other measures or tensors"),
         (lambda t: t.assign(role="both"), "a role other than"),
     ],
 )
@@ -116,8 +123,9 @@ def test_no_name_in_a_probe_leads_out_of_the_folder(words_file, probes, tmp_path
     ("changed", "said"),
     [
         ({"data": "../../x"}, "data is '../../x'"),
-        ({"tensors": ["../../x"]}, "unknown tensor '../../x'"),
-        ({"measures": ["__proto__"]}, "unknown measure '__proto__'"),
+        ({"series": {"chi": {"target": ["x"], "input": ["../../x"]}}}, "unknown tensor '../../x'"),
+        ({"series": {"__proto__": {"target": ["x"], "input": ["x"]}}}, "unknown measure '__proto__'"),
+        ({"series": {"chi": {"../../x": ["x"]}}}, r"'chi' has the roles \.\./\.\./x"),
     ],
 )
 def test_no_name_in_packed_data_leads_out_of_the_folder(explorer, words_file, tmp_path, changed, said):
@@ -135,7 +143,7 @@ def test_epochs_and_checkpoints_must_match(inputs, probes, tmp_path):
     with pytest.raises(SystemExit, match=r"nameless\.parquet: its metadata has no 'positions'; give a file"):
         pack(inputs | {"--probes": [str(tmp_path / "nameless.parquet")]}, tmp_path / "out")
     with pytest.raises(SystemExit, match="no checkpoint of its epoch 3"):
-        pack(inputs | {"--checkpoints": inputs["--checkpoints"][:2] + inputs["--checkpoints"][3:]}, tmp_path / "out")
+        pack(inputs | {"--checkpoints": inputs["--checkpoints"][:3] + inputs["--checkpoints"][4:]}, tmp_path / "out")
     write_state(tmp_path / "other.json", data="small", seed=2)
     with pytest.raises(SystemExit, match=r"other\.json: is of small/lstm, seed 2, but the probes are of"):
         pack(inputs | {"--checkpoints": [str(tmp_path / "other.json")]}, tmp_path / "out")
@@ -152,7 +160,7 @@ def test_models_of_any_depth_are_packed_with_all_their_tensors(words, words_file
     tensors = describe_depth(layers)
     pack(write_inputs(tmp_path, words_file, make_probes(words, tensors)), tmp_path / "out")
     about = files.read_json(tmp_path / "out/data.json")
-    assert about["tensors"] == tensors
+    assert about["series"]["chi"] == {"target": [*tensors, "static"], "input": tensors}
     assert {path.name for path in (tmp_path / "out").glob("chi.input.*")} == {
         f"chi.input.{name}.js" for name in tensors
     }

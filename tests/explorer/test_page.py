@@ -122,9 +122,80 @@ def test_the_slider_goes_to_another_epoch_and_correlation_follows(page, probes, 
 
 def test_play_runs_to_the_last_epoch_and_stops(page):
     page.locator("#play").click()
-    assert page.locator("#epoch-label").inner_text() == "Epoch 1 of 5"
+    assert page.locator("#epoch-label").inner_text() == "Untrained, epoch 0 of 5"
     page.wait_for_function("document.getElementById('epoch-label').textContent === 'Epoch 5 of 5'")
     assert page.locator("#play").inner_text() == "Play"
+
+
+def test_the_untrained_model_is_called_so(page, probes, words):
+    page.locator("#epoch").focus()
+    page.keyboard.press("Home")
+    assert page.locator("#epoch").get_attribute("aria-valuetext") == "untrained, epoch 0"
+    assert_scatter_shows(page, expected(probes, 0, words))
+    assert page.locator("#now").inner_text() == "", "it has no loss, and nothing trained it"
+    title = page.evaluate("document.getElementById('trajectories').layout.xaxis.title.text")
+    assert title == "epoch (0: untrained)"
+    page.locator("#scatter").focus()
+    page.keyboard.press("ArrowLeft")
+    assert "before training" in page.locator("#tip").inner_text()
+
+
+def test_the_last_epoch_announces_no_rate_that_nothing_is_trained_at(page):
+    assert page.locator("#now").inner_text() == "learning rate 1.25 · train loss 5.500"
+    page.locator("#epoch").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#now").inner_text().startswith("learning rate 5, 1.25 from the next epoch")
+
+
+def test_the_static_gradient_is_named_and_offered_for_target_words_only(page, probes, words):
+    assert "static gradient p̄W − W[w]" in page.locator("#tensor option").all_text_contents()
+    page.locator("#tensor").select_option("static")
+    page.locator("#panels input[value=static]").check()
+    settled(page)
+    assert_scatter_shows(page, expected(probes, 5, words, tensor="static"))
+    assert page.evaluate("document.getElementById('scatter').layout.yaxis.title.text") == "χ(p̄W − W[w])"
+    titles = page.evaluate("document.getElementById('trajectories').layout.annotations.map(a => a.text)")
+    assert titles == ["mean χ(∇h²)", "χ(p̄W − W[w])"]
+    page.locator("#scatter").focus()
+    page.keyboard.press("ArrowLeft")
+    assert "at no position" in page.locator("#tip").inner_text()
+    page.locator("#role input[value=input]").check()
+    settled(page)
+    assert page.locator("#tensor option[value=static]").count() == page.locator("#panels [value=static]").count() == 0
+    assert_scatter_shows(page, expected(probes, 5, words, role="input"))
+
+
+def test_surprisal_is_a_measure_of_the_word_and_of_no_tensor(page, probes, words):
+    page.locator("#measure").select_option("surprisal")
+    settled(page)
+    assert page.locator("#tensor option").all_text_contents() == ["x̂"]
+    assert_scatter_shows(page, expected(probes, 5, words, tensor="x", measure="surprisal"))
+    assert page.evaluate("document.getElementById('scatter').layout.yaxis.title.text") == "mean surprisal (nats)"
+    assert "Pearson’s correlation of surprisal (nats) with frequency" in page.locator("#summary").inner_text()
+    page.locator("#measure").select_option("chi")
+    settled(page)
+    assert page.locator("#tensor").input_value() == "x"
+    assert page.locator("#tensor option").count() == 9
+
+
+@pytest.mark.parametrize("name", ["matched", "paired", "frequent", "rare"])
+def test_the_words_shown_can_be_those_of_a_set(open_page, probes, words, name):
+    page = open_page()
+    page.locator("#set").select_option(name)
+    half = len(words) // 2 - 1  # without the specials; ids go by frequency
+    mask = {
+        "matched": words["matched"],
+        "paired": words["pair"] >= 0,
+        "frequent": (words["id"] > 1) & (words["id"] < half + 2),
+        "rare": words["id"] >= half + 2,
+    }[name]
+    table = {epoch: frame[frame["id"].isin(words.loc[mask, "id"])] for epoch, frame in probes.items()}
+    x, y = expected(table, 5, words)
+    assert 0 < len(x) < len(words) - 2
+    assert_scatter_shows(page, (x, y))
+    assert f"over the {len(x)} words" in page.locator("#summary").inner_text()
+    page.wait_for_function(f"location.hash.includes('set={name}&')")
+    assert_scatter_shows(open_page(page.evaluate("location.hash")), (x, y))
 
 
 def test_search_finds_a_word_and_follows_it_with_gaps_where_there_is_no_mean(page, probes):
@@ -191,7 +262,8 @@ def test_hovering_tells_of_a_word_and_a_click_follows_it(page, words, probes):
     tip = page.locator("#tip").inner_text().split("\n")
     n = int(words["count"][word])
     assert tip[0] == "word2"
-    assert tip[1] == f"χ(∇h²) = {chi:.4g} after epoch 5"
+    [shown] = re.fullmatch(r"χ\(∇h²\) = (0\.\d{3,4}) after epoch 5", tip[1]).groups()
+    assert float(shown) == pytest.approx(chi, abs=0.5e-4 + 2**-16), "four digits of what is stored in three bytes"
     assert tip[2:4] == [f"mean over {n - 1:,} positions as target".replace(",", "\u202f"),
                         f"{n:,} occurrences in training".replace(",", "\u202f")]  # fmt: skip
     assert words["pos"][word] in tip[4]
@@ -320,8 +392,8 @@ def test_every_control_has_a_name_and_is_reached_with_the_tab_key(page):
         if focused in reached and focused:
             break
         reached.append(focused)
-    wanted = ["theme", "seed", "measure", "target", "log", "tensor", "colour", "least", "scatter", "play", "epoch",
-              "search", "h_e", "save"]  # fmt: skip
+    wanted = ["theme", "seed", "measure", "target", "log", "tensor", "colour", "least", "set", "scatter", "play",
+              "epoch", "search", "h_e", "save"]  # fmt: skip
     assert [name for name in reached if name in wanted] == wanted, "in the order of reading"
     nameless = page.evaluate(
         """[...document.querySelectorAll("select, input, button")].filter((control) =>
@@ -339,6 +411,7 @@ def test_a_view_is_kept_in_its_address(open_page):
     page.locator("#search").press("Enter")
     page.locator("#epoch").focus()
     page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
     page.wait_for_function("location.hash.includes('epoch=1&')")
     fragment = page.evaluate("location.hash")
     again = open_page(fragment)
@@ -419,7 +492,7 @@ def test_models_of_any_depth_open_at_their_top_gradient(open_page, words, words_
 @pytest.mark.parametrize("name", ["__proto__", "constructor", "toString"])
 def test_no_name_that_javascript_knows_breaks_the_page(open_page, name):
     """As any choice in the address, and as a word that is followed."""
-    keys = ("run", "seed", "condition", "measure", "role", "tensor", "colour", "least", "epoch", "panels", "log")
+    keys = ("run", "seed", "condition", "measure", "role", "tensor", "colour", "least", "set", "epoch", "panels", "log")
     page = open_page(f"#{'&'.join(f'{key}={name}' for key in keys)}&words={name}")
     assert page.locator("#colour").input_value() == "class"
     assert page.locator("#tensor").input_value() == "grad_h_2"

@@ -2,7 +2,7 @@
 // The address keeps the choice, so that a view can be bookmarked or sent.
 
 const address = (() => {
-  const KEYS = ["run", "seed", "condition", "measure", "role", "tensor", "colour", "least"];
+  const KEYS = ["run", "seed", "condition", "measure", "role", "tensor", "colour", "least", "set"];
   let waiting = null; // browsers allow few changes of the address a second
 
   function remember() {

@@ -23,16 +23,18 @@ const choices = (() => {
     const ofSeed = ofRun.filter((d) => String(d.seed) === state.seed);
     state.condition = fill($("condition"), ofSeed.map((d) => [d.condition, d.condition]), state.condition);
     const entry = view.entry();
-    state.measure = fill($("measure"), entry.measures.map((m) => [m, manifest.measures[m][0]]), state.measure);
-    const top = `grad_${entry.tensors.filter((t) => t.startsWith("h_")).at(-1)}`; // figure 5's
-    if (!entry.tensors.includes(state.tensor)) state.tensor = top;
-    fill($("tensor"), entry.tensors.map((t) => [t, manifest.tensors[t]]), state.tensor);
-    state.panels = state.panels.filter((t) => entry.tensors.includes(t));
-    if (!state.panels.length) state.panels = [top];
-    $("panels").replaceChildren($("panels").firstElementChild, ...entry.tensors.map((tensor) => {
+    state.measure = fill($("measure"), Object.keys(entry.series).map((m) => [m, manifest.measures[m][0]]), state.measure);
+    const tensors = view.tensors(entry, state);
+    const top = `grad_${tensors.filter((t) => t.startsWith("h_")).at(-1)}`; // figure 5's
+    const first = tensors.includes(top) ? top : tensors[0];
+    if (!tensors.includes(state.tensor)) state.tensor = first;
+    fill($("tensor"), tensors.map((t) => [t, manifest.tensors[t][0]]), state.tensor);
+    state.panels = state.panels.filter((t) => tensors.includes(t));
+    if (!state.panels.length) state.panels = [first];
+    $("panels").replaceChildren($("panels").firstElementChild, ...tensors.map((tensor) => {
       const label = document.createElement("label"), box = document.createElement("input");
       box.type = "checkbox"; box.value = tensor; box.checked = state.panels.includes(tensor);
-      label.append(box, ` ${manifest.tensors[tensor]}`);
+      label.append(box, ` ${manifest.tensors[tensor][0]}`);
       return label;
     }));
     for (const input of $("role").querySelectorAll("input")) input.checked = input.value === state.role;

@@ -28,20 +28,24 @@ from natural_sparsity.analysis.products import (
     read_origin,
     read_tensors,
 )
+from natural_sparsity.analysis.tensors import sort_tensors
 from natural_sparsity.errors import UserError
-from natural_sparsity.explorer.names import check_names
+from natural_sparsity.explorer.names import SURPRISAL, check_names
 from natural_sparsity.explorer.words import digest, read_words
 from natural_sparsity.identity import check_run
 from natural_sparsity.settings import add_expect_option
 
 MEAN = "_mean"
+OUTPUT = "x"  # of the softmax
 # The largest float32 that its upper three bytes hold, which are all that is stored; norms of a diverged run exceed it.
 LARGEST = float(np.array(0x7F7FFF00, np.uint32).view(np.float32))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--probes", type=Path, nargs="+", required=True, help="Parquet, one file per epoch of a run")
+    parser.add_argument(
+        "--probes", type=Path, nargs="+", required=True, help="Parquet, one file per epoch of a run, 0 the untrained"
+    )
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per epoch")
     parser.add_argument("--words", type=Path, required=True, help="Parquet, the data's words")
     parser.add_argument(
@@ -61,14 +65,15 @@ def run(args: argparse.Namespace) -> None:
     words = read_words(args.words)
     check_run(args.probes[0], metadata, args.expect)
     check_chain(args.probes, args.checkpoints, args.words)
-    measures, tensors = find_axes(probes)
-    check_names(args.probes[0], metadata, measures, tensors)
+    series = find_series(probes, len(words))
+    check_names(args.probes[0], metadata, series)
     key = f"{origin.data}/{origin.model}/seed{origin.seed}/{metadata['condition']}"
-    for measure in measures:
+    for measure, tensors_of in series.items():
+        tensors = sort_tensors(tensor for tensors in tensors_of.values() for tensor in tensors)
         values, counts = gather(probes, measure, tensors, len(words))
         for r, role in enumerate(ROLES):
-            for t, tensor in enumerate(tensors):
-                name = f"{measure}.{role}.{tensor}"
+            for tensor in tensors_of[role]:
+                t, name = tensors.index(tensor), f"{measure}.{role}.{tensor}"
                 with files.atomic(args.output / f"{name}.js") as path:
                     path.write_text(write_script(f"{key}/{name}", values[r, t], counts[r, t]))
     last = files.read_metadata(list(probes.values())[-1])
@@ -78,8 +83,7 @@ def run(args: argparse.Namespace) -> None:
         "key": key,
         "probe": {name: value for name, value in last["probe"].items() if name != "measures"},
         "positions": last["positions"],
-        "measures": measures,
-        "tensors": tensors,
+        "series": series,
         "words": len(words),
         "words_digest": digest(words),
         "epochs": [states[epoch] for epoch in probes],
@@ -114,7 +118,7 @@ def sort_by_epoch(paths: Sequence[Path]) -> dict[int, Path]:
 
 
 def read_epochs(paths: Sequence[Path], origin: Origin) -> dict[int, dict[str, Any]]:
-    """What the page shows for each epoch, by epoch: learning rates, and losses in nats per token (or None).
+    """What the page shows for each epoch, 0 the untrained model: learning rates, losses in nats per token (or None).
 
     Raises:
         UserError: a checkpoint belongs to another run than ``origin``.
@@ -129,42 +133,49 @@ def read_epochs(paths: Sequence[Path], origin: Origin) -> dict[int, dict[str, An
     return states
 
 
-def find_axes(probes: dict[int, Path]) -> tuple[list[str], list[str]]:
-    """The measures, in the order of the files' columns, and the tensors, in that of their rows.
+def find_series(probes: dict[int, Path], vocabulary: int) -> dict[str, dict[str, list[str]]]:
+    """The tensors that there is something to show of, by measure and role.
+
+    Measures stand in the order of the files' columns. Surprisal belongs to a word and a role, and to no tensor: it is
+    taken where the softmax gives it. The static gradient has no input words.
 
     Raises:
-        UserError: the probes do not have the same.
+        UserError: a probe has rows of an unknown role, word or tensor, or other measures or tensors than the first.
     """
-    axes: list[tuple[list[str], list[str]]] = []
+    first: tuple[list[str], dict[str, list[str]]] | None = None
     for path in probes.values():
-        columns = files.read_schema(path).names
-        axes.append(([column.removesuffix(MEAN) for column in columns if column.endswith(MEAN)], read_tensors(path)))
-        if axes[-1] != axes[0]:
-            first = next(iter(probes.values()))
-            raise UserError(f"{path}: has other measures or tensors than {first}; probe both alike and run again")
-    return axes[0]
+        measures = [name.removesuffix(MEAN) for name in files.read_schema(path).names if name.endswith(MEAN)]
+        tensors = sort_tensors(read_tensors(path))
+        frame = files.read_parquet(path, ["id", "role", "tensor"])
+        check_rows(path, frame, vocabulary, tensors)
+        present = {role: set(rows) for role, rows in frame.groupby("role", observed=True)["tensor"]}
+        axes = measures, {role: [name for name in tensors if name in present.get(role, ())] for role in ROLES}
+        first = first or axes
+        if axes != first:
+            other = next(iter(probes.values()))
+            raise UserError(f"{path}: has other measures or tensors than {other}; probe both alike and run again")
+    assert first
+    measures, by_role = first
+    return {measure: dict.fromkeys(ROLES, [OUTPUT]) if measure == SURPRISAL else by_role for measure in measures}
 
 
 def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
-    """One measure's means, and the number of positions that each is taken over.
+    """One measure's means at ``tensors``, and the number of positions that each is taken over.
 
     Returns:
         float32 and uint32, each (roles, tensors, epochs, vocabulary). Where a word never has the role, or the measure
         is nowhere defined, the mean is NaN and the number 0. Larger means become :data:`LARGEST`.
-
-    Raises:
-        UserError: a row's id, role or tensor is none of those, or one repeats.
     """
     values = np.full((len(ROLES), len(tensors), len(probes), vocabulary), np.nan, np.float32)
     counts = np.zeros(values.shape, np.uint32)
     for e, path in enumerate(probes.values()):
         frame = files.read_parquet(path, ["id", "role", "tensor", "count", "zeros", measure + MEAN])
-        check_rows(path, frame, vocabulary, tensors)
+        frame = frame[frame["tensor"].isin(tensors)]
         role = pd.Index(ROLES).get_indexer(pd.Index(frame["role"]))
         tensor = pd.Index(tensors).get_indexer(pd.Index(frame["tensor"]))
         word = frame["id"].to_numpy()
-        # Norms are defined for a vector of zeros, measures of sparsity are not.
-        n = frame["count"] if measure in NORMS else frame["count"] - frame["zeros"]
+        # Norms and surprisal are defined for a vector of zeros, measures of sparsity are not.
+        n = frame["count"] if measure in (*NORMS, SURPRISAL) else frame["count"] - frame["zeros"]
         mean = frame[measure + MEAN].to_numpy(np.float64)
         defined = np.isfinite(mean) & (n > 0)
         values[role, tensor, e, word] = np.where(defined, mean.clip(-LARGEST, LARGEST), np.nan)

@@ -9,10 +9,11 @@ const epochs = (() => {
     const every = view.shown.entry.epochs, now = every[view.state.epoch];
     $("epoch").max = every.length - 1;
     $("epoch").value = view.state.epoch;
-    $("epoch").setAttribute("aria-valuetext", `epoch ${now.epoch}`);
-    $("epoch-label").textContent = `Epoch ${now.epoch} of ${every.at(-1).epoch}`;
-    const parts = [`learning rate ${text.short(now.learning_rate_in)}`];
-    if (now.learning_rate_out < now.learning_rate_in) parts[0] += `, ${text.short(now.learning_rate_out)} from the next epoch`;
+    const name = now.epoch ? `epoch ${now.epoch}` : "untrained, epoch 0";
+    $("epoch").setAttribute("aria-valuetext", name);
+    $("epoch-label").textContent = `${name[0].toUpperCase()}${name.slice(1)} of ${every.at(-1).epoch}`;
+    const parts = now.epoch ? [`learning rate ${text.short(now.learning_rate_in)}`] : [];
+    if (view.isDrop(every, view.state.epoch)) parts[0] += `, ${text.short(now.learning_rate_out)} from the next epoch`;
     if (now.train_loss !== null) parts.push(`train loss ${now.train_loss.toFixed(3)}`);
     if (now.dev_loss !== null) parts.push(`dev loss ${now.dev_loss.toFixed(3)} nats per token`);
     $("now").textContent = parts.join(" · ");

@@ -24,7 +24,8 @@ const loading = (() => {
   function receiveWords(name, columns) {
     const counts = columns.count.slice(view.manifest.specials).filter((count) => count > 0).sort((a, b) => a - b);
     const ids = new Map(columns.word.map((word, id) => [word, id]));
-    vocabularies.set(name, { ...columns, ids, fewest: counts[0] ?? 1, most: counts.at(-1) ?? 1 });
+    const sets = Object.fromEntries(Object.entries(columns.sets).map(([key, members]) => [key, new Set(members)]));
+    vocabularies.set(name, { ...columns, ids, sets, fewest: counts[0] ?? 1, most: counts.at(-1) ?? 1 });
   }
 
   async function loadWords(name) {

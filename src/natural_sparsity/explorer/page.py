@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from natural_sparsity import files
-from natural_sparsity.analysis.tensors import write_tensor
+from natural_sparsity.analysis.tensors import STATIC, write_tensor
 from natural_sparsity.corpus.vocabulary import SPECIALS, UNITS
 from natural_sparsity.errors import UserError
-from natural_sparsity.explorer.names import check_names
+from natural_sparsity.explorer.names import SURPRISAL, check_names
 from natural_sparsity.explorer.words import digest, read_words, write_script
 
 # The scripts, in the order in which the page loads them: one for each concern.
@@ -34,8 +34,9 @@ SCRIPTS = (
 ASSETS = ("explorer.css", *SCRIPTS)
 # How a measure of a tensor is written; one that is not here is called by its name.
 WRITTEN = {"chi": "χ({})", "kurtosis": "κ₄({})", "l0": "ε-ℓ0({})", "l1": "‖{}‖₁", "l2": "‖{}‖₂"}
+WRITTEN[SURPRISAL] = "surprisal (nats)"
 NAMES = {"chi": "χ", "hoyer": "Hoyer", "gini": "Gini", "kurtosis": "κ₄", "l0": "ε-ℓ0", "l1": "ℓ1 norm", "l2": "ℓ2 norm"}
-FACTS = ["data", "model", "seed", "condition", "key", "probe", "positions", "measures", "tensors", "words", "epochs"]
+FACTS = ["data", "model", "seed", "condition", "key", "probe", "positions", "series", "words", "epochs"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +96,7 @@ def read_data(folders: Sequence[Path], above: Path) -> list[dict[str, Any]]:
     data: list[dict[str, Any]] = []
     for path in folders:
         entry = files.read_json(path / "data.json", [*FACTS, "words_digest"])
-        check_names(path / "data.json", entry, entry["measures"], entry["tensors"])
+        check_names(path / "data.json", entry, entry["series"])
         if not path.is_relative_to(above):
             raise UserError(f"{path}: does not lie below {above}; pack into a folder there")
         for other in data:
@@ -114,13 +115,20 @@ def embed(value: Any) -> str:
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
+def list_tensor(tensor: str) -> str:
+    """What a list calls a tensor."""
+    return f"static gradient {write_tensor(tensor)}" if tensor == STATIC else write_tensor(tensor)
+
+
 def list_choices(data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What there is to choose from, and how it is called."""
-    measures = {name for entry in data for name in entry["measures"]}
-    tensors = {name for entry in data for name in entry["tensors"]}
+    measures = {name for entry in data for name in entry["series"]}
+    tensors = {
+        name for entry in data for roles in entry["series"].values() for names in roles.values() for name in names
+    }
     return {
         "data": data,
         "measures": {name: [NAMES.get(name, name), WRITTEN.get(name, f"{name}({{}})")] for name in sorted(measures)},
-        "tensors": {name: write_tensor(name) for name in sorted(tensors)},
+        "tensors": {name: [list_tensor(name), write_tensor(name)] for name in sorted(tensors)},
         "specials": len(SPECIALS),
     }

@@ -4,6 +4,10 @@
 const scatter = (() => {
   const MARGIN = { l: 64, r: 14, t: 8, b: 48 };
   const COUNTS = [1, 10, 100, 1000, 10000, 100000]; // the least that can be asked of a word
+  const SETS = [
+    ["all", "all"], ["matched", "frequency-matched ranges"], ["paired", "frequency-matched pairs"],
+    ["frequent", "the more frequent half"], ["rare", "the rarer half"],
+  ];
   const webgl = (() => {
     const canvas = document.createElement("canvas");
     return Boolean(canvas.getContext("webgl2") || canvas.getContext("webgl"));
@@ -18,7 +22,7 @@ const scatter = (() => {
     const index = new Map(groups.map(([name], i) => [name, i]));
     for (let id = manifest.specials; id < words.word.length; id++) {
       const name = style.groupOf(id);
-      if (words.count[id] >= state.least && !state.hidden.has(name) && !Number.isNaN(value(id))) {
+      if (view.isShown(id) && !state.hidden.has(name) && !Number.isNaN(value(id))) {
         points[index.get(name)].push(id);
       }
     }
@@ -28,11 +32,11 @@ const scatter = (() => {
   // The vertical range: over all epochs, so that the axis keeps still.
   function findRange() {
     const { state, words, shown, manifest } = view;
-    const { values, extents } = shown.scatter, key = `${state.least} ${state.log}`, width = words.word.length;
+    const { values, extents } = shown.scatter, key = `${state.least} ${state.set} ${state.log}`, width = words.word.length;
     if (!extents.has(key)) {
       let low = Infinity, high = -Infinity;
       for (let id = manifest.specials; id < width; id++) {
-        if (words.count[id] < state.least) continue;
+        if (!view.isShown(id)) continue;
         for (let i = id; i < values.length; i += width) {
           const height = state.log ? Math.log10(values[i]) : values[i];
           if (height < low && height > -Infinity) low = height;
@@ -84,7 +88,7 @@ const scatter = (() => {
       },
     }));
     const followed = state.followed.map((word) => words.ids.get(word)).filter(
-      (id) => id !== undefined && words.count[id] >= state.least && !Number.isNaN(value(id)));
+      (id) => id !== undefined && view.isShown(id) && !Number.isNaN(value(id)));
     view.drawn.push(followed);
     const [fewest, most] = [Math.max(state.least, words.fewest), words.most].map(Math.log10);
     const xRange = [fewest - 0.08, most + 0.12], yRange = findRange();
@@ -104,7 +108,7 @@ const scatter = (() => {
     });
     const { axis, layout } = style.look();
     const decades = Array.from({ length: 10 }, (_, i) => 10 ** i);
-    const zoom = [shown.entry.data, shown.role, shown.tensor, shown.measure, state.log, state.least].join();
+    const zoom = [shown.entry.data, shown.role, shown.tensor, shown.measure, state.log, state.least, state.set].join();
     Plotly.react($("scatter"), traces, {
       ...layout, uirevision: zoom, margin: MARGIN,
       xaxis: {
@@ -113,7 +117,7 @@ const scatter = (() => {
       },
       yaxis: {
         ...axis, type: state.log ? "log" : "linear", range: yRange, uirevision: zoom,
-        title: { text: `mean ${text.measure(shown.tensor)}`, standoff: 8 },
+        title: { text: text.mean(shown.tensor), standoff: 8 },
       },
     }, style.CONFIG);
     summarise(points());
@@ -138,8 +142,10 @@ const scatter = (() => {
 
   function drawLegend() {
     const { state, words, manifest } = view, sizes = new Map();
+    const sets = SETS.filter(([name]) => name === "all" || Object.hasOwn(words.sets, name));
+    state.set = choices.fill($("set"), sets, state.set);
     for (let id = manifest.specials; id < words.word.length; id++) {
-      if (words.count[id] >= state.least) sizes.set(style.groupOf(id), (sizes.get(style.groupOf(id)) || 0) + 1);
+      if (view.isShown(id)) sizes.set(style.groupOf(id), (sizes.get(style.groupOf(id)) || 0) + 1);
     }
     const groups = style.GROUPS[state.colour].filter(([name]) => sizes.has(name));
     $("legend").replaceChildren(...groups.map(([name, label, hue, glyph]) => {
@@ -176,6 +182,7 @@ const scatter = (() => {
     $("colour").value = state.colour;
     $("colour").onchange = () => { state.colour = $("colour").value; state.hidden.clear(); drawLegend(); main.redraw(); };
     state.least = Number(choices.fill($("least"), COUNTS.map((n) => [n, text.number(n)]), state.least));
+    $("set").onchange = () => { state.set = $("set").value; drawLegend(); main.redraw(); };
     $("least").onchange = () => { state.least = Number($("least").value); drawLegend(); main.redraw(); };
     $("legend").onclick = (event) => {
       const button = event.target.closest("button");

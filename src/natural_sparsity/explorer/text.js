@@ -15,8 +15,14 @@ const text = {
   // The measure shown, of a tensor.
   measure(tensor) {
     const { manifest, shown } = view;
-    return manifest.measures[shown.measure][1].replace("{}", manifest.tensors[tensor]);
+    return manifest.measures[shown.measure][1].replace("{}", manifest.tensors[tensor][1]);
   },
+
+  // The same with "mean", if it is one over positions: the static gradient of a word is one vector.
+  mean: (tensor) => (tensor === "static" ? text.measure(tensor) : `mean ${text.measure(tensor)}`),
+
+  // When: before any training, or after an epoch.
+  when: (epoch) => (epoch ? `after epoch ${epoch}` : "before training"),
 
   // A text that says word, said of what the data's tokens are.
   inUnits(string) {
@@ -30,8 +36,9 @@ const text = {
     const { words, shown } = view;
     return [
       words.word[id],
-      `${text.measure(tensor)} = ${text.short(view.at(data, id, epoch))} after epoch ${shown.entry.epochs[epoch].epoch}`,
-      `mean over ${text.number(view.countAt(data, id, epoch))} positions as ${shown.role}`,
+      `${text.measure(tensor)} = ${text.short(view.at(data, id, epoch))} ${text.when(shown.entry.epochs[epoch].epoch)}`,
+      tensor === "static" ? "from weights and frequencies, at no position"
+        : `mean over ${text.number(view.countAt(data, id, epoch))} positions as ${shown.role}`,
       `${text.number(words.count[id])} occurrences in training`,
       ...(words.unit === "character" ? [] : [
         [words.pos[id] || "no majority part of speech", words.pos_class[id] ? `${words.pos_class[id]} class` : ""].filter(Boolean).join(", "),

@@ -20,23 +20,23 @@ const trajectories = (() => {
       layout[`xaxis${suffix}`] = {
         ...axis, domain: [left, left + wide], anchor: `y${suffix}`, tickformat: "d", showgrid: false,
         range: [epochs[0].epoch - 0.5, epochs.at(-1).epoch + 0.5], nticks: 9,
-        title: i + columns >= panels.length ? { text: "epoch", standoff: 6 } : undefined,
+        title: i + columns >= panels.length ? { text: epochs[0].epoch ? "epoch" : "epoch (0: untrained)", standoff: 6 } : undefined,
         ...(epochs.length < 10 ? { dtick: 1 } : {}), ...(i ? { matches: "x" } : {}),
       };
       layout[`yaxis${suffix}`] = {
         ...axis, domain: [top - tall, top], anchor: `x${suffix}`, type: state.log ? "log" : "linear", nticks: 6,
       };
       annotations.push({
-        text: `mean ${text.measure(tensor)}`, xref: "paper", yref: "paper", x: left, y: top, xanchor: "left", yanchor: "bottom",
+        text: text.mean(tensor), xref: "paper", yref: "paper", x: left, y: top, xanchor: "left", yanchor: "bottom",
         showarrow: false, font: { color: style.colour("ink"), size: 13 },
       });
       const axes = { xref: `x${suffix}`, yref: `y${suffix} domain`, y0: 0, y1: 1, layer: "below" };
-      for (const { epoch, learning_rate_in: before, learning_rate_out: after } of epochs) {
-        if (after < before) {
+      epochs.forEach(({ epoch }, place) => {
+        if (view.isDrop(epochs, place)) {
           shapes.push({ ...axes, type: "line", x0: epoch, x1: epoch, name: "drop",
             line: { color: style.colour("grey"), width: 1, dash: "dash" } });
         }
-      }
+      });
       const now = epochs[state.epoch].epoch;
       shapes.push({ ...axes, type: "line", x0: now, x1: now, name: "now", line: { color: style.colour("soft"), width: 1 } });
       for (const word of state.followed) {
