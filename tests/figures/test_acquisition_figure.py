@@ -37,6 +37,7 @@ def test_one_seed_is_drawn_as_its_files_have_it(tmp_path):
     [points] = [line for line in figure.axes[1].lines if line.get_gid() == "age open class"]
     mine = words[(words["pos_class"] == "open") & words["age"].notna()]
     assert sorted(points.get_ydata()) == pytest.approx(sorted(mine["age"]))
+    assert figure.axes[1].get_title(loc="right") == f"without an age: {words['age'].isna().sum()} words"
     band = table[(table["kind"] == SURPRISAL) & (table["band"] == 100)].sort_values("tokens")
     curves = np.array(words.loc[words["count"].between(100, 999), "surprisal_curve"].tolist())
     np.testing.assert_allclose(band["value"], curves.mean(0))

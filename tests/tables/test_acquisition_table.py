@@ -87,3 +87,10 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     files.write_parquet(q1, frame, metadata | {"checkpoints": {"init": "another"}})
     with pytest.raises(UserError, match=r"q1.parquet: does not belong to .*a1.parquet \(different checkpoints\)"):
         tabulate(acquisition, acquisition=[a1], partials=[q1])
+
+
+def test_a_median_at_the_first_trained_checkpoint_is_an_upper_bound():
+    row = {"quantity": "age", "value": 1120.0000001, "low": 1120, "high": 2000, "n": 9}
+    assert acquisition.format_cell(row, 1120) == "≤ 1,120 [1,120, 2,000] (9)"
+    assert acquisition.format_cell(row, 1119) == "1,120 [1,120, 2,000] (9)"
+    assert acquisition.format_cell(row | {"quantity": "measure_lag", "value": -1}, 1120).startswith("−1.00 [")

@@ -38,8 +38,8 @@ BANDS = (1, 10, 100, 1000, 10_000)
 FEWEST = 5
 # How the lines of partial correlations are named.
 NAMES = {"": "alone", "surprisal": "given surprisal", "log l2": "given norm", "surprisal, log l2": "given both"}
-# The kinds of rows in the table.
-SURPRISAL, WORD, PARTIAL = "surprisal", "word", "partial"
+# The kinds of rows in the table; of the words without an age there is only their number.
+SURPRISAL, WORD, UNDATED, PARTIAL = "surprisal", "word", "undated", "partial"
 STATISTIC = "pearson_log"
 
 
@@ -83,14 +83,15 @@ def average_bands(products: Products) -> pd.DataFrame:
 def average_words(products: Products) -> pd.DataFrame:
     """A row per word: ``id, word, count, pos_class, age`` and the lag of each curve; NaN where a seed has none.
 
-    Several seeds: the geometric mean of ages, the mean of lags.
+    Several seeds: the geometric mean of ages, the mean of lags. The last row: ``n``, how many words have no age.
     """
     lags = [f"{curve}_lag" for curve in CURVES]
     frames = [words[["age", *lags]].assign(age=np.log2(words["age"])) for words in products.words.values()]
     mean = sum(frames[1:], frames[0]) / len(frames)
     first = next(iter(products.words.values()))
     about = first[["id", "word", "count", "pos_class"]].assign(**mean)
-    return about.assign(age=np.exp2(about["age"]), kind=WORD).dropna(subset=["age", *lags], how="all")
+    undated = pd.DataFrame({"kind": [UNDATED], "n": [int(about["age"].isna().sum())]})
+    return pd.concat([about.assign(age=np.exp2(about["age"]), kind=WORD).dropna(subset="age"), undated])
 
 
 def select_partials(products: Products) -> pd.DataFrame:
@@ -111,7 +112,9 @@ def plot(table: pd.DataFrame, style: Style, about: dict[str, Any], unit: str, in
     measure = write_measure(about["measure"], about["tensor"])
     several = "sd" in table
     draw_surprisal(surprisal, parts[SURPRISAL], style, course, unit)
-    draw_ages(age, parts[WORD], style, course, unit)
+    draw_ages(age, parts[WORD], style, unit)
+    undated = int(table.loc[table["kind"] == UNDATED, "n"].iloc[0])
+    age.set_title(f"without an age: {undated:,} {unit}s", loc="right", color="0.3", fontsize=0.8 * style.font_size)
     draw_lags(lag, parts[WORD], style, measure, unit)
     draw_partials(partial, parts[PARTIAL], style, course, about)
     for letter, ax in zip("abcd", (surprisal, age, lag, partial), strict=True):
@@ -165,9 +168,8 @@ def draw_surprisal(ax: Axes, points: pd.DataFrame, style: Style, course: list[in
         ax.text(1.01, place, name, va="center", color=color, **note)
 
 
-def draw_ages(ax: Axes, words: pd.DataFrame, style: Style, course: list[int], unit: str) -> None:
+def draw_ages(ax: Axes, known: pd.DataFrame, style: Style, unit: str) -> None:
     """Age of acquisition against frequency; words of neither class in grey, below the others."""
-    known = words.dropna(subset="age")
     if known.empty:
         say(ax, f"no {unit} was acquired")
         return

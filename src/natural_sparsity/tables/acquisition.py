@@ -43,10 +43,10 @@ NOTE = (
     "Age of acquisition, in the manner of Chang & Bergen 2022: the tokens seen in training when a {unit}'s mean"
     " surprisal has gone half of its way from the untrained model's to its least, on the monotone curve nearest to the"
     " checkpoints, straight over log tokens between them. A {unit} is acquired if its least surprisal is a bit (0.69"
-    " nats) or more below the untrained model's. Many rare {unit}s are not: training first takes probability from them."
-    " A {unit} past half-way at the first trained checkpoint counts as of that age in medians and rank correlations: a"
-    " median equal to it is an upper bound. A {unit} is forgotten if its last surprisal is above the half-way level"
-    " again. The measure's change is dated by the same rule, from the untrained value to the last, if they are"
+    " nats) or more below the untrained model's. Rare {unit}s may never be: training first takes probability from them."
+    " A {unit} past half-way at the first trained checkpoint counts as of that age in medians and rank correlations (≤:"
+    " at most). A {unit} is forgotten if its last surprisal is above the half-way level again. The measure's change is"
+    " dated by the same rule, from the untrained value to the last, if they are"
     " {change:.0%} or more apart. Part of that change can be common to all {unit}s; so the measure less its mean over"
     " all {unit}s at the checkpoint is dated too, by the same threshold. Lead and lag compare half-way points: which"
     " curve was through half of its own change first, not which causes the other; they are no finer than the"
@@ -72,15 +72,15 @@ def tabulate(args: argparse.Namespace) -> Table:
         UserError: the files are not of the same seeds of one run under one condition.
     """
     words, partials, about = read_products(args.acquisition, args.partials)
-    settings, course = read_block(Statistics, about["statistics"], "statistics"), about["course"]
-    summaries = [summarise(frame, course[1]["tokens"], settings) for frame in words.values()]
+    settings, first = read_block(Statistics, about["statistics"], "statistics"), about["course"][1]["tokens"]
+    summaries = [summarise(frame, first, settings) for frame in words.values()]
     last = [frame[frame["epoch"] == frame["epoch"].max()] for frame in partials.values()]
     rows = pd.concat([average(summaries, ["quantity", "words"]), average(last, PARTIAL)], ignore_index=True)
     rows = rows[["quantity", "words", *PARTIAL, *NUMBERS]].astype({"epoch": "Int64", "n": "Int64"})
     frame = rows.assign(seeds=len(words), **{key: about[key] for key in GROUP})
     return Table(
         frame,
-        [lay_out_summary(frame, write_measure(about)), *lay_out_partials(frame)],
+        [lay_out_summary(frame, write_measure(about), first), *lay_out_partials(frame)],
         introduce(about, len(words), args.unit),
         NOTE.format(unit=args.unit, change=LEAST_CHANGE),
         groups=["quantity"],
@@ -125,20 +125,25 @@ def introduce(about: Mapping[str, Any], seeds: int, unit: str) -> str:
     )
 
 
-def format_cell(row: Mapping[Any, Any]) -> str:
-    """A value with its interval and the number of words; a dash where it is undefined."""
+def format_cell(row: Mapping[Any, Any], first: int = 0) -> str:
+    """A value with its interval and the number of words; a dash where it is undefined.
+
+    An age of ``first`` tokens, those of the first trained checkpoint, is an upper bound.
+    """
     if pd.isna(row["value"]):
         return f"– ({row['n']:,})"
     is_age = str(row["quantity"]).endswith("age")
     value, low, high = (f"{row[name]:,.0f}" if is_age else f"{row[name]:z.2f}" for name in ("value", "low", "high"))
+    value = f"≤ {value}" if is_age and round(row["value"]) <= first else value
     interval = "" if pd.isna(row["low"]) else f" [{low}, {high}]"
     return f"{value}{interval} ({row['n']:,})".replace("-", "−")
 
 
-def lay_out_summary(frame: pd.DataFrame, measure: str) -> Grid:
+def lay_out_summary(frame: pd.DataFrame, measure: str, first: int) -> Grid:
     """A row per quantity, a column per set of words."""
     cells = {
-        (row["quantity"], row["words"]): format_cell(row) for row in frame.dropna(subset="words").to_dict("records")
+        (row["quantity"], row["words"]): format_cell(row, first)
+        for row in frame.dropna(subset="words").to_dict("records")
     }
     lines = [[name.format(measure=measure), *(cells[key, words] for words in SETS)] for key, name in SUMMARY.items()]
     return Grid(["", *SETS.values()], lines, "**Acquisition**")
