@@ -15,7 +15,7 @@ RUNS = [
     ("news", "gru", 1, "dev"),
 ]
 TENSORS = describe_depth(2)
-EPOCHS = [1, 2, 3]
+EPOCHS = [0, 1, 2, 3]
 
 
 def rho(i, epoch, tensor, measure, tensors=TENSORS):
@@ -56,6 +56,7 @@ def test_the_figure_has_a_panel_a_run_and_condition_and_seeds_are_averaged(paths
         for tensor, line in lines.items():
             expected = [np.mean([rho(i, epoch, tensor, measure) for i in members]) for epoch in EPOCHS]
             np.testing.assert_allclose(line.get_ydata(), expected)
+        assert ax.get_xlabel() == "epoch (0: untrained)" and 0 in ax.get_xticks()
     assert len({ax.get_ylim() for ax in panels}) == 1
 
 
@@ -88,3 +89,16 @@ def test_the_figure_keeps_titles_apart_and_inside(tmp_path, runs):
     assert len(boxes) == runs
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_the_legend_of_several_seeds_stays_inside(tmp_path, runs):
+    paths = [
+        write_run(tmp_path, 10 * i + seed, f"news{i}", "lstm", seed, "frozen") for i in range(runs) for seed in (1, 2)
+    ]
+    with Style().apply():
+        figure = comparison.plot(comparison.select_points(paths, "chi", "pearson"), Style())
+        figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert "mean ± 1 s.d.\nof seeds" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1

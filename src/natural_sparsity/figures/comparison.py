@@ -113,6 +113,8 @@ def plot(
     )
     handles, names = panels.flat[0].get_legend_handles_labels()
     if "sd" in table and np.any(table["sd"].notna()):
-        handles, names = [*handles, make_band_handle()], [*names, "mean ± 1 s.d. of seeds"]
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+        handles, names = [*handles, make_band_handle()], [*names, "mean ± 1 s.d.\nof seeds"]
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=2 if columns == 1 else len(names), columnspacing=1.2
+    )
     return figure
