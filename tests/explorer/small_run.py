@@ -60,8 +60,8 @@ def make_probes(words: pd.DataFrame, tensors=TENSORS) -> dict[int, pd.DataFrame]
             for t, tensor in enumerate([*tensors, STATIC] if role == "target" else tensors):
                 chi = 0.1 + 0.002 * epoch * (1 + t + r) * np.log(count) + random.normal(0, 0.004, len(words))
                 part = pd.DataFrame({"id": words["id"], "role": role, "tensor": tensor, "count": count - r, "zeros": 1})
-                part["chi_mean"], part["l1_mean"], part["l2_mean"] = chi, 10 / chi, 3 * chi
                 part["surprisal_mean"] = 9 - epoch - r - 0.1 * np.log(count)
+                part["chi_mean"], part["l1_mean"], part["l2_mean"] = chi, 10 / chi, 3 * chi
                 part.loc[UNDEFINED, "chi_mean"], part.loc[UNDEFINED, "zeros"] = np.nan, count[UNDEFINED] - r
                 parts.append(part.drop(index=NEVER))
         tables[epoch] = pd.concat(parts, ignore_index=True).astype({"role": "category", "tensor": "category"})

@@ -136,8 +136,9 @@ def read_epochs(paths: Sequence[Path], origin: Origin) -> dict[int, dict[str, An
 def find_series(probes: dict[int, Path], vocabulary: int) -> dict[str, dict[str, list[str]]]:
     """The tensors that there is something to show of, by measure and role.
 
-    Measures stand in the order of the files' columns. Surprisal belongs to a word and a role, and to no tensor: it is
-    taken where the softmax gives it. The static gradient has no input words.
+    Measures stand in the order of the files' columns, so that the page opens with the first, and surprisal is the last:
+    it belongs to a word and a role, and to no tensor, and is taken where the softmax gives it. The static gradient has
+    no input words.
 
     Raises:
         UserError: a probe has rows of an unknown role, word or tensor, or other measures or tensors than the first.
@@ -156,7 +157,8 @@ def find_series(probes: dict[int, Path], vocabulary: int) -> dict[str, dict[str,
             raise UserError(f"{path}: has other measures or tensors than {other}; probe both alike and run again")
     assert first
     measures, by_role = first
-    return {measure: dict.fromkeys(ROLES, [OUTPUT]) if measure == SURPRISAL else by_role for measure in measures}
+    series = {measure: by_role for measure in measures if measure != SURPRISAL}
+    return series | {SURPRISAL: dict.fromkeys(ROLES, [OUTPUT])} if SURPRISAL in measures else series
 
 
 def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
