@@ -183,6 +183,7 @@ def test_files_of_other_runs_are_refused(given, tmp_path):
         (137_080, 1.1e6, ["200 k", "500 k", "1 M"]),
         (3e6, 5e9, ["10 M", "100 M", "1 G"]),
         (800, 900, ["800", "900"]),
+        (18_000, 24_000, ["18 k", "24 k"]),
     ],
 )
 def test_ticks_are_round_and_few(first, last, ticks):

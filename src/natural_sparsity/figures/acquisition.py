@@ -160,10 +160,10 @@ def draw_surprisal(ax: Axes, points: pd.DataFrame, style: Style, course: list[in
     ax.set_ylabel("mean surprisal (nats)")
     # Each band at the end of its line, moved apart where they would overlap.
     note: dict[str, Any] = {"transform": ax.transAxes, "fontsize": 0.8 * style.font_size}
-    ax.text(1.01, 1.02, f"{unit}s that occur", color="0.3", va="bottom", **note)
+    ax.text(1.01, 1.01, f"{unit}s that occur", color="0.3", va="bottom", **note)
     top = ax.get_ylim()[1]
     for (name, color, _), place in zip(
-        ends, spread_out([last / top for *_, last in ends], 0.17, 0.05, 0.95), strict=True
+        ends, spread_out([last / top for *_, last in ends], 0.17, 0.05, 0.9), strict=True
     ):
         ax.text(1.01, place, name, va="center", color=color, **note)
 
@@ -243,4 +243,4 @@ def draw_partials(ax: Axes, points: pd.DataFrame, style: Style, course: list[int
     set_token_axis(ax, course, 5)
     symbol = f"{ARROWS['target']}$({write_symbol(about['tensor'])})$"
     ax.set_ylabel(f"{symbol}\n({STATISTICS[STATISTIC]})")
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)

@@ -37,7 +37,8 @@ def set_token_axis(ax: Axes, course: Sequence[int], most: int = 6) -> None:
     names = [write_count(tick) for tick in ticks]
     if 0 in course:
         ticks, names = [float(places[0]), *ticks], [UNTRAINED, *names]
-        mark_break(ax, float(np.sqrt(places[0] * first)))
+        low, high = np.log(ax.get_xlim())
+        mark_break(ax, float((np.log(places[0] * first) / 2 - low) / (high - low)))
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_major_formatter(FixedFormatter(names))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -45,7 +46,7 @@ def set_token_axis(ax: Axes, course: Sequence[int], most: int = 6) -> None:
 
 
 def choose_ticks(first: float, last: float, most: int) -> list[float]:
-    """Round numbers from ``first`` to ``last``, as many as possible up to ``most``; if there is none, the two."""
+    """Round numbers from ``first`` to ``last``, as many as possible up to ``most``; if none or one, the two."""
     decades = 10.0 ** np.arange(np.floor(np.log10(first)), np.ceil(np.log10(last)) + 1)
     best: list[float] = []
     for digits in DIGITS:
@@ -53,7 +54,7 @@ def choose_ticks(first: float, last: float, most: int) -> list[float]:
         inside = ticks[(ticks >= first) & (ticks <= last)].tolist()
         if len(best) < len(inside) <= most:
             best = inside
-    return best or sorted({first, last})
+    return best if len(best) > 1 else sorted({first, last})
 
 
 def write_count(count: float) -> str:
@@ -64,10 +65,10 @@ def write_count(count: float) -> str:
     return f"{count:.3g}"
 
 
-def mark_break(ax: Axes, x: float) -> None:
-    """Cut the axis at ``x``: a gap between two short strokes."""
-    look: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False, "zorder": 3}
-    ends = [x * 0.96, x * 1.04]
+def mark_break(ax: Axes, place: float) -> None:
+    """Cut the axis at a ``place`` along it, from 0 to 1: a gap between two short strokes."""
+    look: dict[str, Any] = {"transform": ax.transAxes, "clip_on": False, "zorder": 3}
+    ends = [place - 0.011, place + 0.011]
     ax.plot(ends, [0, 0], color="white", linewidth=1.5, solid_capstyle="butt", **look)
     ax.plot(
         ends, [0, 0], color="0.15", linestyle="none", marker=[(-0.6, -1), (0.6, 1)], markersize=5, markeredgewidth=0.6,
