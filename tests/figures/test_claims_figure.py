@@ -134,7 +134,7 @@ def test_differences_from_controls_are_drawn_filled_where_they_exclude_0(path):
         clear = (shown[f"{name}_low"] > 0) | (shown[f"{name}_high"] < 0)
         assert sum(line.get_markerfacecolor() != "white" for line in marks) == clear.sum()
     legend = [text.get_text() for text in plot(path).legends[0].get_texts()]
-    assert legend[-2:] == ["value − untrained", "value − shuffled"]
+    assert legend[-3:] == ["value − untrained", "value − shuffled", "hollow: its interval contains 0"]
 
 
 def test_a_run_without_controls_has_no_axis_for_them(tmp_path):

@@ -306,4 +306,7 @@ def list_legend(
     for control in compared:
         marker = DIFFERENCES[control][0]
         entries.append((Line2D([], [], color="0.3", marker=marker, linewidth=0.8), f"value − {control}{spread}"))
+    if compared:
+        hollow = Line2D([], [], color="0.3", marker=DIFFERENCES[compared[0]][0], markerfacecolor="white", linewidth=0.8)
+        entries.append((hollow, "hollow: its interval contains 0"))
     return entries
