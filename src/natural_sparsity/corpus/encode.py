@@ -248,8 +248,8 @@ def run(args: argparse.Namespace) -> None:
     account["warnings"] = list_warnings(account)
     story = tell(account)
     del account["filter"]["thresholds"]  # a table of its own
-    sizes = np.concatenate(all_sizes)[np.argsort(np.concatenate([shard.index for shard in shards]))]
-    frame = pd.DataFrame({name: sizes[:, split] for name, split in SPLITS.items()})
+    by_document = np.concatenate(all_sizes)[np.argsort(np.concatenate([shard.index for shard in shards]))]
+    frame = pd.DataFrame({name: by_document[:, split] for name, split in SPLITS.items()})
     files.write_parquet(args.document_tokens, frame, {"vocabulary": vocabulary, "streams": digests})
     files.write_json(
         args.summary, summary | {"made_from": {"vocabulary": vocabulary}, "streams": digests, "account": account}
