@@ -2,8 +2,9 @@
 
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -153,9 +154,16 @@ def make_claims(control: Run | None = None, unit: str = "word", **options: Any) 
     return judge_all(make_run(**options), LEVEL, control, unit)
 
 
-def write_claims(path: Path, seed: int = 1, control: Run | None = None, **options: Any) -> Path:
-    """A table of claims as ``tabulate claims`` writes it."""
-    about = {**RUN, "seed": seed, "condition": "frozen"}
+def write_claims(
+    path: Path,
+    seed: int = 1,
+    control: Run | None = None,
+    about: Mapping[str, Any] = MappingProxyType({}),
+    **options: Any,
+) -> Path:
+    """A table of claims as ``tabulate claims`` writes it, with metadata ``about`` besides that of its run."""
+    run = {**RUN, "seed": seed, "condition": "frozen"}
     made_from = {"statistics": {"resamples": RESAMPLES, "level": LEVEL, "seed": 1}, "vocabulary": VOCABULARY}
-    files.write_parquet(path, make_claims(control, **options).assign(**about), about | made_from)
+    made_from |= {"words": "words", "tokens": "tokens", "probe": {}, "control": "mixed" if control else None}
+    files.write_parquet(path, make_claims(control, **options).assign(**run), {**run, **made_from, **about})
     return path

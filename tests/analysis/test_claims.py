@@ -66,6 +66,23 @@ def test_a_claim_about_a_state_needs_one_checkpoint_and_one_about_a_course_five(
         assert course.because == "a course of training needs 5 epochs; the run has 4 trained epochs"
 
 
+@pytest.mark.parametrize(
+    ("epochs", "missing"), [([0, 1, 2, 3, 4, 5, 9], 6), ([1, 2, 3, 5, 6, 7], 4), (range(0, 12, 2), 1)]
+)
+def test_a_course_with_an_epoch_missing_has_no_first_third_or_middle(epochs, missing):
+    found = make_claims(epochs=epochs).drop_duplicates("claim").set_index("claim")
+    for claim in CLAIMS:
+        because = found.loc[claim.id, "because"]
+        assert (because == f"a course of training needs every epoch; epoch {missing} was not probed") == (
+            claim.kind == COURSE
+        )
+
+
+def test_a_rewound_model_begins_after_its_dense_models_epoch():
+    found = make_claims(epochs=range(3, 10)).drop_duplicates("claim").set_index("claim")
+    assert found.loc["target words: ∇h² increasingly", "verdict"] == REPRODUCED
+
+
 def test_the_claims_that_need_no_course():
     assert {claim.id for claim in CLAIMS if claim.kind == STATE} == {
         "input words: concentrated activations",

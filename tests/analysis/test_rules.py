@@ -241,6 +241,31 @@ def test_a_value_of_few_words_or_none_is_refused():
         judge(each(Value("v", np.full(201, np.nan), 100).exceeds(EFFECT)), LEVEL)
 
 
+def test_a_value_that_many_resamples_leave_undefined_is_refused():
+    """A correlation that hangs on one word is undefined wherever the word is not drawn: in a third of the resamples."""
+    value = scatter(0.9)
+    for share, refused in ((0.02, False), (0.03, True)):
+        value.replicates[1 : 1 + int(share * (len(value.replicates) - 1))] = np.nan
+        bound = value.exceeds(EFFECT)
+        for parts in (each(bound), each(bound, bound)):
+            if refused:
+                with pytest.raises(NotTestable, match="v0 is undefined in 3 % of the resamples"):
+                    judge(parts, LEVEL)
+            else:
+                assert judge(parts, LEVEL).verdict == REPRODUCED
+
+
+@pytest.mark.filterwarnings("error")
+def test_simultaneous_intervals_leave_out_resamples_in_which_nothing_is_defined():
+    values = [scatter(0.0, seed=seed) for seed in range(10)]
+    own = [find_interval(value.replicates, LEVEL) for value in values]
+    expected = find_joint_intervals(values, own, LEVEL)
+    for value in values:
+        value.replicates[1:20] = np.nan
+    for interval, before in zip(find_joint_intervals(values, own, LEVEL), expected, strict=True):
+        assert interval == pytest.approx(before, rel=0.05)
+
+
 def test_the_verdicts_are_four():
     assert VERDICTS == ["reproduced", "not reproduced", "undecided", "not testable here"]
     assert decide((0, 1), (0, 1), -math.inf, math.inf) == YES

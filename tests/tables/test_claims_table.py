@@ -110,7 +110,7 @@ def test_the_table_for_machines_and_for_readers(written, tmp_path):
         assert words in text
     stored = files.read_metadata(tmp_path / "claims.parquet")
     assert stored["checkpoints"].keys() == {"init", *(f"epoch{epoch}" for epoch in EPOCHS if epoch)}
-    assert stored["words"] == files.read_digest(written / "words.parquet")
+    assert stored["control"] is None and stored["words"] == files.read_digest(written / "words.parquet")
 
 
 def test_the_page_names_a_claim_once(written, tmp_path):
@@ -212,6 +212,14 @@ def test_a_control_that_is_none_is_refused(written, tmp_path):
     refuse("was probed on the run's own text", **given | {"control-probes": given["probes"]})
     seed2 = [write_probe(tmp_path / f"{e}.parquet", make_probe(e), e, data="mixed", tokens="m", seed=2) for e in EPOCHS]
     refuse("seed is 2", **given | {"control-probes": seed2})
+    others = {"data": {}, "probe": {"data": "mixed", "probe": {"split": "dev"}}, "tensors": {"data": "mixed"}}
+    messages = {"data": "was probed on the run's own text", "probe": "probe is", "tensors": "tensors is"}
+    for key, metadata in others.items():
+        frames = {e: make_probe(e) for e in EPOCHS}
+        if key == "tensors":
+            frames = {e: frame[~frame["tensor"].str.endswith("h_2")] for e, frame in frames.items()}
+        paths = [write_probe(tmp_path / f"{e}.parquet", frames[e], e, tokens="m", **metadata) for e in EPOCHS]
+        refuse(messages[key], **given | {"control-probes": paths})
 
 
 def test_every_run_may_be_expected(written):

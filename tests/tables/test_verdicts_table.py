@@ -83,10 +83,10 @@ def test_one_seed_is_one_draw(write):
 
 
 def test_what_is_said_beside_verdicts_is_counted(write):
-    paths = [write(control=make_run()), write(), write(control=make_run())]
-    table = join(*paths)
+    empty = make_run(value=lambda *key: 0.0)
+    table = join(*(write(control=control) for control in (make_run(), empty, make_run())))
     assert set(of(table)["also"]) == {"2 also without language"}
-    assert of(table).iloc[0]["shuffled"] == 0
+    assert of(table).iloc[0]["shuffled"] == pytest.approx(of(table).iloc[0]["value"] / 3)
 
 
 def test_epochs_of_the_drop_that_differ_are_named_each(write):
@@ -106,6 +106,14 @@ def test_a_claim_that_no_seed_can_test_has_no_value(write):
     assert len(rows) == 1 and rows.iloc[0]["verdict"] == "" and rows.iloc[0][NOT_TESTABLE] == 2
     line = next(line for line in table.grids[0].rows if "upward trend" in line[0])
     assert line[2:] == ["2 not testable here", "none", "**fewer than two seeds have values**"]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_run_on_which_no_claim_is_testable_has_a_table(write, seeds):
+    table = join(*(write(n=19) for _ in range(seeds)))
+    assert list(table.frame["claim"]) == [claim.id for claim in CLAIMS]
+    assert set(table.frame[NOT_TESTABLE]) == {seeds} and table.frame["value"].isna().all()
+    assert {line[3] for line in table.grids[0].rows} == {"none"}
 
 
 def test_a_premise_that_fails_over_seeds_makes_the_claim_not_testable(write):
@@ -138,6 +146,14 @@ def test_files_that_do_not_belong_together_are_refused(write, tmp_path):
     again = write_claims(tmp_path / "again.parquet", 1)
     with pytest.raises(UserError, match=r"again\.parquet: a second file of seed 1, which .*claims0\.parquet is of"):
         join(first, again)
+    with pytest.raises(UserError, match="a second file of seed 1, which"):
+        join(first, first)
+    for key in ("words", "tokens", "probe", "vocabulary"):
+        other = write_claims(tmp_path / "other.parquet", 2, about={key: "other"})
+        with pytest.raises(UserError, match=rf"other\.parquet: {key} is 'other', but in .*claims0\.parquet it is"):
+            join(first, other)
+    with pytest.raises(UserError, match="control is 'mixed', but in .*claims0.parquet it is None"):
+        join(first, write_claims(tmp_path / "other.parquet", 2, control=make_run()))
     with pytest.raises(UserError, match="has other claims than"):
         join(first, write(layers=3))
     with pytest.raises(UserError, match="has more values in one seed than in another; probe the same epochs"):

@@ -228,7 +228,8 @@ def find_joint_intervals(values: Sequence[Value], own: Sequence[Interval], level
     down, up = (abs(middle - np.array([interval[i] for interval in own]))[:, None] for i in (0, 1))
     deviation = sample - middle[:, None]
     unit = np.where(deviation < 0, down, up)
-    largest = np.nanmax(np.divide(abs(deviation), unit, out=np.zeros_like(sample), where=unit > 0), axis=0)
+    deviation = np.divide(abs(deviation), unit, out=np.zeros_like(sample), where=unit > 0)
+    largest = np.nanmax(deviation[:, ~np.isnan(deviation).all(0)], axis=0)
     slack = MONTE_CARLO * math.sqrt(level * (1 - level) / len(largest))
     plain, wide = (max(1, float(np.quantile(largest, share))) for share in (level, min(1, level + slack)))
     if len(values) == 1:
@@ -244,16 +245,20 @@ def find_joint_intervals(values: Sequence[Value], own: Sequence[Interval], level
     ]
 
 
-def check(value: Value) -> None:
+def check(value: Value, level: float) -> None:
     """Refuse a value that says nothing.
 
     Raises:
-        NotTestable: it is over too few words, or undefined.
+        NotTestable: it is over too few words, or undefined, or so in more resamples than lie beyond an interval's end:
+            where the end lies is then unknown.
     """
     if value.n < LEAST_WORDS:
         raise NotTestable(f"{value.name} is over {value.n} words; {LEAST_WORDS} are the least")
     if not math.isfinite(value.replicates[0]) or np.isnan(value.replicates).all():
         raise NotTestable(f"{value.name} is undefined")
+    undefined = np.isnan(value.replicates[1:]).mean()
+    if undefined > (1 - level) / 2:
+        raise NotTestable(f"{value.name} is undefined in {100 * undefined:.0f} % of the resamples")
 
 
 def judge(parts: Sequence[Part], level: float) -> Judgement:
@@ -264,7 +269,7 @@ def judge(parts: Sequence[Part], level: float) -> Judgement:
     """
     places = [(i, part.quantifier, bound) for i, part in enumerate(parts, 1) for bound in part.bounds]
     for _, _, bound in places:
-        check(bound.value)
+        check(bound.value, level)
     own = [find_interval(bound.value.replicates, level) for _, _, bound in places]
     family = [k for k, (_, quantifier, _) in enumerate(places) if quantifier != PREMISE]
     joint = dict(enumerate(own))

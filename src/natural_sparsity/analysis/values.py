@@ -55,6 +55,12 @@ class Run:
         """The untrained model in the place of every checkpoint, if it was probed."""
         return Run(self.measured, self.dropped, [0]) if 0 in self.measured.epochs else None
 
+    @property
+    def missing(self) -> list[int]:
+        """The epochs before the last that were not probed: from 1, or from the first if the untrained model was not."""
+        start = 1 if 0 in self.measured.epochs else self.first
+        return sorted(set(range(start, self.last)) - set(self.epochs))
+
     def end_of(self, share: float) -> int:
         """The epoch that ends a share of training."""
         return self.epochs[math.ceil(len(self.epochs) * share - 1e-9) - 1]

@@ -40,6 +40,8 @@ def judge_claim(claim: Claim, run: Run, level: float) -> Judgement:
     if claim.kind == COURSE and len(run.epochs) < LEAST_EPOCHS:
         number = f"{len(run.epochs)} trained epoch{'s' if len(run.epochs) > 1 else ''}"
         return Judgement(NOT_TESTABLE, f"a course of training needs {LEAST_EPOCHS} epochs; the run has {number}")
+    if claim.kind == COURSE and (missing := run.missing):
+        return Judgement(NOT_TESTABLE, f"a course of training needs every epoch; epoch {missing[0]} was not probed")
     try:
         return judge(claim.find(run), level)
     except NotTestable as reason:

@@ -80,12 +80,13 @@ def tabulate(args: argparse.Namespace) -> Table:
         control = Run(measure(control_probes, resamples), dropped)
     rows = judge_all(run, settings.level, control, args.unit)
     about = probes.origin._asdict() | {"condition": probes.condition}
+    shuffled = control_probes.origin.data if control_probes else None
     made_from = {
         "statistics": settings.model_dump(),
         "words": files.read_digest(args.words),
+        "control": shuffled,
         **probes.name_sources(),
     }
-    shuffled = control_probes.origin.data if control_probes else None
     return Table(
         rows.assign(**about),
         [lay_out(rows), list_effects(args.unit)],
@@ -145,11 +146,12 @@ def check_control(control: Probes, probes: Probes) -> None:
     """Refuse a control that cannot be compared value by value.
 
     Raises:
-        UserError: it is of another model, seed, condition or vocabulary, of the same text, or of other epochs.
+        UserError: it is of another model, seed, condition or vocabulary, of the same data, or of other epochs.
     """
-    same = ("model", "seed", "condition", "vocabulary")
-    check_same({found.paths[0]: {key: found.about[0][key] for key in same} for found in (probes, control)})
-    if control.about[0]["tokens"] == probes.about[0]["tokens"]:
+    same = ("model", "seed", "condition", "measures", "probe", "vocabulary")
+    given = [(found, {key: found.about[0][key] for key in same}) for found in (probes, control)]
+    check_same({found.paths[0]: {**fields, "tensors": found.tensors} for found, fields in given})
+    if any(control.about[0][key] == probes.about[0][key] for key in ("data", "tokens")):
         raise UserError(
             f"{control.paths[0]}: was probed on the run's own text; give the control's on the text shuffled"
         )

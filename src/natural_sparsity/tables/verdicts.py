@@ -33,6 +33,9 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.tables.writer import Grid, Table
 
 COMPARED = ["untrained", "shuffled"]
+# What the claims of several seeds have in common.
+SAME = (*GROUP, "statistics", "words", "vocabulary", "tokens", "probe", "control")
+VALUES = COLUMNS[COLUMNS.index("part") :]
 FIXED = ["quantity", "above", "below", "effect", "effect_reason"]
 
 
@@ -52,7 +55,8 @@ def tabulate(args: argparse.Namespace) -> Table:
     frames, level = read_claims(args.claims)
     rows = [row for claim in frames[0]["claim"].unique() for row in join(claim, frames, level)]
     about = {key: frames[0][key].iloc[0] for key in GROUP}
-    table = pd.DataFrame(rows).astype({"part": "Int64", "shown": "boolean"}).assign(**about)
+    columns = ["claim", "kind", "statement", "rule", "verdict", "because", "seeds", *VERDICTS, "also", *VALUES]
+    table = pd.DataFrame(rows, columns=columns).astype({"part": "Int64", "shown": "boolean"}).assign(**about)
     seeds = sorted(int(frame["seed"].iloc[0]) for frame in frames)
     metadata = about | {"seeds": seeds, "claims": {str(path): files.read_digest(path) for path in args.claims}}
     return Table(table, [lay_out(table)], introduce(seeds, level), groups=["claim"], metadata=metadata)
@@ -62,13 +66,15 @@ def read_claims(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], float]:
     """The claims of each seed, and the level of their intervals.
 
     Raises:
-        UserError: a file is no claims table, has other claims than the first, is of another run, or of the same seed.
+        UserError: a file is no claims table, has other claims than the first, is of another run, was judged against
+            another control, or is of the same seed.
     """
-    given = {path: read_origin(path, ["condition", "statistics"], "tabulate claims")[1] for path in paths}
-    check_same({path: {key: about[key] for key in (*GROUP, "statistics")} for path, about in given.items()})
+    given = {path: read_origin(path, SAME, "tabulate claims")[1] for path in paths}
+    check_same({path: {key: about[key] for key in SAME} for path, about in given.items()})
     seeds: dict[int, Path] = {}
     frames = []
-    for path, about in given.items():
+    for path in paths:
+        about = given[path]
         frame = files.read_parquet(path, [*COLUMNS, "seed", *GROUP])
         seed = find_origin(about).seed
         if seed in seeds:
@@ -162,11 +168,9 @@ def lay_out(table: pd.DataFrame) -> Grid:
         first = rows.iloc[0]
         counts = [f"{first[verdict]} {verdict}" for verdict in VERDICTS if first[verdict]]
         held = "<br>".join([*counts, *([f"({first['also']})"] if first["also"] else [])])
-        values = []
-        if "value" in rows:
-            sizes = rows.groupby("part").size()
-            shown = rows[rows["shown"].fillna(False).astype(bool)].to_dict("records")
-            values = [write_value(row, sizes[row["part"]]) for row in shown]
+        sizes = rows.groupby("part").size()
+        shown = rows[rows["shown"].fillna(False).astype(bool)].to_dict("records")
+        values = [write_value(row, sizes[row["part"]]) for row in shown]
         verdict = first["verdict"] or ("one draw" if first["seeds"] == 1 else "fewer than two seeds have values")
         reason = f", because {first['because']}" if first["because"] else ""
         lines.append([first["statement"], first["rule"], held, "<br>".join(values) or "none", f"**{verdict}**{reason}"])
