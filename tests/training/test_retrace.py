@@ -107,18 +107,38 @@ def test_a_step_that_the_epoch_lacks_is_refused_before_training(tmp_path, monkey
 def test_only_the_first_epoch_is_traced(tmp_path):
     chain = make_chain(tmp_path)
     chain.train("dense1", "dense2")
-    with pytest.raises(UserError, match="dense2: is epoch2; give epoch1, the only epoch that is traced"):
+    with pytest.raises(UserError, match="dense2: is epoch2; give epoch1, the only one with checkpoints inside"):
         trace(chain, 1, to="dense2", **{"from": chain.path("dense1")})
     with pytest.raises(
-        UserError, match=r"dense1: epoch1 of d/m, seed 3, is not what epoch1 of d/m, seed 3 .* was trai"
+        UserError,
+        match=r"dense1: is epoch1 of d/m, seed 3; but .*dense1, which is epoch1 of d/m, seed 3, was not trained",
     ):
         trace(chain, 1, **{"from": chain.path("dense1")})
-    with pytest.raises(UserError, match="2 --steps, 1 --checkpoint: give as many of both"):
+    with pytest.raises(UserError, match="2 --steps but 1 --checkpoint; give one folder per step"):
         trace(chain, 1, 2, checkpoint=chain.path("step1"))
     with pytest.raises(UserError, match="--steps: a step repeats"):
         trace(chain, 1, 1)
+    with pytest.raises(UserError, match="--checkpoint: one repeats"):
+        trace(chain, 1, 2, checkpoint=[chain.path("step1")] * 2)
+    with pytest.raises(UserError, match="--teacher: .*dense1 learnt from nobody; leave it out"):
+        trace(chain, 1, teacher=chain.path("dense1"))
     with pytest.raises(UserError, match="dense1: its seed is 3, expected 4"):
         trace(chain, 1, expect={"seed": 4})
+
+
+def test_no_other_checkpoint_is_written_over(tmp_path, monkeypatch):
+    chain = make_chain(tmp_path)
+    chain.train("dense1", "dense2")
+    trace(chain, 1, 2)
+    trace(chain, 1, 2)
+    with pytest.raises(UserError, match="step1: is step1, inside the first epoch; training starts from init"):
+        trace(chain, 2, **{"from": chain.path("step1")})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    after_steps(monkeypatch, lambda step, n: pytest.fail("trained"))
+    for name, there in (("dense0", "init"), ("dense1", "epoch1"), ("dense2", "epoch2"), ("step2", "step2")):
+        with pytest.raises(UserError, match=f"{name}: holds {there} of d/m, seed 3, which step1 would replace"):
+            trace(chain, 1, checkpoint=chain.path(name))
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
 
 
 def test_a_model_that_is_pruned_as_it_trains_is_traced(tmp_path):
@@ -145,7 +165,7 @@ def test_a_model_that_is_a_sample_until_the_epoch_ends_is_refused(tmp_path):
         "dropout": 0.0,
     }
     chain.train("dense0", "dense1", **variational)
-    line = "dense1: models of sparse_vd are made at the end of an epoch; leave out first_epoch_checkpoints"
+    line = "dense1: models of sparse_vd exist only at the end of an epoch; leave out first_epoch_checkpoints"
     with pytest.raises(UserError, match=line):
         trace(chain, 1)
 

@@ -1,12 +1,12 @@
 """Train an epoch again, and check that it ends in the bits of its checkpoint.
 
-The command keeps checkpoints inside the first epoch. They are made after the run, so that asking for more of them
-trains nothing that others depend on.
+The command writes checkpoints inside the first epoch. They are made after the run, so asking for more of them changes
+nothing that other products depend on.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -55,20 +55,25 @@ def run(args: argparse.Namespace) -> None:
     The parameters wait in temporary files until the epoch has ended in the same bits.
 
     Raises:
-        UserError: the epoch is another, is shorter than a step, or did not end in the bits; nothing is written.
+        UserError: the epoch is another, is shorter than a step, or did not end in the bits, or a folder holds another
+            checkpoint; nothing is written.
     """
     if len(args.steps) != len(args.checkpoint):
-        raise UserError(f"{len(args.steps)} --steps, {len(args.checkpoint)} --checkpoint: give as many of both")
+        raise UserError(f"{len(args.steps)} --steps but {len(args.checkpoint)} --checkpoint; give one folder per step")
     folders = dict(zip(args.steps, args.checkpoint, strict=True))
-    if len(folders) < len(args.steps):
-        raise UserError("--steps: a step repeats; give each once")
+    for option, values in (("--steps", args.steps), ("--checkpoint", [path.resolve() for path in args.checkpoint])):
+        if len(set(values)) < len(values):
+            raise UserError(f"{option}: one repeats; give each once")
     training = read_block(Training, args.training, "training")
     device = select_device(args.device, args.threads)
     set_precision(training.matmul_precision)
     state = checkpoint.read_state(args.to)
     check_run(args.to, state, args.expect)
     if state["epoch"] != 1:
-        raise UserError(f"{args.to}: is {name_checkpoint(state)}; give epoch1, the only epoch that is traced")
+        raise UserError(f"{args.to}: is {name_checkpoint(state)}; give epoch1, the only one with checkpoints inside")
+    check_free(folders, state)
+    if args.teacher and not state.get("teacher"):
+        raise UserError(f"--teacher: {args.to} learnt from nobody; leave it out")
     repetition = Repetition(args.start, args.to, args.train, training, device, args.teacher)
     check_steps(args.to, args.steps, repetition)
     common = {
@@ -94,6 +99,21 @@ def run(args: argparse.Namespace) -> None:
         checkpoint.write_state(folder, repetition.model, inside)
 
 
+def check_free(folders: Mapping[int, Path], state: Mapping[str, Any]) -> None:
+    """Refuse to write the step checkpoints of the run with ``state`` over anything but themselves.
+
+    Raises:
+        UserError: a folder, by step, holds another checkpoint.
+    """
+    for step, folder in folders.items():
+        if (folder / checkpoint.STATE).exists():
+            expected = {**{key: state[key] for key in ("data", "model", "seed")}, "epoch": 0, "steps": step}
+            there = checkpoint.read_state(folder)
+            if any(there[key] != value for key, value in expected.items()):
+                run = f"{name_checkpoint(there)} of {there['data']}/{there['model']}, seed {there['seed']}"
+                raise UserError(f"{folder}: holds {run}, which step{step} would replace; give another folder")
+
+
 def check_steps(folder: Path, steps: list[int], repetition: "Repetition") -> None:
     """Refuse steps that the epoch which ended in ``folder`` does not have, and methods that have no model there.
 
@@ -109,7 +129,7 @@ def check_steps(folder: Path, steps: list[int], repetition: "Repetition") -> Non
     method = repetition.state["sparsify"].get("method")
     if method and not registry.load(registry.METHODS[method].settings).Settings.follows_steps:
         raise UserError(
-            f"{folder}: models of {method} are made at the end of an epoch; leave out first_epoch_checkpoints"
+            f"{folder}: models of {method} exist only at the end of an epoch; leave out first_epoch_checkpoints"
         )
 
 
@@ -139,6 +159,7 @@ class Repetition:
         self.before, self.folder, self.training, self.device = before, folder, training, device
         self.state = checkpoint.read_state(folder)
         self.model, self.past = checkpoint.load(before, device)
+        checkpoint.check_epoch_ended(before, self.past)
         check_succession(before, self.past, folder, self.state)
         if digest := check_tokens(tokens, folder, self.state, "train"):
             check_made_from(folder, self.state["tokens"], "train", str(tokens), digest, "train split")
@@ -163,8 +184,8 @@ class Repetition:
         if checkpoint.digest(self.model, self.method.tensors, step.memory()) != state["parameters"]:
             machine = f"{state['device']}, threads: {state['threads']}, torch {state['versions']['torch']}"
             raise UserError(
-                f"{self.folder}: its epoch, trained again, gave other parameters; it was trained on {machine}: use the"
-                " same, and the same training block"
+                f"{self.folder}: its epoch, trained again, gave other parameters; it was trained on {machine}; repeat"
+                " it there, with the same training block"
             )
 
 
@@ -181,4 +202,4 @@ def check_succession(before: Path, past: dict[str, Any], folder: Path, state: di
         one, other = (
             f"{name_checkpoint(each)} of {each['data']}/{each['model']}, seed {each['seed']}" for each in (past, state)
         )
-        raise UserError(f"{before}: {one}, is not what {other} ({folder}), was trained from")
+        raise UserError(f"{before}: is {one}; but {folder}, which is {other}, was not trained from it")
