@@ -116,7 +116,7 @@ def test_no_verdict_from_missing_data(claim):
                 return replicates, n
             if self.fault == "was not measured":
                 raise KeyError(key)
-            return (replicates, 19) if self.fault == "is over 19 words" else (replicates * np.nan, n)
+            return (replicates, 19) if self.fault == "rests on 19 words" else (replicates * np.nan, n)
 
         def replicate(self, *key):
             return self.spoil(key, *super().replicate(*key))
@@ -128,7 +128,7 @@ def test_no_verdict_from_missing_data(claim):
     judge_claim(claim, Run(whole, [DROP]), LEVEL)
     assert whole.asked
     for key in set(whole.asked):
-        for fault in ("was not measured", "is undefined", "is over 19 words"):
+        for fault in ("was not measured", "is undefined", "rests on 19 words"):
             if (key, fault) == ("class", "was not measured"):
                 continue  # the text is always there
             judgement = judge_claim(claim, Run(Broken(key, fault), [DROP]), LEVEL)
@@ -205,7 +205,7 @@ def test_the_rise_from_the_first_drop_is_that_of_both(tensor):
 
 
 @pytest.mark.parametrize(
-    ("dropped", "reason"), [([], "never dropped"), ([1], "no course before"), ([8, 9], "epoch 8 of 9: too late")]
+    ("dropped", "reason"), [([], "never dropped"), ([1], "no trend before"), ([8, 9], "epoch 8 of 9: too late")]
 )
 def test_a_trend_from_the_drop_needs_a_drop_with_epochs_on_both_sides(dropped, reason):
     judgement = judge_claim(BY_ID["input words: rise from the first drop"], make_run(dropped=dropped), LEVEL)
@@ -242,7 +242,7 @@ def test_h1_may_not_fall_later_nor_rise_faster():
     )
     assert verdict_on(name, value=but(role="input", tensor="h_1", to=lambda epoch: 0.05 + 0.08 * epoch)) == UNDECIDED
     judgement = judge_claim(BY_ID[name], make_run(epochs=range(1, 10)), LEVEL)
-    assert (judgement.verdict, judgement.because) == (NOT_TESTABLE, "untrained was not probed")
+    assert (judgement.verdict, judgement.because) == (NOT_TESTABLE, "the untrained model was not probed")
 
 
 def test_a_value_of_many_is_refuted_only_by_an_interval_that_covers_all():
@@ -364,7 +364,7 @@ def test_a_model_of_one_layer_is_judged_at_that_layer_and_has_none_below():
     found = verdicts(table)
     assert set(found.index[found != REPRODUCED]) == below
     reasons = verdicts(table, "because")[list(below)]
-    assert set(reasons) == {"the model has one recurrent layer, and none below it"}
+    assert set(reasons) == {"the model has only one recurrent layer, so there is none below its top layer"}
     assert verdicts(table, "rule")["target words: strongly ∇h¹"] == "ρ←(∇h¹) > 0.3 after the last epoch."
     assert not any("h²" in text for text in table.to_numpy(str).ravel())
 

@@ -235,7 +235,7 @@ def test_a_premise_that_fails_makes_the_claim_not_testable(centre, verdict):
 
 def test_a_value_of_few_words_or_none_is_refused():
     few = Value("v", scatter(0.3).replicates, 19)
-    with pytest.raises(NotTestable, match="over 19 words; 20 are the least"):
+    with pytest.raises(NotTestable, match="rests on 19 words, but needs 20"):
         judge(each(few.exceeds(EFFECT)), LEVEL)
     with pytest.raises(NotTestable, match="undefined"):
         judge(each(Value("v", np.full(201, np.nan), 100).exceeds(EFFECT)), LEVEL)

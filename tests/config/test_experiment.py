@@ -332,7 +332,7 @@ def test_a_control_is_the_same_model_on_the_text_in_random_order(config):
 @pytest.mark.parametrize("change", [{"epochs": 3}, {"seeds": [1, 3]}, {"probes": ["moving"]}])
 def test_a_control_that_lacks_something_is_refused(config, change):
     line = (
-        "runs.2: stream/dense is the control of chars/dense and needs all that it has;"
+        "runs.2: stream/dense is the control of chars/dense and must cover all of it;"
         " give it epochs: 4, seeds: [1, 2], probes: [frozen, moving]"
     )
     with pytest.raises(UserError, match=re.escape(line)):
@@ -372,10 +372,10 @@ def test_words_are_learnt_from_an_untrained_model_on(config):
             "chars",
             "other",
             ["moving"],
-            "no probe with weights: frozen would read them; add one to the run, or leave it out",
+            "no probe of the run reads them; add one with weights: frozen, or leave this out",
         ),
-        ("adding", "other", None, "no probe with weights: frozen would read them; add one to the run, or leave it out"),
-        ("chars", "vd", None, "models of sparse_vd are made at the end of an epoch; leave it out"),
+        ("adding", "other", None, "no probe of the run reads them; add one with weights: frozen, or leave this out"),
+        ("chars", "vd", None, "models of sparse_vd exist only at the end of an epoch; leave it out"),
         ("chars", "imp", None, "imp starts from a trained model and has no first epoch; leave it out"),
     ],
 )

@@ -335,7 +335,7 @@ def test_data_without_words_are_not_probed(config):
     runs = validate(adding(config)).runs
     assert [run.probes for run in runs] == [["frozen"], []]
     config["runs"][1]["probes"] = ["frozen"]
-    refuse(config, "runs.1.probes: probes are keyed by words, and addition has none; leave them out")
+    refuse(config, "runs.1.probes: probes need words, and addition has none; leave them out")
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_data_without_words_are_not_probed(config):
 )
 def test_a_key_that_no_data_use_is_refused(config, model, key):
     adding(config, **model)
-    refuse(config, f"models.adder.{key}: nothing on which adder runs uses it; leave it out")
+    refuse(config, f"models.adder.{key}: none of the data that adder runs on uses it; leave it out")
     config["models"]["adder"] = {"training": {"window": 3}}
     config["runs"][1]["data"] = "sample"
     validate(config)
@@ -356,7 +356,7 @@ def test_a_key_that_no_data_use_is_refused(config, model, key):
 
 def test_steps_are_for_generated_data(config):
     config["models"]["lstm"]["training"]["steps"] = 5
-    refuse(config, "models.lstm.training.steps: nothing on which lstm runs uses it; leave it out")
+    refuse(config, "models.lstm.training.steps: none of the data that lstm runs on uses it; leave it out")
     del config["runs"][0]
     validate(adding(config, training={**ADAM, "steps": 5}))  # what is not run may have what it likes
 

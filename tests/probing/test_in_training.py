@@ -176,7 +176,7 @@ def test_other_tokens_are_refused(folder):
 def test_the_epoch_before_must_be_the_one_before(folder):
     with pytest.raises(
         UserError,
-        match=r"epoch0: init of d/m, seed 3, is not what epoch2 of d/m, seed 3 \(.*epoch2\), was trained from",
+        match=r"epoch0: is init of d/m, seed 3; but .*epoch2, which is epoch2 of d/m, seed 3, was not trained from it",
     ):
         gather(folder, 2, before=[0])
     with pytest.raises(UserError, match="1 --checkpoint, 1 --output, 2 --from: give one of each"):

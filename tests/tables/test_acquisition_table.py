@@ -77,7 +77,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     other = tmp_path / "other"
     a3, q3 = write_acquisition(other, 1, model="gru")
     for a, q, message in (
-        ([a1, a2], [q1], r"--partials: of seeds 1, but --acquisition is of seeds 1, 2"),
+        ([a1, a2], [q1], r"--partials: has seeds 1, but --acquisition has seeds 1, 2"),
         ([a1, a1, a2], [q1, q2], r"second file of seed 1"),
         ([a1], [q3], r"model is 'gru'"),
     ):

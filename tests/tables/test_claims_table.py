@@ -190,7 +190,7 @@ def refuse(message, **given):
 def test_files_that_do_not_belong_together_are_refused(written, tmp_path):
     given = options(written)
     refuse(
-        "--checkpoints: none of epoch 5, which --probes have; add it",
+        "--checkpoints: --probes have epoch 5, but its state.json is missing; add it",
         **given | {"checkpoints": given["checkpoints"][:-1]},
     )
     other = write_state(tmp_path / "other.json", 5, seed=2)
@@ -198,7 +198,9 @@ def test_files_that_do_not_belong_together_are_refused(written, tmp_path):
     words = files.read_parquet(written / "words.parquet", ["id", "word", "count", "pos_class", "matched", "pair"])
     write_words(tmp_path / "words.parquet", words, vocabulary="other")
     refuse("does not belong to .*words.parquet", **given | {"words": tmp_path / "words.parquet"})
-    refuse("is of the untrained model; give the probes of trained ones", **given | {"probes": given["probes"][:1]})
+    refuse(
+        "is of the untrained model; give the probes of trained checkpoints", **given | {"probes": given["probes"][:1]}
+    )
     step = write_probe(tmp_path / "step.parquet", make_probe(1), 0, 64)
     refuse("step.parquet: is of step64, inside the first epoch", **given | {"probes": [*given["probes"], step]})
     write_state(tmp_path / "5.json", 5, parameters="other")
@@ -208,7 +210,7 @@ def test_files_that_do_not_belong_together_are_refused(written, tmp_path):
 def test_a_control_that_is_none_is_refused(written, tmp_path):
     given = options(written, control=EPOCHS)
     missing = given | {"control-probes": given["control-probes"][:-1]}
-    refuse("--control-probes: epoch 5 is in only one of the run and its control", **missing)
+    refuse("--control-probes: only one of the run and its control has epoch 5", **missing)
     refuse("was probed on the run's own text", **given | {"control-probes": given["probes"]})
     seed2 = [write_probe(tmp_path / f"{e}.parquet", make_probe(e), e, data="mixed", tokens="m", seed=2) for e in EPOCHS]
     refuse("seed is 2", **given | {"control-probes": seed2})

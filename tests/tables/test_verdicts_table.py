@@ -144,9 +144,9 @@ def test_the_files_are_written_and_say_what_they_are_of(write, tmp_path):
 def test_files_that_do_not_belong_together_are_refused(write, tmp_path):
     first = write(0.5)
     again = write_claims(tmp_path / "again.parquet", 1)
-    with pytest.raises(UserError, match=r"again\.parquet: a second file of seed 1, which .*claims0\.parquet is of"):
+    with pytest.raises(UserError, match=r"again\.parquet: a second file of seed 1, besides .*claims0\.parquet"):
         join(first, again)
-    with pytest.raises(UserError, match="a second file of seed 1, which"):
+    with pytest.raises(UserError, match="a second file of seed 1, besides"):
         join(first, first)
     for key in ("words", "tokens", "probe", "vocabulary"):
         other = write_claims(tmp_path / "other.parquet", 2, about={key: "other"})

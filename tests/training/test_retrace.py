@@ -120,7 +120,7 @@ def test_only_the_first_epoch_is_traced(tmp_path):
         trace(chain, 1, 1)
     with pytest.raises(UserError, match="--checkpoint: one repeats"):
         trace(chain, 1, 2, checkpoint=[chain.path("step1")] * 2)
-    with pytest.raises(UserError, match="--teacher: .*dense1 learnt from nobody; leave it out"):
+    with pytest.raises(UserError, match="--teacher: .*dense1 was trained without a teacher; leave it out"):
         trace(chain, 1, teacher=chain.path("dense1"))
     with pytest.raises(UserError, match="dense1: its seed is 3, expected 4"):
         trace(chain, 1, expect={"seed": 4})

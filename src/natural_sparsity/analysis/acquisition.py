@@ -248,8 +248,8 @@ def run(args: argparse.Namespace) -> None:
     times = [opened.time(i) for i in range(len(opened.paths))]
     if times[0]["steps"] or len(times) < 2:
         raise UserError(
-            f"{opened.paths[0]}: the first of the probes is of {opened.about[0]['checkpoint']}, and there are"
-            f" {len(times)}; ages need those of the untrained model and of trained checkpoints"
+            f"{opened.paths[0]}: is of {opened.about[0]['checkpoint']}, the earliest checkpoint of {len(times)}; ages"
+            " need a probe of the untrained model and at least one of a trained checkpoint"
         )
     measure = opened.about[0]["measures"][0]
     probes = replace(opened, measures=[measure, "l2", "surprisal"])
@@ -320,7 +320,7 @@ def read_products(acquisition: Sequence[Path], partials: Sequence[Path]) -> Prod
     words, others = ({seed: places[seed] for seed in sorted(places)} for places in by_seed)
     if words.keys() != others.keys():
         raise UserError(
-            f"--partials: of seeds {', '.join(map(str, others))}, but --acquisition is of seeds"
+            f"--partials: has seeds {', '.join(map(str, others))}, but --acquisition has seeds"
             f" {', '.join(map(str, words))}; give both files of every seed"
         )
     for seed, path in words.items():
@@ -346,11 +346,11 @@ SUMMARY = {
     "measure_age": "median age of half the change in {measure} (tokens)",
     "measure_lag": "median lag of {measure} behind surprisal (log₂ of the ages' ratio)",
     "measure_leads": "share of words where {measure} leads",
-    "relative_changed": "share of words whose {measure} came apart from the mean over words",
-    "relative_age": "median age of half of that (tokens)",
+    "relative_changed": "share of words whose {measure} less its mean over words changed",
+    "relative_age": "median age of half that change (tokens)",
     "relative_lag": "its median lag behind surprisal",
     "relative_leads": "share of words where it leads",
-    "forgetting": "mean rise of surprisal after its least (nats)",
+    "forgetting": "mean rise of surprisal after its lowest (nats)",
     "forgotten": "share of acquired words forgotten",
     "forgetting_spearman": "rise of surprisal with frequency (Spearman)",
 }

@@ -16,7 +16,9 @@ from natural_sparsity.analysis.values import Run
 # The smallest effects that count. The paper gives the one for ℓ1; the others are ours.
 SLIGHT = Effect(0.1, "the paper calls a correlation of −0.1 slight; weaker ones count as none")
 STRONG = Effect(0.3, "a medium correlation by the usual convention (Cohen 1988); weaker ones are not called strong")
-CHANGE = Effect(0.05, "half a slight correlation: the least change or difference of correlations that counts")
+CHANGE = Effect(
+    0.05, "half a slight correlation: the smallest change in a correlation, or difference between two, that counts"
+)
 SHIFT = Effect(0.2, "a small difference of means by the usual convention (Cohen 1988), in standard deviations")
 EFFECTS = [SLIGHT, STRONG, CHANGE, SHIFT]
 
@@ -60,7 +62,7 @@ def find_rise_from_drop(run: Run) -> list[Part]:
         raise NotTestable("the learning rate never dropped")
     drop = run.dropped[0]
     if drop == run.first:
-        raise NotTestable("the learning rate dropped after the first epoch: there is no course before")
+        raise NotTestable("the learning rate dropped right after the first epoch, so there is no trend before the drop")
     if sum(epoch > drop for epoch in run.epochs) < LEAST_AFTER_DROP:
         raise NotTestable(f"the learning rate dropped after epoch {drop} of {run.last}: too late to see a trend")
     tensors = ["h_e", run.lower]
@@ -128,7 +130,7 @@ def describe_samples(name: str, sample: str, words: str) -> list[Claim]:
             f"{name}: {about}",
             kind,
             statement,
-            f"{rule}: {words}. Needs the effect in the whole classes.",
+            f"{rule}, {words}. Needs the same effect in the whole classes.",
             lambda run: [*premise(test(run, WHOLE)), *each(test(run, sample))],
             classes=True,
         )
@@ -137,21 +139,21 @@ def describe_samples(name: str, sample: str, words: str) -> list[Claim]:
         claim(
             "closed has sparser ∇h²",
             STATE,
-            "Gradients of closed-class words are more concentrated also at equal frequency.",
+            "Gradients of closed-class words are more concentrated even at equal frequency.",
             SPARSER,
             is_sparser,
         ),
         claim(
             "closed is ahead early",
             COURSE,
-            "Closed-class words' earlier rise of the correlation stays at equal frequency.",
+            "Closed-class words show the correlation earlier even at equal frequency.",
             AHEAD,
             is_ahead,
         ),
         claim(
             "trends differ",
             COURSE,
-            "The trends of the classes differ also at equal frequency.",
+            "The trends of the classes differ even at equal frequency.",
             DIVERGING,
             is_diverging,
         ),
@@ -196,9 +198,9 @@ CLAIMS = [
     Claim(
         "input words: h¹ quickly, then slowly",
         COURSE,
-        "h¹ is quickly sparse for common input words; its correlation later rises more slowly.",
+        "h¹ quickly becomes sparse for common input words; its correlation later rises more slowly.",
         "ρ→(h¹) rises by > {slight} from the untrained model to the first epoch and by > {change} from there to the"
-        " last, and its rise per epoch was greater by > {change} at first.",
+        " last, and its rise per epoch is greater by > {change} at first than later.",
         find_early_rise,
     ),
     Claim(
@@ -215,8 +217,8 @@ CLAIMS = [
         "input words: rise from the first drop",
         COURSE,
         "An upward trend of ρ→ begins at the first drop of the learning rate.",
-        "ρ→(hᵉ) and ρ→(h¹) rise by > {change} from the first drop to the last epoch, and by < {slight} before. Needs a"
-        f" drop after the first epoch, with at least {LEAST_AFTER_DROP} epochs after it.",
+        "ρ→(hᵉ) and ρ→(h¹) rise by > {change} from the first drop of the learning rate to the last epoch, and by <"
+        f" {{slight}} before it. Needs a drop after the first epoch, with at least {LEAST_AFTER_DROP} epochs after it.",
         find_rise_from_drop,
     ),
     Claim(
@@ -356,6 +358,10 @@ CLAIMS = [
         lambda run: each(is_diverging(run, WHOLE)),
         classes=True,
     ),
-    *describe_samples("matched", MATCHED, "in ranges of the sorted classes of equal mean frequency (the paper's)"),
-    *describe_samples("paired", PAIRED, "in pairs of a closed and an open word of nearest frequency (ours)"),
+    *describe_samples(
+        "matched", MATCHED, "in ranges of equal mean frequency from the sorted classes (the paper's samples)"
+    ),
+    *describe_samples(
+        "paired", PAIRED, "in pairs of a closed-class and an open-class word of nearly equal frequency (our samples)"
+    ),
 ]

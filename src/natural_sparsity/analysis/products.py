@@ -112,7 +112,9 @@ def check_rows(path: Path | str, frame: pd.DataFrame, vocabulary: int, tensors: 
         UserError: a row's id, role or tensor is none of those, or one repeats.
     """
     if not frame["id"].between(0, vocabulary - 1).all():
-        raise UserError(f"{path}: has ids outside the {vocabulary} of the words table; give words of the same run")
+        raise UserError(
+            f"{path}: has ids beyond the {vocabulary} words of the words table; give the words of the same run"
+        )
     if not frame["role"].isin(ROLES).all():
         raise UserError(f"{path}: has a role other than {' and '.join(ROLES)}; probe again")
     if set(frame["tensor"]) != set(tensors):
@@ -293,7 +295,7 @@ def read_correlations(paths: Sequence[Path | str], measure: str, statistic: str)
         if origin in frames:
             raise UserError(f"{path}: a second file of {origin}; give one per seed")
         if chosen.duplicated(keys).any():
-            raise UserError(f"{path}: a correlation repeats; delete it and run again")
+            raise UserError(f"{path}: a correlation repeats; delete the file and run again")
         frames[origin] = chosen.assign(seed=origin.seed)
     together = pd.concat(frames.values())[["seed", *keys, "value", "low", "high", "n"]]
     return together.sort_values(["epoch", "steps", "seed"], kind="stable", ignore_index=True)
@@ -334,7 +336,7 @@ def select_frequent(words: pd.DataFrame, threshold: int, key: str) -> pd.DataFra
         ["count", "id"], ascending=[False, True], ignore_index=True
     )
     if real.empty:
-        raise UserError("--words: no words to draw but <unk> and <eos>; give the right file")
+        raise UserError("--words: has no words besides <unk> and <eos>; give the right file")
     chosen = real.loc[real["count"] > threshold]
     if chosen.empty:
         enough = min(ENOUGH, len(real))

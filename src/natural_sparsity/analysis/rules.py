@@ -253,7 +253,7 @@ def check(value: Value, level: float) -> None:
             where the end lies is then unknown.
     """
     if value.n < LEAST_WORDS:
-        raise NotTestable(f"{value.name} is over {value.n} words; {LEAST_WORDS} are the least")
+        raise NotTestable(f"{value.name} rests on {value.n} words, but needs {LEAST_WORDS}")
     if not math.isfinite(value.replicates[0]) or np.isnan(value.replicates).all():
         raise NotTestable(f"{value.name} is undefined")
     undefined = np.isnan(value.replicates[1:]).mean()

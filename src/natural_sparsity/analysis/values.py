@@ -70,7 +70,7 @@ class Run:
         """The output of the first recurrent layer, if it lies below the top one."""
         first = list_layers(self.measured.tensors)[0]
         if first == self.top:
-            raise NotTestable("the model has one recurrent layer, and none below it")
+            raise NotTestable("the model has only one recurrent layer, so there is none below its top layer")
         return first
 
     @property
@@ -91,7 +91,7 @@ class Run:
     ) -> Value:
         """A value as it was measured, called ``name``."""
         if epoch not in self.measured.epochs:
-            raise NotTestable(f"{write_epoch(epoch)} was not probed")
+            raise NotTestable(f"{write_epoch(epoch) if epoch else 'the untrained model'} was not probed")
         try:
             replicates, n = self.measured.replicate(epoch, role, tensor, "l1" if l1 else "chi", words, statistic)
         except KeyError:
@@ -145,7 +145,7 @@ class Run:
         """A difference of means of χ at ∇h_L in standard deviations over all words after the last epoch."""
         deviation = self.measured.spread(self.last, "target", self.gradient)
         if not deviation > 0:
-            raise NotTestable(f"{value.name} is undefined: all words have the same")
+            raise NotTestable(f"{value.name} is undefined: all words have the same χ")
         return Value(value.name, value.replicates / deviation, value.n, DEVIATIONS, value.change)
 
 

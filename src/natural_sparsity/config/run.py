@@ -29,15 +29,15 @@ class Run(Block):
         ge=0,
         le=30,
         description=(
-            "How many checkpoints to keep inside the first epoch: N gives steps 1, 2, 4, …, 2^(N−1). A job of its own"
-            " trains the first epoch again for them and probes read them; nothing is retrained. Each is as large on"
-            " disk as an epoch's checkpoint, for every seed."
+            "How many checkpoints to keep inside the first epoch: N keeps those after steps 1, 2, 4, …, 2^(N−1). A"
+            " separate job repeats the first epoch to write them, and probes with `weights: frozen` read them; changing"
+            " N trains no model again. Every seed has its own, each at most as large on disk as an epoch's checkpoint."
         ),
     )
     probes: Annotated[list[str], UNIQUE, UNIQUE_ITEMS] | None = Field(
         None,
         min_length=1,
-        description="Names of probes; all of them by default. Only data of `kind: text` have words to probe by.",
+        description="Names of probes; all of them by default. Only data of kind `text` and `shuffled` can be probed.",
     )
 
 

@@ -90,7 +90,7 @@ def check_names(i: int, run: Run, configuration: Configuration) -> None:
             raise UserError(f"runs.{i}.{key}: {name!r} is not among {among} ({', '.join(blocks)})")
     data = configuration.data[run.data]
     if run.probes is not None and not data.probed:
-        raise UserError(f"runs.{i}.probes: probes are keyed by words, and {data.kind} has none; leave them out")
+        raise UserError(f"runs.{i}.probes: probes need words, and {data.kind} has none; leave them out")
 
 
 def check_needs(i: int, run: Run, configuration: Configuration) -> None:
@@ -111,7 +111,7 @@ def check_use(configuration: Configuration) -> None:
     for name, data in kinds.items():
         for key, fact in list_limited_keys(configuration.models[name]):
             if not any(kind.has(fact) for kind in data):
-                raise UserError(f"models.{name}.{key}: nothing on which {name} runs uses it; leave it out")
+                raise UserError(f"models.{name}.{key}: none of the data that {name} runs on uses it; leave it out")
 
 
 def list_limited_keys(model: Model) -> Iterator[tuple[str, str]]:
@@ -130,15 +130,15 @@ def check_first_epoch(i: int, run: Run, configuration: Configuration) -> None:
     if not run.first_epoch_checkpoints:
         return
     if method and not method.follows_steps:
-        raise UserError(f"{key}: models of {method.method} are made at the end of an epoch; leave it out")
+        raise UserError(f"{key}: models of {method.method} exist only at the end of an epoch; leave it out")
     if getattr(method, "rewind", 0):
         raise UserError(f"{key}: {run.model} starts from a trained model and has no first epoch; leave it out")
     if not any(configuration.probes[name].weights == "frozen" for name in run.probes or ()):
-        raise UserError(f"{key}: no probe with weights: frozen would read them; add one to the run, or leave it out")
+        raise UserError(f"{key}: no probe of the run reads them; add one with weights: frozen, or leave this out")
 
 
 def check_control(i: int, run: Run, runs: Sequence[Run], configuration: Configuration) -> None:
-    """Check that a run on shuffled data has all that the run on the text, whose control it is, is compared in."""
+    """Check that a control has all the seeds, probes and epochs of the run on the text that it controls."""
     text = configuration.text_of(run.data)
     for other in runs:
         if run.data == text or (other.data, other.model) != (text, run.model):
@@ -148,7 +148,7 @@ def check_control(i: int, run: Run, runs: Sequence[Run], configuration: Configur
             needed = {"epochs": other.epochs, "seeds": other.seeds, "probes": other.probes}
             listed = ", ".join(f"{key}: {value}".replace("'", "") for key, value in needed.items())
             raise UserError(
-                f"runs.{i}: {run.data}/{run.model} is the control of {text}/{run.model} and needs all that it has;"
+                f"runs.{i}: {run.data}/{run.model} is the control of {text}/{run.model} and must cover all of it;"
                 f" give it {listed}"
             )
 

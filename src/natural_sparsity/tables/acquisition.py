@@ -41,18 +41,18 @@ SCALES: dict[str, tuple[Callable, Callable]] = {
 }
 NOTE = (
     "Age of acquisition, in the manner of Chang & Bergen 2022: the tokens seen in training when a {unit}'s mean"
-    " surprisal has gone half of its way from the untrained model's to its least, on the monotone curve nearest to the"
-    " checkpoints, straight over log tokens between them. A {unit} is acquired if its least surprisal is a bit (0.69"
-    " nats) or more below the untrained model's. Rare {unit}s may never be: training first takes probability from them."
-    " A {unit} past half-way at the first trained checkpoint counts as of that age in medians and rank correlations (≤:"
-    " at most). A {unit} is forgotten if its last surprisal is above the half-way level again. The measure's change is"
-    " dated by the same rule, from the untrained value to the last, if they are"
-    " {change:.0%} or more apart. Part of that change can be common to all {unit}s; so the measure less its mean over"
-    " all {unit}s at the checkpoint is dated too, by the same threshold. Lead and lag compare half-way points: which"
-    " curve was through half of its own change first, not which causes the other; they are no finer than the"
-    " checkpoints. Surprisal is that of the text probed: on the training split, what is acquired may be memorised."
-    " Partial correlations take away what is linear in the mean surprisal at the same positions, in the log of the"
-    " tensor's mean ℓ2 norm, or in both."
+    " surprisal has fallen half-way from its untrained to its lowest value. The curve is the monotone one nearest to"
+    " the checkpoints, straight over log tokens between them. A {unit} is acquired if its lowest surprisal is at least"
+    " one bit (0.69 nats) below its untrained one. Rare {unit}s may never be: training first takes probability from"
+    " them. If a {unit} is past half-way at the first trained checkpoint, medians and rank correlations take that"
+    " checkpoint as its age (≤: at most). A {unit} is forgotten if its last surprisal is above the half-way level"
+    " again. The measure's change, from its untrained to its last value, is dated by the same rule if it is at least"
+    " {change:.0%} of the untrained value. Part of that change can be common to all {unit}s. So the measure less its"
+    " mean over all {unit}s at the checkpoint is dated too, with the same threshold. Lead and lag compare half-way"
+    " points: they say which curve was first through half of its own change, not which causes the other, and are no"
+    " finer than the checkpoints. Surprisal is measured on the probed text: on the training split, an acquired {unit}"
+    " may only be memorised. “Given” marks partial correlations: the linear effect of the mean surprisal at the same"
+    " positions, of the log of the tensor's mean ℓ2 norm, or of both is removed."
 )
 
 
@@ -113,15 +113,15 @@ def introduce(about: Mapping[str, Any], seeds: int, unit: str) -> str:
     """What the numbers are of, and what their intervals are."""
     course, statistics = about["course"], about["statistics"]
     intervals = (
-        f"In brackets: {100 * statistics['level']:g} % intervals from {statistics['resamples']:,} bootstrap resamples"
+        f"Brackets hold {100 * statistics['level']:g} % intervals from {statistics['resamples']:,} bootstrap resamples"
         f" of the {unit}s of one seed, which is one draw"
         if seeds == 1
-        else f"Means over {seeds} seeds; in brackets: their 95 % t intervals"
+        else f"Means over {seeds} seeds; brackets hold their 95 % t intervals"
     )
     tokens = ", ".join(f"{time['tokens']:,}" for time in course)
     return (
-        f"{about['data']}, {about['model']}: {len(course)} checkpoints, after {tokens} tokens. {intervals}. After each,"
-        f" the number of {unit}s."
+        f"{about['data']}, {about['model']}: {len(course)} checkpoints, after {tokens} tokens. {intervals}."
+        f" Parentheses hold the number of {unit}s."
     )
 
 

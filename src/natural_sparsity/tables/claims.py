@@ -39,11 +39,11 @@ MEASURES = ["chi", "l1"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
-    help_text = "Parquet, one file per epoch, that of the untrained model among them if there is one"
+    help_text = "Parquet, one file per epoch, with that of the untrained model if there is one"
     parser.add_argument("--probes", type=Path, nargs="+", required=True, help=help_text)
     parser.add_argument("--words", type=Path, required=True, help="Parquet: vocabulary with classes and counts")
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per epoch")
-    help_text = "Parquet, the same of the control: the same model and seed on this run's text shuffled"
+    help_text = "Parquet, as --probes, for the control: the same model and seed on this run's text in random order"
     parser.add_argument("--control-probes", type=Path, nargs="*", default=[], help=help_text)
     parser.add_argument(
         "--statistics",
@@ -69,7 +69,7 @@ def tabulate(args: argparse.Namespace) -> Table:
     for path, about in zip(probes.paths, probes.about, strict=True):
         check_run(path, about, args.expect)
     if set(probes.epochs) == {0}:
-        raise UserError(f"{probes.paths[0]}: is of the untrained model; give the probes of trained ones as well")
+        raise UserError(f"{probes.paths[0]}: is of the untrained model; give the probes of trained checkpoints as well")
     dropped = read_drops(args.checkpoints, probes)
     resamples = Resamples(words, settings.resamples, settings.seed)
     run = Run(measure(probes, resamples), dropped)
@@ -107,7 +107,9 @@ def open_probes(paths: list[Path], words: Path) -> Probes:
     check_chain(paths, words=words)
     for path, about in zip(probes.paths, probes.about, strict=True):
         if not about["epoch"] and about["steps"]:
-            raise UserError(f"{path}: is of {about['checkpoint']}, inside the first epoch; claims are about whole ones")
+            raise UserError(
+                f"{path}: is of {about['checkpoint']}, inside the first epoch; give the probes of whole epochs only"
+            )
     return probes
 
 
@@ -138,7 +140,7 @@ def read_drops(checkpoints: list[Path], probes: Probes) -> list[int]:
     states = read_checkpoints(checkpoints)
     missing = sorted(set(probes.epochs) - {0} - set(states["epoch"]))
     if missing:
-        raise UserError(f"--checkpoints: none of epoch {missing[0]}, which --probes have; add it")
+        raise UserError(f"--checkpoints: --probes have epoch {missing[0]}, but its state.json is missing; add it")
     return find_drops(states, states.loc[states["epoch"].isin(probes.epochs), "epoch"])
 
 
@@ -153,11 +155,13 @@ def check_control(control: Probes, probes: Probes) -> None:
     check_same({found.paths[0]: {**fields, "tensors": found.tensors} for found, fields in given})
     if any(control.about[0][key] == probes.about[0][key] for key in ("data", "tokens")):
         raise UserError(
-            f"{control.paths[0]}: was probed on the run's own text; give the control's on the text shuffled"
+            f"{control.paths[0]}: was probed on the run's own text; give the probes of the shuffled control"
         )
     if set(control.epochs) != set(probes.epochs):
         epochs = sorted(set(control.epochs) ^ set(probes.epochs))
-        raise UserError(f"--control-probes: epoch {epochs[0]} is in only one of the run and its control; probe both")
+        raise UserError(
+            f"--control-probes: only one of the run and its control has epoch {epochs[0]}; probe it in both"
+        )
 
 
 def introduce(run: Run, control: str | None, resamples: int, level: float, unit: str) -> str:
@@ -169,11 +173,11 @@ def introduce(run: Run, control: str | None, resamples: int, level: float, unit:
     found += (
         f" Control: the same model trained on this text shuffled ({control})."
         if control
-        else " No control on shuffled text was given, so nothing here says which effects need language."
+        else " No control on shuffled text was given, so nothing here shows which effects need language."
     )
     return (
         "Claims of Saphra & Lopez 2019, judged on a single run: it is one draw of initial weights and dropout, and"
-        f" another seed may give other verdicts. {course}. {found} In brackets:"
+        f" another seed may give other verdicts. {course}. {found} Brackets hold"
         f" {100 * level:g} % intervals from {resamples:,} bootstrap resamples of the {unit}s."
     )
 
@@ -181,18 +185,19 @@ def introduce(run: Run, control: str | None, resamples: int, level: float, unit:
 def explain(unit: str) -> str:
     """How the verdicts come about."""
     return (
-        "Reproduced: every interval lies inside its range. Not reproduced: one lies outside. Else undecided. Where a"
-        " claim is about several values, only an interval that covers all of them at once (max-t, columns low_all and"
-        " high_all) refutes it, or shows that some value is inside. An edge must clear the end of a range by"
-        f" {MONTE_CARLO} of its Monte-Carlo standard errors. Every value needs {LEAST_WORDS} {unit}s. A claim about a"
-        f" course of training needs {LEAST_EPOCHS} epochs: the first, the ends of the thirds and the middle of training"
-        " are then different.\n\n"
-        "Where an effect is claimed, the untrained model and the control are judged by the same rule, and each value is"
-        " compared with theirs in the same resamples (“less untrained”, “less shuffled”; intervals that cover all of a"
-        f" claim's differences at once). “{ALSO_UNTRAINED}”: the untrained model meets the claim, so it is no"
-        f" finding. “{ALSO_SHUFFLED}”: the control meets it, and no difference lies on the claimed side of 0."
-        f" “{UNDECIDED_SHUFFLED}”: the control does not meet it, but no difference decides. Neither: some difference"
-        " lies on the claimed side, so that real text shows more of it than shuffled text, or no control was given."
+        "Reproduced: every interval lies inside its range. Not reproduced: one lies outside. Undecided: neither. If a"
+        " claim is about several values, intervals that cover all of them at once (max-t, columns low_all and high_all)"
+        " decide whether it is not reproduced, and whether “at least one” value lies inside its range. An end of an"
+        f" interval must clear the end of the range by {MONTE_CARLO} of its Monte-Carlo standard errors. Every value"
+        f" needs {LEAST_WORDS} {unit}s. A claim about a course of training needs {LEAST_EPOCHS} epochs, all probed;"
+        " with fewer, the first epoch, the ends of the thirds and the middle of training would coincide.\n\n"
+        "If an effect is claimed, the untrained model and the control are judged by the same rule. Each value is"
+        " compared with theirs in the same resamples: “less untrained” and “less shuffled” are the value minus theirs,"
+        f" with intervals that cover all of a claim's differences at once. “{ALSO_UNTRAINED}”: the untrained model"
+        f" meets the claim, so the effect is no finding about training. “{ALSO_SHUFFLED}”: the control meets the claim,"
+        f" and no difference shows that real text has more of the effect. “{UNDECIDED_SHUFFLED}”: the control does not"
+        " meet the claim, but no difference shows that real text has more of the effect either. None of these: a"
+        " difference shows it, or no control was given, or the claim is not reproduced."
     )
 
 
@@ -225,4 +230,4 @@ def write_evidence(row: dict[Any, Any], size: int) -> str:
 def list_effects(unit: str) -> Grid:
     """The smallest effects that count, and why."""
     rows = [[f"{effect.size:g}", effect.reason.replace("word", unit)] for effect in EFFECTS]
-    return Grid(["Smallest effect", "Why"], rows, "The ends of the ranges:", only_here=True)
+    return Grid(["Smallest effect", "Why"], rows, "The ranges end at the smallest effects that count:", only_here=True)

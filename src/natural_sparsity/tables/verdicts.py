@@ -78,11 +78,11 @@ def read_claims(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], float]:
         frame = files.read_parquet(path, [*COLUMNS, "seed", *GROUP])
         seed = find_origin(about).seed
         if seed in seeds:
-            raise UserError(f"{path}: a second file of seed {seed}, which {seeds[seed]} is of; give one per seed")
+            raise UserError(f"{path}: a second file of seed {seed}, besides {seeds[seed]}; give one per seed")
         seeds[seed] = path
         frames.append(frame)
         if list(frame["claim"].unique()) != list(frames[0]["claim"].unique()):
-            raise UserError(f"{path}: has other claims than {paths[0]}; judge both again")
+            raise UserError(f"{path}: has other claims than {paths[0]}; make both again with tabulate claims")
     return frames, given[paths[0]]["statistics"]["level"]
 
 
@@ -99,7 +99,7 @@ def join(claim: str, frames: Sequence[pd.DataFrame], level: float) -> list[dict[
         return [head]
     if len(set(map(len, judged))) > 1:
         raise UserError(
-            f"--claims: {claim!r} has more values in one seed than in another; probe the same epochs of each"
+            f"--claims: {claim!r} has more values in one seed than in another; probe the same epochs of each seed"
         )
     items = [pd.DataFrame([part.iloc[i] for part in judged]) for i in range(len(judged[0]))]
     evidence = mark_shown(find_evidence(items, level))
@@ -148,16 +148,17 @@ def introduce(seeds: Sequence[int], level: float) -> str:
     """What the verdicts rest on."""
     if len(seeds) == 1:
         return (
-            f"Claims of Saphra & Lopez 2019 on seed {seeds[0]} alone. This is one draw: nothing here says how far"
+            f"Claims of Saphra & Lopez 2019 on seed {seeds[0]} alone. This is one draw: nothing here shows how much"
             " another seed would differ. Add seeds to the run to get intervals over them."
         )
     return (
-        f"Claims of Saphra & Lopez 2019 on {len(seeds)} seeds ({', '.join(map(str, seeds))}). Each seed is judged on"
-        f" its own, with intervals over words. Means and {100 * level:g} % t intervals are over seeds: they say how far"
-        " the values would move with another training on the same text, not with other words, which the verdicts in the"
-        " seeds are about. The verdict over seeds is by the same rules on these intervals, Bonferroni's where one must"
-        " cover all the values of a claim. “n of m seeds”: only n have the value. Where the learning rate drops at"
-        " different epochs, a value from the drop on is about each seed's own epochs, and its name gives them all."
+        f"Claims of Saphra & Lopez 2019 on {len(seeds)} seeds ({', '.join(map(str, seeds))}). “Seeds” counts the"
+        " verdicts of the single seeds; their intervals are over words, and say how far a value would move with other"
+        f" words. Means and {100 * level:g} % t intervals are over seeds: they say how far a value would move with"
+        " another training on the same text. The verdict over seeds applies the same rules to these t intervals;"
+        " intervals that cover all values of a claim at once are Bonferroni's. “n of m seeds”: only n seeds have the"
+        " value. If the learning rate drops at different epochs, a value that depends on the drop is taken at each"
+        " seed's own epochs, and its name gives them all."
     )
 
 

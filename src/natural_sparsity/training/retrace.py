@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{args.to}: is {name_checkpoint(state)}; give epoch1, the only one with checkpoints inside")
     check_free(folders, state)
     if args.teacher and not state.get("teacher"):
-        raise UserError(f"--teacher: {args.to} learnt from nobody; leave it out")
+        raise UserError(f"--teacher: {args.to} was trained without a teacher; leave it out")
     repetition = Repetition(args.start, args.to, args.train, training, device, args.teacher)
     check_steps(args.to, args.steps, repetition)
     common = {

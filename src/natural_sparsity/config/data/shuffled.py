@@ -1,4 +1,4 @@
-"""The settings of ``kind: shuffled``: a text whose tokens are in random order, the control for what needs language."""
+"""The settings of ``kind: shuffled``: a text with its tokens in random order, to test what needs language."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -11,12 +11,12 @@ from natural_sparsity.errors import UserError
 
 
 class Settings(Kind):
-    """The tokens of a text in random order, as the control for what needs language.
+    """The tokens of a text in random order: a control that shows which effects need no language.
 
     Vocabulary, word counts, parts of speech and the sizes of the splits are those of the text. The order is drawn for
-    each split on its own; `<eos>` and `<unk>` move like words. A model's run on this data is the control of its run on
-    the text, and needs the same seeds, probes and epochs, or more. With a control for each `within`, figures and claims
-    compare with `stream`.
+    each split separately; `<eos>` and `<unk>` move like words. A model's run on this data is the control of the same
+    model's run on the text. Give it at least the same seeds, probes and epochs. If there is a control for each
+    `within`, figures and claims use `stream`.
     """
 
     vocabulary = True
@@ -31,11 +31,11 @@ class Settings(Kind):
     within: Literal["stream", "document"] = Field(
         "stream",
         description=(
-            "`stream`: tokens move anywhere in their split, so that all a model can carry over to other text is"
-            " how frequent words are. `document`: they stay in their document: its topic remains, its syntax does not."
+            "`stream`: tokens move anywhere in their split, so word frequencies are all that a model can learn and"
+            " carry over to other text. `document`: tokens stay in their document: its topic remains, not its syntax."
         ),
     )
-    seed: Seed = Field(1, description="Seed of the order.")
+    seed: Seed = Field(1, description="Seed of the random order.")
 
     def check_references(self, key: str, data: Mapping[str, Kind]) -> None:
         """Check that ``of`` names a text."""
