@@ -374,7 +374,7 @@ def test_the_tables_name_what_they_were_made_from(products):
         (lambda t: pd.concat([t, t.assign(tensor="h_7")]), "has other tensors than the run's first probe"),
         (lambda t: t.assign(role="both"), "has a role other than target and input"),
         (lambda t: pd.concat([t, t.head(1)]), "a word repeats in the same role and tensor"),
-        (lambda t: t.assign(id=t["id"] - 1), "has ids beyond the 200 words of the words table"),
+        (lambda t: t.assign(id=t["id"] - 1), "has ids that are not among the 200 words of the words table"),
     ],
 )
 def test_invalid_rows_are_refused(products, change, said):
@@ -397,7 +397,9 @@ def test_words_out_of_order_are_refused(products):
 def test_a_probe_of_another_vocabulary_is_refused(products):
     folder, words, _ = products
     write_words(folder / "words.parquet", words[:100])
-    with pytest.raises(UserError, match=r"probe7\.parquet: has ids beyond the 100 words of the words table"):
+    with pytest.raises(
+        UserError, match=r"probe7\.parquet: has ids that are not among the 100 words of the words table"
+    ):
         run(folder)
 
 

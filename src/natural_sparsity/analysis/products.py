@@ -113,7 +113,7 @@ def check_rows(path: Path | str, frame: pd.DataFrame, vocabulary: int, tensors: 
     """
     if not frame["id"].between(0, vocabulary - 1).all():
         raise UserError(
-            f"{path}: has ids beyond the {vocabulary} words of the words table; give the words of the same run"
+            f"{path}: has ids that are not among the {vocabulary} words of the words table; give those of the same run"
         )
     if not frame["role"].isin(ROLES).all():
         raise UserError(f"{path}: has a role other than {' and '.join(ROLES)}; probe again")
