@@ -98,6 +98,23 @@ def test_the_control_is_drawn_beside_the_lines_it_controls(folder, name, column,
     assert [text.get_text() for text in figure.legends[0].get_texts()].count(SHUFFLED) == 1
 
 
+@pytest.mark.parametrize("name", ["fig3a", "fig3b", "fig4"])
+def test_a_longer_control_is_drawn_until_the_runs_end(folder, name):
+    """Its lines would leave the axis of epochs, and push the panel to nothing."""
+    own, control = [write(folder, 1)], [write(folder, 1, shuffled=True, **MIXED)]
+    frame, about = pd.read_parquet(control[0]), {**MIXED, "model": "lstm"}
+    longer = pd.concat([frame, frame[frame["epoch"] == 2].assign(epoch=3, steps=3000, value=0.9)])
+    table, _ = draw(folder, name, own, [write_correlations(folder / "longer.parquet", longer, seed=1, **about)])
+    pd.testing.assert_frame_equal(table, draw(folder, name, own, control)[0])
+
+
+def test_a_control_of_another_depth_is_refused(folder):
+    own, control = [write(folder, 1)], [write(folder, 1, shuffled=True, layers=1, **MIXED)]
+    for name in ("fig3a", "fig3b", "fig4"):
+        with pytest.raises(UserError, match=r"shuffled1\.parquet: tensors is .*, but in .*own1\.parquet it is"):
+            draw(folder, name, own, control)
+
+
 def test_fig3a_and_3b_share_a_scale_that_holds_their_controls(folder):
     panels = [
         draw(folder, name, [write(folder, 1)], [write(folder, 1, shuffled=True, **MIXED)])[1] for name in fig3.ROLES

@@ -91,6 +91,22 @@ def test_every_checkpoint_of_both_files_is_drawn_once(given):
                 np.testing.assert_allclose(line.set_index("steps").loc[rows.index, "value"], scale * rows)
 
 
+def test_differences_of_the_run_and_of_its_first_epoch_have_the_ends_in_common(given, tmp_path):
+    options = given([1])
+    once, _ = draw(options)
+    inside = make_differences(tmp_path / "inside.parquet", 1, options["first-epoch"][0])
+    table, _ = draw(options | {"differences": [*options["differences"], inside]})
+    assert not table.duplicated(["kind", "quantity", "role", "tensor", "epoch", "steps"]).any()
+    pd.testing.assert_frame_equal(table.drop(columns=["low", "high"]), once.drop(columns=["low", "high"]))
+    assert table.loc[table["quantity"].eq(CLASS_EFFECT) & table["kind"].eq(OWN), "low"].notna().all()
+
+
+def test_a_longer_control_is_drawn_until_the_runs_end(given, tmp_path):
+    options = given([1])
+    longer = make_correlations(tmp_path / "x.parquet", 1, [*COURSE, (4, 4000)], scale=0.1, data="mixed")
+    pd.testing.assert_frame_equal(draw(options | {"control": [longer]})[0], draw(options)[0])
+
+
 def test_the_class_effect_is_closed_less_open_with_its_interval_turned_round(given):
     options = given([1])
     table, _ = draw(options)
@@ -171,6 +187,16 @@ def test_files_of_other_runs_are_refused(given, tmp_path):
             r"z.parquet: does not belong to .*c1.parquet \(different checkpoint\)",
         ),
         ({"control": []}, "--control-first-epoch: give --control"),
+        ({"control": [make_correlations(tmp_path / "l1.parquet", 1, COURSE, 1, data="mixed")]}, "tensors is"),
+        (
+            {"correlations": [make_correlations(tmp_path / "c0.parquet", 1, [(0, 0)])], "first-epoch": []},
+            "only of the untrained model",
+        ),
+        (
+            {"correlations": [options["correlations"][0], make_correlations(tmp_path / "c2.parquet", 2, COURSE)]}
+            | {"control": [], "control-first-epoch": []},
+            r"f1.parquet: its option has seeds \[1\], and --correlations \[1, 2\]",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             draw(options | changed)

@@ -27,6 +27,7 @@ from natural_sparsity.figures.style import (
     name_band,
     set_epoch_axis,
 )
+from natural_sparsity.files import read_parquet
 
 # Columns that the correlations may have, with several seeds or where intervals are drawn.
 ENDS = ("low", "high", "sd", "seeds")
@@ -56,6 +57,8 @@ def read_course(args: argparse.Namespace, intervals: bool) -> Course:
     for kind, paths in ((OWN, args.correlations), (CONTROL, args.control)):
         if paths:
             seeds = read_correlations(paths, args.measure, args.statistic)
+            if frames:  # a control may have trained for longer
+                seeds = seeds[seeds["epoch"] <= frames[0]["epoch"].max()]
             frames.append(average_over_seeds(seeds, ["epoch", "role", "tensor", "words"]).assign(kind=kind))
     drops = find_drops(read_checkpoints(args.checkpoints), frames[0]["epoch"])
     correlations = pd.concat(frames, ignore_index=True)
@@ -68,6 +71,8 @@ def read_course(args: argparse.Namespace, intervals: bool) -> Course:
 def check_control(paths: Sequence[Path], control: Sequence[Path]) -> None:
     """Refuse a control that is not the same model, on other data of the same vocabulary, with the same seeds.
 
+    The model is the same if it has the same tensors, too: a name may have stood for another depth.
+
     Raises:
         UserError: it is not; the message names the file.
     """
@@ -75,7 +80,9 @@ def check_control(paths: Sequence[Path], control: Sequence[Path]) -> None:
         return
     given = {path: read_origin(path, ["condition", "vocabulary"], "correlate") for path in (*paths, *control)}
     same = ("model", "condition", "vocabulary")
-    check_same({path: {key: metadata[key] for key in same} for path, (_, metadata) in given.items()})
+    tensors = {path: sorted(read_parquet(path, ["tensor"])["tensor"].unique()) for path in given}
+    fields = {path: {key: metadata[key] for key in same} for path, (_, metadata) in given.items()}
+    check_same({path: {**fields[path], "tensors": tensors[path]} for path in given})
     for path in control:
         if given[path][0].data == given[paths[0]][0].data:
             raise UserError(f"{path}: --control is of the data of --correlations; give the run on the shuffled text")

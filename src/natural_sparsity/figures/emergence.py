@@ -72,6 +72,8 @@ def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
         raise UserError("--control-first-epoch: give --control, the control's other checkpoints, with it")
     seeds = read_points(args.correlations, args.first_epoch, args.differences, args.measure, args.statistic)
     control = read_points(args.control, args.control_first_epoch, [], args.measure, args.statistic)
+    if len(control):  # it may have trained for longer
+        control = control[control["tokens"] <= seeds["tokens"].max()]
     table = select_points(seeds, control, style.intervals is not False)
     statistics = read_origin(args.correlations[0], ["statistics"], "correlate")[1]["statistics"]
     interval = name_interval(float(statistics["level"]), args.unit)
@@ -92,6 +94,9 @@ def read_points(
     if not correlations:
         return pd.DataFrame()
     check_run_files(correlations, [*first_epoch, *differences])
+    seeds, others = (sorted(read_origin(path)[0].seed for path in paths) for paths in (correlations, first_epoch))
+    if first_epoch and seeds != others:
+        raise UserError(f"{first_epoch[0]}: its option has seeds {others}, and --correlations {seeds}; give the same")
     frame, means = (join(correlations, first_epoch, measure, name) for name in (statistic, "mean"))
     top = GRADIENT + find_top(frame["tensor"])
     lines = pd.DataFrame([("target", top), ("input", "h_e"), ("input", "h_1")], columns=["role", "tensor"])
@@ -144,7 +149,8 @@ def read_intervals(differences: Sequence[Path], tensor: str, measure: str) -> pd
             frame = frame[frame[column] == value]
         frame = frame.assign(seed=read_origin(path, (), "correlate")[0].seed, low=-frame["high"], high=-frame["low"])
         frames.append(frame[["seed", *TIME, "low", "high"]])
-    return pd.concat(frames, ignore_index=True)
+    # Those of a run and those of its first epoch have the ends of the first epoch in common.
+    return pd.concat(frames, ignore_index=True).drop_duplicates(["seed", *TIME])
 
 
 def select_points(seeds: pd.DataFrame, control: pd.DataFrame, intervals: bool) -> pd.DataFrame:
@@ -158,6 +164,8 @@ def select_points(seeds: pd.DataFrame, control: pd.DataFrame, intervals: bool) -
     """
     if seeds.loc[seeds["quantity"] == CORRELATION, "value"].isna().all():
         raise UserError("no correlation over all words at any checkpoint; lower the vocabulary's min_count")
+    if not seeds["tokens"].any():
+        raise UserError("--correlations: only of the untrained model; give those of trained checkpoints")
     keys = ["quantity", "role", "tensor", *TIME]
     frames = []
     for kind, frame in ((OWN, seeds), (CONTROL, control)):
