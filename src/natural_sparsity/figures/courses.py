@@ -53,7 +53,7 @@ def read_course(args: argparse.Namespace, intervals: bool) -> Course:
     """The correlations of a run and of its control, with bootstrap ``intervals`` or without, and the drops."""
     check_chain(args.correlations, args.checkpoints, getattr(args, "words", None))
     check_control(args.correlations, args.control)
-    frames = []
+    frames: list[pd.DataFrame] = []
     for kind, paths in ((OWN, args.correlations), (CONTROL, args.control)):
         if paths:
             seeds = read_correlations(paths, args.measure, args.statistic)
