@@ -165,5 +165,6 @@ def write_claims(
     run = {**RUN, "seed": seed, "condition": "frozen"}
     made_from = {"statistics": {"resamples": RESAMPLES, "level": LEVEL, "seed": 1}, "vocabulary": VOCABULARY}
     made_from |= {"words": "words", "tokens": "tokens", "probe": {}, "control": "mixed" if control else None}
+    made_from["unit"] = options.get("unit", "word")
     files.write_parquet(path, make_claims(control, **options).assign(**run), {**run, **made_from, **about})
     return path

@@ -14,10 +14,10 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.tables import acquisition
 
 
-def make_table(folder, seeds, **more):
+def make_table(folder, seeds, unit="word", **more):
     """The table of some seeds."""
     pairs = [write_acquisition(folder, seed, **more) for seed in seeds]
-    return tabulate(acquisition, acquisition=[a for a, _ in pairs], partials=[q for _, q in pairs])
+    return tabulate(acquisition, acquisition=[a for a, _ in pairs], partials=[q for _, q in pairs], unit=unit)
 
 
 def test_one_seed_is_said_to_be_one_draw(tmp_path):
@@ -64,6 +64,11 @@ def test_a_text_without_classes_has_dashes(tmp_path):
     assert rows.loc[("age", "open"), "n"] == 0 and np.isnan(rows.loc[("age", "open"), "value"])
     assert np.isfinite(rows.loc[("age", "all"), "value"])
     assert "– (0)" in "\n".join(grid_lines(table))
+
+
+def test_on_characters_nothing_is_said_of_words(tmp_path):
+    lines = "\n".join(grid_lines(make_table(tmp_path, [1], unit="character", classes=False)))
+    assert "share of acquired characters forgotten" in lines and "word" not in lines
 
 
 def test_a_run_that_acquires_nothing_has_a_table(tmp_path):

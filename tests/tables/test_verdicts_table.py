@@ -131,6 +131,14 @@ def test_every_claim_has_a_verdict_over_seeds(write):
     assert (table.frame.groupby(["claim", "part"])["shown"].sum() == 1).all()
 
 
+def test_on_characters_nothing_is_said_of_words(write):
+    table = join(write(unit="character"), write(unit="character"))
+    assert "single seeds; their intervals are over characters" in table.introduction
+    assert "words" not in table.introduction
+    with pytest.raises(UserError, match="unit is 'word', but in .* it is 'character'"):
+        join(write(unit="character"), write())
+
+
 def test_the_files_are_written_and_say_what_they_are_of(write, tmp_path):
     paths = [write(0.5), write(0.6)]
     main(["tabulate", "verdicts", "--claims", *map(str, paths), "--title", "Verdicts", "--output", f"{tmp_path}/v"])

@@ -14,7 +14,7 @@ from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.analysis.tensors import write_tensor
 from natural_sparsity.config.base import read_block
 from natural_sparsity.config.statistics import Statistics
-from natural_sparsity.corpus.vocabulary import UNITS
+from natural_sparsity.corpus.vocabulary import UNITS, in_units
 from natural_sparsity.tables.writer import Grid, Table
 
 PARTIAL = ["epoch", "role", "tensor", "statistic", "given"]
@@ -80,7 +80,7 @@ def tabulate(args: argparse.Namespace) -> Table:
     frame = rows.assign(seeds=len(words), **{key: about[key] for key in GROUP})
     return Table(
         frame,
-        [lay_out_summary(frame, write_measure(about), first), *lay_out_partials(frame)],
+        [lay_out_summary(frame, write_measure(about), first, args.unit), *lay_out_partials(frame)],
         introduce(about, len(words), args.unit),
         NOTE.format(unit=args.unit, change=LEAST_CHANGE),
         groups=["quantity"],
@@ -139,13 +139,14 @@ def format_cell(row: Mapping[Any, Any], first: int = 0) -> str:
     return f"{value}{interval} ({row['n']:,})".replace("-", "−")
 
 
-def lay_out_summary(frame: pd.DataFrame, measure: str, first: int) -> Grid:
-    """A row per quantity, a column per set of words."""
+def lay_out_summary(frame: pd.DataFrame, measure: str, first: int, unit: str) -> Grid:
+    """A row per quantity, a column per set of words or whatever ``unit`` tokens are."""
     cells = {
         (row["quantity"], row["words"]): format_cell(row, first)
         for row in frame.dropna(subset="words").to_dict("records")
     }
-    lines = [[name.format(measure=measure), *(cells[key, words] for words in SETS)] for key, name in SUMMARY.items()]
+    names = {key: in_units(name, unit).format(measure=measure) for key, name in SUMMARY.items()}
+    lines = [[name, *(cells[key, words] for words in SETS)] for key, name in names.items()]
     return Grid(["", *SETS.values()], lines, "**Acquisition**")
 
 

@@ -85,6 +85,7 @@ def tabulate(args: argparse.Namespace) -> Table:
         "statistics": settings.model_dump(),
         "words": files.read_digest(args.words),
         "control": shuffled,
+        "unit": args.unit,
         **probes.name_sources(),
     }
     return Table(

@@ -29,12 +29,13 @@ from natural_sparsity.analysis.rules import (
 )
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.analysis.verdicts import COLUMNS
+from natural_sparsity.corpus.vocabulary import in_units
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables.writer import Grid, Table
 
 COMPARED = ["untrained", "shuffled"]
 # What the claims of several seeds have in common.
-SAME = (*GROUP, "statistics", "words", "vocabulary", "tokens", "probe", "control")
+SAME = (*GROUP, "statistics", "words", "vocabulary", "tokens", "probe", "control", "unit")
 VALUES = COLUMNS[COLUMNS.index("part") :]
 FIXED = ["quantity", "above", "below", "effect", "effect_reason"]
 
@@ -52,18 +53,20 @@ def tabulate(args: argparse.Namespace) -> Table:
     Raises:
         UserError: the files do not belong together.
     """
-    frames, level = read_claims(args.claims)
+    frames, made_from = read_claims(args.claims)
+    level = made_from["statistics"]["level"]
     rows = [row for claim in frames[0]["claim"].unique() for row in join(claim, frames, level)]
     about = {key: frames[0][key].iloc[0] for key in GROUP}
     columns = ["claim", "kind", "statement", "rule", "verdict", "because", "seeds", *VERDICTS, "also", *VALUES]
     table = pd.DataFrame(rows, columns=columns).astype({"part": "Int64", "shown": "boolean"}).assign(**about)
     seeds = sorted(int(frame["seed"].iloc[0]) for frame in frames)
     metadata = about | {"seeds": seeds, "claims": {str(path): files.read_digest(path) for path in args.claims}}
-    return Table(table, [lay_out(table)], introduce(seeds, level), groups=["claim"], metadata=metadata)
+    introduction = in_units(introduce(seeds, level), made_from["unit"])
+    return Table(table, [lay_out(table)], introduction, groups=["claim"], metadata=metadata)
 
 
-def read_claims(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], float]:
-    """The claims of each seed, and the level of their intervals.
+def read_claims(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], dict[str, Any]]:
+    """The claims of each seed, and the metadata that they have in common: :data:`SAME`.
 
     Raises:
         UserError: a file is no claims table, has other claims than the first, is of another run, was judged against
@@ -83,7 +86,7 @@ def read_claims(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], float]:
         frames.append(frame)
         if list(frame["claim"].unique()) != list(frames[0]["claim"].unique()):
             raise UserError(f"{path}: has other claims than {paths[0]}; make both again with tabulate claims")
-    return frames, given[paths[0]]["statistics"]["level"]
+    return frames, given[paths[0]]
 
 
 def join(claim: str, frames: Sequence[pd.DataFrame], level: float) -> list[dict[str, Any]]:
