@@ -2,7 +2,11 @@
 
 import argparse
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from natural_sparsity.errors import UserError
 
 # What a file can be expected to be of.
 EXPECTED = ("data", "model", "seed", "epoch", "condition", "folded")
@@ -13,6 +17,18 @@ def parse_positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"not an integer of 1 or more: {text}")
     return int(text)
+
+
+def check_distinct(option: str, paths: Sequence[Path]) -> None:
+    """Refuse to write two outputs of ``option`` to one path, where the later would replace the earlier.
+
+    Raises:
+        UserError: a path repeats.
+    """
+    places = [path.resolve() for path in paths]
+    for i, place in enumerate(places):
+        if place in places[:i]:
+            raise UserError(f"{option}: {paths[i]} is given twice; give each output a path of its own")
 
 
 def add_expect_option(parser: argparse.ArgumentParser) -> None:

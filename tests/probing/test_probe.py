@@ -246,6 +246,8 @@ def test_every_checkpoint_needs_its_output_and_its_name():
         call(probe, tokens="t", probe={}, checkpoint=["a", "b"], output=["a"])
     with pytest.raises(UserError, match=r"2 --checkpoint, 2 --output, 1 --named: give one of each"):
         call(probe, tokens="t", probe={}, checkpoint=["a", "b"], output=["a", "b"], named=["init"])
+    with pytest.raises(UserError, match="--output: .*/a is given twice; give each output a path of its own"):
+        call(probe, tokens="t", probe={}, checkpoint=["a", "b"], output=["a", "b/../a"])
 
 
 @pytest.fixture

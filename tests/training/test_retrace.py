@@ -116,9 +116,9 @@ def test_only_the_first_epoch_is_traced(tmp_path):
         trace(chain, 1, **{"from": chain.path("dense1")})
     with pytest.raises(UserError, match="2 --steps but 1 --checkpoint; give one folder per step"):
         trace(chain, 1, 2, checkpoint=chain.path("step1"))
-    with pytest.raises(UserError, match="--steps: one repeats"):
+    with pytest.raises(UserError, match="--steps: a step repeats"):
         trace(chain, 1, 1)
-    with pytest.raises(UserError, match="--checkpoint: one repeats"):
+    with pytest.raises(UserError, match="--checkpoint: .*step1 is given twice"):
         trace(chain, 1, 2, checkpoint=[chain.path("step1")] * 2)
     with pytest.raises(UserError, match="--teacher: .*dense1 was trained without a teacher; leave it out"):
         trace(chain, 1, teacher=chain.path("dense1"))

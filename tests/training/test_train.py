@@ -270,3 +270,10 @@ def test_an_expected_epoch_is_compared_with_or_without_numbers_of_epochs(tokens,
     for option in ({"expect": {"epoch": 0}}, {"epochs": [1]}):
         with pytest.raises(UserError, match="a1: its epoch is 1, expected 0"):
             call(train, **folders, **splits, training=TRAINING, device="cpu", **option)
+
+
+@pytest.mark.parametrize("folders", [["a2", "a2"], ["a2", "a1"]])
+def test_an_epoch_is_not_written_over_another(tmp_path, folders):
+    paths = [tmp_path / name for name in folders]
+    with pytest.raises(UserError, match=f"--from, --checkpoint: .*{folders[1]} is given twice"):
+        call(train, **{"from": tmp_path / "a1"}, checkpoint=paths, training=TRAINING)

@@ -25,7 +25,7 @@ from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.progress import Progress
-from natural_sparsity.settings import add_expect_option, parse_json_object
+from natural_sparsity.settings import add_expect_option, check_distinct, parse_json_object
 from natural_sparsity.training.observation import Observation, Observer
 from natural_sparsity.training.retrace import Repetition
 
@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
     if len(set(map(len, named.values()))) > 1:
         numbers = ", ".join(f"{len(values)} {option}" for option, values in named.items())
         raise UserError(f"{numbers}: give one of each for every checkpoint")
+    check_distinct("--output", args.output)
     device = select_device(args.device, args.threads)
     set_precision((training or settings).matmul_precision)
     for i, (folder, output, *before) in enumerate(zip(*given.values(), strict=True)):

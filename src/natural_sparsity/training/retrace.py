@@ -22,7 +22,7 @@ from natural_sparsity.identity import check_made_from, check_run, check_tokens, 
 from natural_sparsity.methods.base import Place
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
-from natural_sparsity.settings import add_expect_option, parse_json_object, parse_positive
+from natural_sparsity.settings import add_expect_option, check_distinct, parse_json_object, parse_positive
 from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.observation import Observer
 from natural_sparsity.training.steps import Step, make_step
@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> None:
     if len(args.steps) != len(args.checkpoint):
         raise UserError(f"{len(args.steps)} --steps but {len(args.checkpoint)} --checkpoint; give one folder per step")
     folders = dict(zip(args.steps, args.checkpoint, strict=True))
-    for option, values in (("--steps", args.steps), ("--checkpoint", [path.resolve() for path in args.checkpoint])):
-        if len(set(values)) < len(values):
-            raise UserError(f"{option}: one repeats; give each once")
+    if len(folders) < len(args.steps):
+        raise UserError("--steps: a step repeats; give each once")
+    check_distinct("--checkpoint", args.checkpoint)
     training = read_block(Training, args.training, "training")
     device = select_device(args.device, args.threads)
     set_precision(training.matmul_precision)

@@ -22,7 +22,7 @@ from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
 from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.provenance import digest_code
-from natural_sparsity.settings import add_expect_option, add_parents_option, parse_json_object
+from natural_sparsity.settings import add_expect_option, add_parents_option, check_distinct, parse_json_object
 from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.saves import Interruption, Saves
 from natural_sparsity.training.steps import make_step
@@ -58,11 +58,12 @@ def run(args: argparse.Namespace) -> None:
     """Train as many epochs as there are output folders, each from the checkpoint that the one before wrote.
 
     Raises:
-        UserError: another number of ``--epochs`` than of folders; also as :func:`run_epoch` does.
+        UserError: another number of ``--epochs`` than of folders, or a folder repeats; also as :func:`run_epoch` does.
     """
     numbers = args.epochs or [None] * len(args.checkpoint)
     if len(numbers) != len(args.checkpoint):
         raise UserError(f"{len(numbers)} --epochs, {len(args.checkpoint)} --checkpoint: give as many of both")
+    check_distinct("--from, --checkpoint", [args.start, *args.checkpoint])
     training = read_block(Training, args.training, "training")
     device = select_device(args.device, args.threads)
     set_precision(training.matmul_precision)
