@@ -238,3 +238,11 @@ def test_tags_of_each_shard_are_needed_once(tmp_path: Path, given: list[str]) ->
     with pytest.raises(SystemExit, match=said):
         main([*command, "--min-tagged", "1", "--matched-size", "1", "--output", str(tmp_path / "w.parquet")])
     assert not (tmp_path / "w.parquet").exists()
+
+
+@pytest.mark.parametrize("option", ["--min-tagged", "--matched-size"])
+def test_sizes_are_positive(tmp_path, capsys, option):
+    vocabulary, sizes = vocabulary_of({"w": 3}), {"--min-tagged": "1", "--matched-size": "1", option: "0"}
+    with pytest.raises(SystemExit):
+        run_words(tmp_path, vocabulary, [tags_of([(2, "NOUN", 3)])], *(word for pair in sizes.items() for word in pair))
+    assert f"argument {option}: not an integer of 1 or more: 0" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import pandas as pd
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_made_from
+from natural_sparsity.settings import parse_positive
 from natural_sparsity.tagging.matching import find_matched_ranges, pair_words
 
 OPEN = ["ADJ", "ADV", "INTJ", "NOUN", "PROPN", "VERB"]
@@ -24,8 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = "tag counts of each shard; without any, no word has a class"
     parser.add_argument("--tags", type=Path, nargs="*", default=[], help=help_text)
     help_text = "occurrences tagged with its majority part of speech that a word needs to have a class"
-    parser.add_argument("--min-tagged", type=int, required=True, help=help_text)
-    parser.add_argument("--matched-size", type=int, required=True, help="words in each frequency-matched sample")
+    parser.add_argument("--min-tagged", type=parse_positive, required=True, help=help_text)
+    parser.add_argument(
+        "--matched-size", type=parse_positive, required=True, help="words in each frequency-matched sample"
+    )
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet, a row per vocabulary word")
 
 
