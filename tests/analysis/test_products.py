@@ -52,3 +52,17 @@ def test_averages_have_the_same_keys_for_one_seed_and_for_several(tmp_path, seed
     assert list(averages.columns[:4]) == keys and not {"seed", "role"} & set(averages)
     assert averages["value"].tolist() == pytest.approx([0, 0.1, 6.4, 100])
     assert averages["tokens"].tolist() == [0, 70, 4480, 70_000]
+
+
+def test_seeds_of_other_words_or_checkpoints_have_no_mean(tmp_path):
+    columns = ["epoch", "role", "tensor", "measure", "words", "statistic", "value", "low", "high", "n"]
+    rows = [(epoch, "input", "h_1", "chi", "all", "pearson", 0.5, 0, 1, 9) for epoch in range(3)]
+    frame = pd.DataFrame(rows, columns=columns)
+    first = write_correlations(tmp_path / "1.parquet", frame)
+    other = write_correlations(tmp_path / "2.parquet", frame, seed=2, words="tagged again")
+    with pytest.raises(UserError, match=r"2\.parquet: words is 'tagged again', but in .*1\.parquet it is 'words'"):
+        read_correlations([first, other], "chi", "pearson")
+    shorter = write_correlations(tmp_path / "2.parquet", frame[:2], seed=2)
+    for paths in ([first, shorter], [shorter, first]):
+        with pytest.raises(UserError, match=rf"{paths[1]}: it or {paths[0]} lacks epoch2; give every seed's"):
+            read_correlations(paths, "chi", "pearson")

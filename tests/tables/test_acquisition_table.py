@@ -88,6 +88,14 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             tabulate(acquisition, acquisition=list(map(str, a)), partials=list(map(str, q)))
+    for key in ("words", "tokens"):
+        odd = []
+        for path in (a2, q2):
+            frame, about = files.read_parquet(path, files.read_schema(path).names), files.read_metadata(path)
+            odd.append(tmp_path / f"odd-{path.name}")
+            files.write_parquet(odd[-1], frame, about | {key: "another"})
+        with pytest.raises(UserError, match=f"{key} is 'another', but in"):
+            tabulate(acquisition, acquisition=[str(a1), str(odd[0])], partials=[str(q1), str(odd[1])])
     frame, metadata = files.read_parquet(q1, files.read_schema(q1).names), files.read_metadata(q1)
     files.write_parquet(q1, frame, metadata | {"checkpoints": {"init": "another"}})
     with pytest.raises(UserError, match=r"q1.parquet: does not belong to .*a1.parquet \(different checkpoints\)"):

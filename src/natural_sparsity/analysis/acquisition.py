@@ -65,7 +65,7 @@ DATES = [
 # What a file of partial correlations has.
 PARTIALS = [*SEEN.values(), "role", "tensor", "measure", "statistic", "given", "value", "low", "high", "n"]
 # What the files of several seeds have in common.
-SAME = (*GROUP, "statistics", "measure", "tensor", "course", "vocabulary")
+SAME = (*GROUP, "statistics", "measure", "tensor", "course", "vocabulary", "words", "tokens")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

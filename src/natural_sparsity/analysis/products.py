@@ -278,14 +278,17 @@ def read_correlations(paths: Sequence[Path | str], measure: str, statistic: str)
         measure, statistic: which correlations.
 
     Raises:
-        UserError: there are none, a correlation repeats, or the files do not belong together.
+        UserError: there are none, a correlation repeats, or the files do not belong together: they are of several
+            models or words, or a checkpoint is not in all, over which there would be no mean.
     """
     keys = [*SEEN.values(), "role", "tensor", "words"]
     frames: dict[Origin, pd.DataFrame] = {}
-    given = {path: read_origin(path, ["condition"], "correlate")[1] for path in paths}
-    check_same({path: {key: metadata[key] for key in GROUP} for path, metadata in given.items()})
+    given = {path: read_origin(path, ["condition", "words", "checkpoints"], "correlate")[1] for path in paths}
+    check_same({path: {key: metadata[key] for key in (*GROUP, "words")} for path, metadata in given.items()})
     for path in paths:
         origin = find_origin(given[path])
+        if odd := sorted(given[path]["checkpoints"].keys() ^ given[paths[0]]["checkpoints"].keys()):
+            raise UserError(f"{path}: it or {paths[0]} lacks {odd[0]}; give every seed's correlations of it")
         frame = read_parquet(path, [*keys, "measure", "statistic", "value", "low", "high", "n"])
         chosen = frame.loc[(frame["measure"] == measure) & (frame["statistic"] == statistic)]
         if chosen.empty:
