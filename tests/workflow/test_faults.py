@@ -176,7 +176,7 @@ def test_a_full_disk_under_a_memory_map(disk, finished, kib):
     words += ["--accounts", *(corpus / f"accounts/{name}.json" for name in accounts)]
     for name in ("train", "dev", "test"):
         words += [f"--{name}", folder / f"{name}.npy"]
-    words += ["--summary", folder / "summary.json"]
+    words += ["--summary", folder / "summary.json", "--document-tokens", folder / "documents.parquet"]
     command = [sys.executable, "-m", "natural_sparsity", "encode", *words]
     process = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert process.returncode == 1

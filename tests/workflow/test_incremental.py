@@ -155,7 +155,7 @@ def test_a_control_leaves_the_run_on_the_text_alone(finished):
     planned = finished.planned(changes={"data": mixed, "runs": [run_of(), run_of(data="mixed")]})
     compared = {"tabulate_claims", "tabulate_verdicts", "draw_claims", "draw_fig3a", "draw_fig3b", "draw_fig4"}
     compared |= {"draw_emergence"}
-    expected = {"shuffle": 1, "initialise": 1, "train": 2, "probe": 3, "draw_training": 1}
+    expected = {"shuffle": 1, "words": 1, "initialise": 1, "train": 2, "probe": 3, "draw_training": 1}
     expected |= {name: 2 if name in compared else 1 for name in FROM_PROBES}
     assert planned == expected
 

@@ -178,6 +178,7 @@ def test_a_probe_gathers_during_training(copied):
         during, frozen = (
             pd.read_parquet(copied.folder / RUN / f"epoch{k}" / f"{p}.parquet") for p in ("during", "frozen")
         )
+        frozen = frozen[frozen["tensor"] != "static"].reset_index(drop=True)  # which needs weights that stand still
         assert during["count"].equals(frozen["count"])
         assert during["gini_mean"].between(0, 1).all()
         assert not during["chi_mean"].equals(frozen["chi_mean"])
