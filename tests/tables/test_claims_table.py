@@ -102,7 +102,7 @@ def test_the_table_for_machines_and_for_readers(written, tmp_path):
     bars = [line.replace("\\|", "").count("|") for line in lines]
     assert bars == [5] * (2 + len(CLAIMS)) + [3] * (2 + 4)
     assert "**not testable here**, because the learning rate never dropped |" in text
-    assert re.search(r"ρ←\(∇h²\), epoch 5 = 0\.\d+ \[[\d., ]+\], n = 200: > 0\.3\? yes; less untrained: ", text)
+    assert re.search(r"ρ←\(∇h²\), epoch 5 = 0\.\d+ \[[\d., ]+\], n = 200: > 0\.3\? yes; minus untrained: ", text)
     assert re.search(r"\(extreme of 20\) = [^|]*: −0\.1 to 0\.1\? ", text)  # four gradients, five epochs
     for words in ("a single run: it is one draw", "5 trained epochs; the learning rate never dropped"):
         assert words in text
@@ -137,7 +137,7 @@ def test_effects_are_compared_with_the_control(written):
     row = first_rows(table.frame).loc[name]
     assert (row["verdict"], row["also"]) == (REPRODUCED, "") and row["shuffled_low"] > 0.3
     assert "Control: the same model trained on this text shuffled (mixed)." in table.introduction
-    assert any("less shuffled: " in cell for line in table.grids[0].rows for cell in line)
+    assert any("minus shuffled: " in cell for line in table.grids[0].rows for cell in line)
 
 
 def test_an_effect_that_the_control_or_the_untrained_model_shows_is_said_so(written, tmp_path):

@@ -49,7 +49,7 @@ def test_the_mean_over_seeds_has_a_t_interval(write):
     assert row["untrained"] == pytest.approx(np.mean(levels))
     line = next(line for line in table.grids[0].rows if "∇h² correlates strongly" in line[0])
     assert line[2] == "3 reproduced" and line[4] == f"**{REPRODUCED}**"
-    assert line[3].startswith("ρ←(∇h²), epoch 9 = 0.56 [0.45, 0.67]: > 0.3? yes; less untrained: 0.56 [")
+    assert line[3].startswith("ρ←(∇h²), epoch 9 = 0.56 [0.45, 0.67]: > 0.3? yes; minus untrained: 0.56 [")
 
 
 def test_seeds_may_differ_in_their_verdicts(write):

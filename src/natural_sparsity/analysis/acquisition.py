@@ -55,7 +55,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
 # The frequency that a statistic is taken with.
 FREQUENCIES = {"pearson": "frequency", "pearson_log": "log frequency"}
 VARIABLES = [*FREQUENCIES.values(), "measure", "surprisal", "log l2"]
-# The curves that are dated beside surprisal: a word's measure, and that less its mean over all words.
+# The curves that are dated beside surprisal: a word's measure, and that minus its mean over all words.
 CURVES = ("measure", "relative")
 # What a file has of each word beyond the words table, besides its curves.
 DATES = [
@@ -128,7 +128,7 @@ def describe_words(surprisal: np.ndarray, measure: np.ndarray, tokens: np.ndarra
 
     ``surprisal_…`` in nats; ``age`` in tokens, and ``status``; ``forgetting``, the last minus the least surprisal;
     ``forgotten``, whether the last is above the half-way level again, missing for words never acquired. For the measure
-    and, as ``relative``, for the measure less its mean over all words at the checkpoint: the untrained and the last
+    and, as ``relative``, for the measure minus its mean over all words at the checkpoint: the untrained and the last
     value, age and status of the change between them, and ``lag``, log₂ of that age over the age of acquisition,
     negative where the measure leads, NaN unless both are dated.
 
@@ -346,7 +346,7 @@ SUMMARY = {
     "measure_age": "median age of half the change in {measure} (tokens)",
     "measure_lag": "median lag of {measure} behind surprisal (log₂ of the ages' ratio)",
     "measure_leads": "share of words where {measure} leads",
-    "relative_changed": "share of words whose {measure} less its mean over words changed",
+    "relative_changed": "share of words whose {measure} minus its mean over words changed",
     "relative_age": "median age of half that change (tokens)",
     "relative_lag": "its median lag behind surprisal",
     "relative_leads": "share of words where it leads",

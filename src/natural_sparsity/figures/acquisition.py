@@ -201,8 +201,8 @@ def draw_ages(ax: Axes, known: pd.DataFrame, style: Style, unit: str) -> None:
 
 
 def draw_lags(ax: Axes, words: pd.DataFrame, style: Style, measure: str, unit: str) -> None:
-    """How many words' measure leads or lags surprisal, and by how much, as it is and less its mean over words."""
-    names = dict(zip(CURVES, (measure, f"{measure} less its\nmean over {unit}s"), strict=True))
+    """How many words' measure leads or lags surprisal, and by how much, as it is and minus its mean over words."""
+    names = dict(zip(CURVES, (measure, f"{measure} minus its\nmean over {unit}s"), strict=True))
     lags = {name: words[f"{curve}_lag"].dropna() for curve, name in names.items()}
     everything = pd.concat(lags.values())
     if everything.empty:

@@ -242,6 +242,6 @@ def plot(
     )
     if CLASS_EFFECT in panels:
         top = own.loc[own["quantity"] == CLASS_EFFECT, "tensor"].iloc[0]
-        panels[CLASS_EFFECT].set_ylabel(f"mean {write_measure(measure, top)}:\nclosed less open class")
+        panels[CLASS_EFFECT].set_ylabel(f"mean {write_measure(measure, top)}:\nclosed − open class")
     figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=2, columnspacing=1.2)
     return figure

@@ -47,7 +47,7 @@ NOTE = (
     " them. If a {unit} is past half-way at the first trained checkpoint, medians and rank correlations take that"
     " checkpoint as its age (≤: at most). A {unit} is forgotten if its last surprisal is above the half-way level"
     " again. The measure's change, from its untrained to its last value, is dated by the same rule if it is at least"
-    " {change:.0%} of the untrained value. Part of that change can be common to all {unit}s. So the measure less its"
+    " {change:.0%} of the untrained value. Part of that change can be common to all {unit}s. So the measure minus its"
     " mean over all {unit}s at the checkpoint is dated too, with the same threshold. Lead and lag compare half-way"
     " points: they say which curve was first through half of its own change, not which causes the other, and are no"
     " finer than the checkpoints. Surprisal is measured on the probed text: on the training split, an acquired {unit}"

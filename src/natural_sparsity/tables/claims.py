@@ -193,7 +193,7 @@ def explain(unit: str) -> str:
         f" needs {LEAST_WORDS} {unit}s. A claim about a course of training needs {LEAST_EPOCHS} epochs, all probed;"
         " with fewer, the first epoch, the ends of the thirds and the middle of training would coincide.\n\n"
         "If an effect is claimed, the untrained model and the control are judged by the same rule. Each value is"
-        " compared with theirs in the same resamples: “less untrained” and “less shuffled” are the value minus theirs,"
+        " compared with theirs in the same resamples: “minus untrained” and “minus shuffled” are what is left,"
         f" with intervals that cover all of a claim's differences at once. “{ALSO_UNTRAINED}”: the untrained model"
         f" meets the claim, so the effect is no finding about training. “{ALSO_SHUFFLED}”: the control meets the claim,"
         f" and no difference shows that real text has more of the effect. “{UNDECIDED_SHUFFLED}”: the control does not"
@@ -224,7 +224,7 @@ def write_evidence(row: dict[Any, Any], size: int) -> str:
     text += f", n = {row['n']:,}: {format_range(*edges)}? {row['holds']}"
     for name in ("untrained", "shuffled"):
         if pd.notna(row[name]):
-            text += f"; less {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
+            text += f"; minus {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
     return text
 
 

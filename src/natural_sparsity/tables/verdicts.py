@@ -192,5 +192,5 @@ def write_value(row: dict[Any, Any], size: int) -> str:
     text = f"{name}{some} = {shown}: {format_range(*edges)}? {row['holds']}"
     for name in COMPARED:
         if pd.notna(row[name]) and pd.notna(row[f"{name}_low"]):
-            text += f"; less {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
+            text += f"; minus {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
     return text
