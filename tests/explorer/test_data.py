@@ -81,7 +81,7 @@ def test_the_same_data_are_written_as_the_same_bytes(explorer, inputs, tmp_path)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: t.assign(id=t["id"] + 1), "has ids outside the"),
+        (lambda t: t.assign(id=t["id"] + 1), "has ids that are not among the"),
         (lambda t: pd.concat([t, t.head(1)]), "a word repeats"),
         (lambda t: t.drop(columns="l2_mean"), "other measures or tensors"),
         (lambda t: t[t["tensor"] != "x"], "other measures or tensors"),
