@@ -106,8 +106,8 @@ seed() {
         --expect "$expect, \"condition\": \"frozen\"}" --statistics "$STATISTICS" \
         --correlations "$analysis/correlations.parquet" --differences "$analysis/differences.parquet" || return
     after=correlate-$1
-    command "claims-$1" tabulate claims --correlations "$analysis/correlations.parquet" \
-        --differences "$analysis/differences.parquet" --checkpoints "${all[@]/%//state.json}" \
+    command "claims-$1" tabulate claims --probes "${all[@]/%//frozen.parquet}" --words "$data/words.parquet" \
+        --statistics "$STATISTICS" --checkpoints "${all[@]/%//state.json}" \
         --title "Claims: $DATA, $MODEL, seed $1" --output "$analysis/claims" || return
     command "fig3a-$1" draw fig3a --correlations "$analysis/correlations.parquet" \
         --checkpoints "${all[@]/%//state.json}" --output "$analysis/fig3a"
