@@ -9,6 +9,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/parameters.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/training.smk"

@@ -37,6 +37,12 @@ def add_expect_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect", type=parse_expectation, default={}, metavar="JSON", help=help_text)
 
 
+def add_statistics_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--statistics``, the configuration's block of that name."""
+    help_text = "JSON, the configuration's block: resamples, level, seed"
+    parser.add_argument("--statistics", type=parse_json_object, default={}, help=help_text)
+
+
 def add_parents_option(parser: argparse.ArgumentParser, roles: str) -> None:
     """Declare ``--parents``, the runs and epochs of the checkpoints that a model is made or learns from."""
     help_text = (

@@ -1,4 +1,4 @@
-"""Bootstrap replicates are those of the statistics computed anew on each resample."""
+"""Bootstrap replicates are those of the statistics recomputed on each resample."""
 
 import numpy as np
 import pandas as pd

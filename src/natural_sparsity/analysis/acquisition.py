@@ -36,7 +36,7 @@ from natural_sparsity.config.statistics import Statistics
 from natural_sparsity.corpus.vocabulary import read_by_id
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_made_from, check_run
-from natural_sparsity.settings import add_expect_option, parse_json_object
+from natural_sparsity.settings import add_expect_option, add_statistics_option
 
 # A word is acquired if training at least doubles the geometric mean of its probabilities: a bit of surprisal.
 LEAST_DROP = float(np.log(2))
@@ -74,12 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--probes", type=Path, nargs="+", required=True, help="Parquet, one file per checkpoint, the untrained one too"
     )
     parser.add_argument("--words", type=Path, required=True, help="Parquet: vocabulary with classes and counts")
-    parser.add_argument(
-        "--statistics",
-        type=parse_json_object,
-        default={},
-        help="JSON, the configuration's block: resamples, level, seed",
-    )
+    add_statistics_option(parser)
     parser.add_argument("--acquisition", type=Path, required=True, help="out: Parquet, a row per word")
     parser.add_argument("--partials", type=Path, required=True, help="out: Parquet, tidy")
     add_expect_option(parser)

@@ -36,7 +36,7 @@ from natural_sparsity.config.statistics import Statistics
 from natural_sparsity.corpus.vocabulary import read_by_id
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run
-from natural_sparsity.settings import add_expect_option, parse_json_object
+from natural_sparsity.settings import add_expect_option, add_statistics_option
 
 # The mean over words is no correlation, but the class effect is a difference of means.
 STATISTICS = ["pearson", "pearson_log", "spearman", "mean"]
@@ -52,12 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--probes", type=Path, nargs="+", required=True, help="Parquet, one file per checkpoint")
     parser.add_argument("--words", type=Path, required=True, help="Parquet: vocabulary with classes and counts")
-    parser.add_argument(
-        "--statistics",
-        type=parse_json_object,
-        default={},
-        help="JSON, the configuration's block: resamples, level, seed",
-    )
+    add_statistics_option(parser)
     parser.add_argument("--correlations", type=Path, required=True, help="out: Parquet, tidy")
     help_text = "out: Parquet, tidy; between epochs, too, if no two checkpoints are of one epoch"
     parser.add_argument("--differences", type=Path, help=help_text)

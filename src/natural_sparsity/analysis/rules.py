@@ -11,9 +11,9 @@ A claim has parts, and all must hold. A part is one value, or many of which all,
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,8 @@ ALSO_UNTRAINED, ALSO_SHUFFLED, UNDECIDED_SHUFFLED = ALSO = [
     "also without language",
     "undecided without language",
 ]
+# The columns of the differences from the controls; each has one more for either end, _low and _high.
+COMPARED = ["untrained", "shuffled"]
 # Whether a value has what is claimed, from the worst.
 NO, OPEN, YES = STATES = ["no", "open", "yes"]
 ALL, SOME, PREMISE = "all", "some", "premise"
@@ -342,3 +344,10 @@ def format_interval(value: float, low: float, high: float, *edges: float) -> str
     digits = next((digits for digits in range(2, 6) if tells(digits)), 6)
     shown = [f"{number:z.{digits}f}".replace("-", "−") for number in (value, low, high)]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def format_differences(row: Mapping[str, Any]) -> str:
+    """The differences of a row of the claims, or of the verdicts, from the controls; nothing where there are none."""
+    intervals = {name: [row[name], row[f"{name}_low"], row[f"{name}_high"]] for name in COMPARED}
+    known = {name: interval for name, interval in intervals.items() if not np.isnan(interval).any()}
+    return "".join(f"; minus {name}: {format_interval(*interval)}" for name, interval in known.items())

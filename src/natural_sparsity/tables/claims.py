@@ -17,6 +17,7 @@ from natural_sparsity.analysis.rules import (
     LEAST_WORDS,
     MONTE_CARLO,
     UNDECIDED_SHUFFLED,
+    format_differences,
     format_interval,
     format_range,
     name_evidence,
@@ -30,7 +31,7 @@ from natural_sparsity.config.statistics import Statistics
 from natural_sparsity.corpus.vocabulary import UNITS, read_by_id
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run
-from natural_sparsity.settings import add_expect_option, parse_json_object
+from natural_sparsity.settings import add_expect_option, add_statistics_option
 from natural_sparsity.tables.writer import Grid, Table
 
 # Claims are about χ, and about one norm.
@@ -45,12 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per epoch")
     help_text = "Parquet, as --probes, for the control: the same model and seed on this run's text in random order"
     parser.add_argument("--control-probes", type=Path, nargs="*", default=[], help=help_text)
-    parser.add_argument(
-        "--statistics",
-        type=parse_json_object,
-        default={},
-        help="JSON, the configuration's block: resamples, level, seed",
-    )
+    add_statistics_option(parser)
     parser.add_argument(
         "--unit", choices=UNITS, default="word", help="what the data's tokens are (default %(default)s)"
     )
@@ -222,10 +218,7 @@ def write_evidence(row: dict[Any, Any], size: int) -> str:
     name = name_evidence(row["evidence"], row["quantifier"], size)
     text = f"{name} = {format_interval(row['value'], row['low'], row['high'], *edges)}"
     text += f", n = {row['n']:,}: {format_range(*edges)}? {row['holds']}"
-    for name in ("untrained", "shuffled"):
-        if pd.notna(row[name]):
-            text += f"; minus {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
-    return text
+    return text + format_differences(row)
 
 
 def list_effects(unit: str) -> Grid:

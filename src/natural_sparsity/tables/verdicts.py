@@ -14,6 +14,7 @@ from natural_sparsity.analysis.claims import TEXT
 from natural_sparsity.analysis.products import GROUP, check_same, find_origin, read_origin
 from natural_sparsity.analysis.rules import (
     ALSO,
+    COMPARED,
     PREMISE,
     VERDICTS,
     Bound,
@@ -22,6 +23,7 @@ from natural_sparsity.analysis.rules import (
     Interval,
     Value,
     conclude,
+    format_differences,
     format_interval,
     format_range,
     mark_shown,
@@ -33,7 +35,6 @@ from natural_sparsity.corpus.vocabulary import in_units
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables.writer import Grid, Table
 
-COMPARED = ["untrained", "shuffled"]
 # What the claims of several seeds have in common.
 SAME = (*GROUP, "statistics", "words", "vocabulary", "tokens", "probe", "control", "unit")
 VALUES = COLUMNS[COLUMNS.index("part") :]
@@ -190,7 +191,4 @@ def write_value(row: dict[Any, Any], size: int) -> str:
         return f"{name}{some} = {row['value']:z.3f}".replace("-", "−")
     shown = format_interval(row["value"], row["low"], row["high"], *edges)
     text = f"{name}{some} = {shown}: {format_range(*edges)}? {row['holds']}"
-    for name in COMPARED:
-        if pd.notna(row[name]) and pd.notna(row[f"{name}_low"]):
-            text += f"; minus {name}: {format_interval(row[name], row[f'{name}_low'], row[f'{name}_high'])}"
-    return text
+    return text + format_differences(row)
