@@ -54,3 +54,14 @@ class Kind(Block):
         Raises:
             UserError: one does not.
         """
+
+
+class RunningText(Kind):
+    """A kind whose models read one word after another, and predict the next."""
+
+    vocabulary = True
+    categorical = True
+    streams = True
+    generated = False
+    probed = True
+    targets = "words"

@@ -6,11 +6,11 @@ from typing import Literal
 from pydantic import Field
 
 from natural_sparsity.config.base import Seed
-from natural_sparsity.config.data.base import Kind
+from natural_sparsity.config.data.base import Kind, RunningText
 from natural_sparsity.errors import UserError
 
 
-class Settings(Kind):
+class Settings(RunningText):
     """The tokens of a text in random order: a control that shows which effects need no language.
 
     Vocabulary, word counts, parts of speech and the sizes of the splits are those of the text. The order is drawn for
@@ -18,13 +18,6 @@ class Settings(Kind):
     model's run on the text. Give it at least the same seeds, probes and epochs. If there is a control for each
     `within`, figures and claims use `stream`.
     """
-
-    vocabulary = True
-    categorical = True
-    streams = True
-    generated = False
-    probed = True
-    targets = "words"
 
     kind: Literal["shuffled"] = Field(description="The tokens of a text in random order.")
     of: str = Field(description="Name of the text, an entry of `data` of kind `text`.")

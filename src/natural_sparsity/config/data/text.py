@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from natural_sparsity.config.base import Block, Occurrences, Printable, Refusal, Seed, join_words, one_of
-from natural_sparsity.config.data.base import Fraction, Kind
+from natural_sparsity.config.data.base import Fraction, RunningText
 from natural_sparsity.config.data.local import check_text
 from natural_sparsity.config.data.source import TextSource
 from natural_sparsity.config.spacy_models import find_model
@@ -77,15 +77,8 @@ class Thresholds(Block):
     )
 
 
-class Settings(Kind):
+class Settings(RunningText):
     """A corpus of text, tokenised, lowercased and filtered as in the paper, for language models."""
-
-    vocabulary = True
-    categorical = True
-    streams = True
-    generated = False
-    probed = True
-    targets = "words"
 
     kind: Literal["text"] = Field("text", description="A corpus of text, whose next word is predicted.")
     source: TextSource = Field(
