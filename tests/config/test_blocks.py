@@ -48,6 +48,12 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.001, "clip": 1}
         (Statistics, {"seed": 0.5}, "block.seed: 0.5 is not an integer from 0 to 4294967295"),
         (Training, {"clip": 10**400}, "block.clip: 1000000000000000000000000…"),
         (Training, {"clip": float("inf")}, "block.clip: inf is not a number above 0 up to 1e+30"),
+        (Training, {"milestones": [4, 2]}, "block.milestones: [4, 2] are not in rising order, each once; sort them"),
+        (
+            Training,
+            {**ADAM, "milestones": [4]},
+            "block.decay: missing; give what the rate is divided by after the milestones",
+        ),
         (Training, {"decay": "x"}, "block.decay: 'x' is not a number above 1 up to 1e+30, or null"),
         (Training, [3], "block: [3] is not a block of keys"),
         (Style, {"width": 0}, "block.width: 0 is not a number from 0.5 to 20, or null"),

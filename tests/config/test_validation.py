@@ -58,6 +58,7 @@ def test_defaults_are_the_papers(tmp_path):
                     "learning_rate": 20,
                     "clip": 0.25,
                     "decay": 4,
+                    "milestones": None,
                     "batch": 40,
                     "window": 35,
                     "steps": 100,

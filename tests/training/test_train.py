@@ -196,7 +196,7 @@ def test_dropout_changes_from_epoch_to_epoch():
     ids=["first epoch", "better", "equal", "worse"],
 )
 def test_learning_rate_is_quartered_when_dev_is_no_better(dev_loss, best, expected):
-    assert next_learning_rate(20, dev_loss, best, 4) == expected
+    assert next_learning_rate(20, dev_loss, best, 1, 4, None) == expected
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,23 @@ def test_decay_is_what_the_rate_is_divided_by_and_null_keeps_it(tmp_path, decay,
     assert [state["learning_rate_in"] for state in states] == [4.0, rates[0]]
     assert [state["learning_rate_out"] for state in states] == rates
     assert [state["best_dev_loss"] for state in states] == [0.5, 0.5]
-    assert next_learning_rate(20, 5.1, 5.0, None) == 20
+    assert next_learning_rate(20, 5.1, 5.0, 1, None, None) == 20
+
+
+@pytest.mark.parametrize("milestones", [[], [1], [1, 2], [2]])
+def test_milestones_lower_the_rate_and_dev_does_not(tmp_path, milestones):
+    """The rates are those of torch's MultiStepLR, although no epoch is as good as the best before."""
+    chain = Chain(tmp_path, learning_rate=4.0, decay=8, milestones=milestones)
+    chain.initialise()
+    state = chain.path("dense0") / checkpoint.STATE
+    files.write_json(state, json.loads(state.read_text()) | {"best_dev_loss": 0.5})
+    chain.train("dense0", "dense1", "dense2", "dense3")
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=4.0)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=1 / 8)
+    for k in (1, 2, 3):
+        assert chain.load(f"dense{k}")[2]["learning_rate_in"] == optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        schedule.step()
 
 
 def test_evaluation_equals_a_whole_pass_without_windows(tokens):

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from natural_sparsity.config.base import Block, Parallel, Rate, Refusal
+from natural_sparsity.config.base import Block, Epochs, Parallel, Rate, Refusal
 
 # The values that torch.set_float32_matmul_precision takes.
 MatmulPrecision = Literal["highest", "high", "medium"]
@@ -34,6 +34,13 @@ class Training(Block):
             " `null`, the default for Adam, keeps it constant."
         ),
     )
+    milestones: list[Epochs] | None = Field(
+        None,
+        description=(
+            "Epochs after which the learning rate is divided by `decay`, whatever the dev loss: one schedule for models"
+            " that are compared. `[]` keeps the rate constant."
+        ),
+    )
     batch: Parallel = Field(
         40, description="Sequences per step: streams of text, labelled texts or generated sequences."
     )
@@ -57,6 +64,16 @@ class Training(Block):
         if isinstance(value, dict) and value.get("optimizer") == "adam" and "decay" not in value:
             return {**value, "decay": None}
         return value
+
+    @model_validator(mode="after")
+    def check_milestones(self) -> Self:
+        """Milestones rise, and need a ``decay``."""
+        epochs = self.milestones or []
+        if epochs != sorted(set(epochs)):
+            raise Refusal("milestones", f"{epochs} are not in rising order, each once; sort them")
+        if epochs and self.decay is None:
+            raise Refusal("decay", "missing; give what the rate is divided by after the milestones")
+        return self
 
     @model_validator(mode="after")
     def check_adam(self) -> Self:

@@ -79,9 +79,19 @@ def load_method(sparsify: dict[str, Any], model: RecurrentModel, folder: Path, p
     return make_method(sparsify, model, checkpoint.load_tensors(folder, model.output.weight.device), place)
 
 
-def next_learning_rate(learning_rate: float, dev_loss: float, best: float | None, decay: float | None) -> float:
-    """Divide the rate by ``decay``, if there is one, when ``dev_loss`` is no better than the ``best`` before."""
-    lowered = decay is not None and best is not None and dev_loss >= best
+def next_learning_rate(
+    learning_rate: float,
+    dev_loss: float,
+    best: float | None,
+    epoch: int,
+    decay: float | None,
+    milestones: list[int] | None,
+) -> float:
+    """Divide the rate by ``decay``, if there is one, after a milestone.
+
+    Without ``milestones`` (None), do so when the dev loss of this epoch is no better than the ``best`` before it.
+    """
+    lowered = best is not None and dev_loss >= best if milestones is None else epoch in milestones
     return learning_rate / decay if lowered and decay else learning_rate
 
 
@@ -148,7 +158,7 @@ def run_epoch(
         "sparsify": args.sparsify,
         "teacher": teacher,
         "learning_rate_in": learning_rate,
-        "learning_rate_out": next_learning_rate(learning_rate, dev_loss, best, decay),
+        "learning_rate_out": next_learning_rate(learning_rate, dev_loss, best, epoch, decay, training.milestones),
         "train_loss": train_loss,
         "dev_loss": dev_loss,
         "dev_score": dev_score,

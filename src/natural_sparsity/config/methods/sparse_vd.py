@@ -22,6 +22,7 @@ class Settings(Method):
         "training.learning_rate": "sparsify.learning_rate",
         "training.clip": "sparsify.clip",
         "training.decay": "a constant rate",
+        "training.milestones": "a constant rate",
         "architecture.dropout": "sparsify.dropout",
     }
 
