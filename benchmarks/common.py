@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from natural_sparsity.provenance import find_version
 
 ROOT = Path(__file__).parents[1]
 EXCERPT = "test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -125,18 +125,10 @@ def format_value(value: float) -> str:
 
 def write(folder: Path, name: str, result: Mapping[str, Any]) -> None:
     """Store one result with the machine, the date and the versions."""
-    about = {"machine": machine(), "date": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
+    versions = {package: find_version(package) for package in PACKAGES}
+    about = {"machine": machine(), "date": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps({"name": name, **result, **about}, indent=2) + "\n")
-
-
-def versions() -> dict[str, str]:
-    """Return the version of each installed package; a GPU machine may have only torch and numpy."""
-    found = {}
-    for package in PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 def machine() -> str:

@@ -115,10 +115,12 @@ def test_a_precision_that_there_is_not_is_refused(load, monkeypatch, capsys):
     assert "invalid choice: 'hihg'" in capsys.readouterr().err
 
 
-def test_versions_are_of_what_is_installed(load, monkeypatch):
+def test_a_result_says_what_is_installed(load, monkeypatch, tmp_path):
     common = load("common")
     monkeypatch.setattr(common, "PACKAGES", ("torch", "no-such-package"))
-    assert common.versions() == {"torch": torch.__version__}
+    common.write(tmp_path, "name", {})
+    written = json.loads((tmp_path / "name.json").read_text())
+    assert written["versions"] == {"torch": torch.__version__, "no-such-package": "not installed"}
 
 
 def test_a_processors_rows_are_replaced_as_a_whole_or_not_at_all(load, tmp_path):

@@ -1,6 +1,7 @@
 """What the results were made with: a row per run, and the page for reading."""
 
 import json
+from importlib import metadata
 
 import pytest
 
@@ -39,3 +40,19 @@ def test_the_page_has_runs_versions_and_configuration(states, tmp_path):
     assert "natural-sparsity" in facts["versions"] and "pandas" in facts["versions"]
     page = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert "learning_rate: 20" in page and "&lt;abc&gt;" in page and facts["versions"]["pandas"] in page
+
+
+@pytest.mark.parametrize("without", ["spacy", "natural-sparsity"])
+def test_packages_that_are_not_installed_are_named(without, monkeypatch):
+    """As on a GPU machine that trains on text prepared elsewhere."""
+    read = metadata.distribution
+
+    def distribution(name):
+        if name == without:
+            raise metadata.PackageNotFoundError(name)
+        return read(name)
+
+    monkeypatch.setattr(metadata, "distribution", distribution)
+    versions = describe.list_versions()
+    assert versions[without] == "not installed"
+    assert ("torch" in versions) == (without == "spacy")

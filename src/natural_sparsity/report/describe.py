@@ -6,7 +6,7 @@ import platform
 import re
 from collections.abc import Iterable
 from html import escape
-from importlib.metadata import requires, version
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import yaml
 
 from natural_sparsity import files
 from natural_sparsity.analysis.products import Origin, find_origin
+from natural_sparsity.provenance import find_version
 from natural_sparsity.settings import parse_json_object
 from natural_sparsity.tables.html import render_page, render_table
 
@@ -52,9 +53,16 @@ def run(args: argparse.Namespace) -> None:
 
 
 def list_versions() -> dict[str, str]:
-    """The installed versions of the package and of its direct dependencies."""
-    direct = [re.split("[^\\w.-]", line)[0] for line in requires(PACKAGE) or [] if "extra" not in line]
-    return {name: version(name) for name in [PACKAGE, *sorted(direct)]}
+    """The versions of the package and of its direct dependencies, as :func:`find_version` gives them.
+
+    Without the package's own metadata, as on a machine that the code was only copied to, the dependencies are unknown.
+    """
+    try:
+        needs = requires(PACKAGE) or []
+    except PackageNotFoundError:
+        needs = []
+    direct = [re.split("[^\\w.-]", line)[0] for line in needs if "extra" not in line]
+    return {name: find_version(name) for name in [PACKAGE, *sorted(direct)]}
 
 
 def summarise_runs(paths: Iterable[Path]) -> list[dict[str, Any]]:
