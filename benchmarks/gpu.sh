@@ -80,13 +80,23 @@ benchmarks() {
     done
 }
 
-# One seed: train and probe a piece of the epochs at a time, then correlate.
+# Probe checkpoints of the seed under way: probe NAME CHECKPOINT...
+probe() {
+    local paths=("${@:2}")
+    paths=("${paths[@]/#/$run/}")
+    command "probe-$1" probe --tokens "$data/tokens/train.npy" --checkpoint "${paths[@]}" --named "${@:2}" \
+        --expect "$expect, \"condition\": \"frozen\"}" --condition frozen --probe "$PROBE" --device "$DEVICE" \
+        --output "${paths[@]/%//frozen.parquet}"
+}
+
+# One seed: probe the untrained model, train and probe a piece of the epochs at a time, then correlate.
 seed() {
     local run=results/runs/$DATA/$MODEL/seed$1 analysis=results/experiments/gpu/$DATA/$MODEL/seed$1/frozen
     local after= expect="{\"data\": \"$DATA\", \"model\": \"$MODEL\", \"seed\": $1, \"folded\": false" first last before=init
     command "init-$1" initialise --data "$DATA" --kind text --block '{}' --vocabulary "$data/vocabulary.parquet" \
         --model "$MODEL" --architecture "$ARCHITECTURE" --training "$TRAINING" --seed "$1" --checkpoint "$run/init" || return
     after=init-$1
+    probe "$1-init" init || return
     for ((first = 1; first <= EPOCHS; first += PIECE)); do
         last=$((first + PIECE - 1 < EPOCHS ? first + PIECE - 1 : EPOCHS))
         local epochs=($(seq "$first" "$last"))
@@ -94,19 +104,17 @@ seed() {
             --expect "$expect}" --epochs "${epochs[@]}" --training "$TRAINING" --sparsify '{}' --device "$DEVICE" \
             --checkpoint "${epochs[@]/#/$run/epoch}" || return
         before=epoch$last after=train-$1-$last
-        local paths=("${epochs[@]/#/$run/epoch}")
-        command "probe-$1-$last" probe --tokens "$data/tokens/train.npy" --checkpoint "${paths[@]}" --named "${epochs[@]/#/epoch}" \
-            --expect "$expect, \"condition\": \"frozen\"}" --condition frozen --probe "$PROBE" --device "$DEVICE" \
-            --output "${paths[@]/%//frozen.parquet}" || return
+        probe "$1-$last" "${epochs[@]/#/epoch}" || return
     done
     after=probe-$1-$EPOCHS
     local all=($(seq "$EPOCHS"))
     all=("${all[@]/#/$run/epoch}")
-    command "correlate-$1" correlate --probes "${all[@]/%//frozen.parquet}" --words "$data/words.parquet" \
+    local probes=("$run/init/frozen.parquet" "${all[@]/%//frozen.parquet}")
+    command "correlate-$1" correlate --probes "${probes[@]}" --words "$data/words.parquet" \
         --expect "$expect, \"condition\": \"frozen\"}" --statistics "$STATISTICS" \
         --correlations "$analysis/correlations.parquet" --differences "$analysis/differences.parquet" || return
     after=correlate-$1
-    command "claims-$1" tabulate claims --probes "${all[@]/%//frozen.parquet}" --words "$data/words.parquet" \
+    command "claims-$1" tabulate claims --probes "${probes[@]}" --words "$data/words.parquet" \
         --statistics "$STATISTICS" --checkpoints "${all[@]/%//state.json}" \
         --title "Claims: $DATA, $MODEL, seed $1" --output "$analysis/claims" || return
     command "fig3a-$1" draw fig3a --correlations "$analysis/correlations.parquet" \

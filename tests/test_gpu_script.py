@@ -100,7 +100,17 @@ def test_an_unknown_part_is_refused(folder):
     assert said == "gpu: PARTS: there is no part all; the parts are tests, benchmarks and run\n"
 
 
-ALL = ["init-1", "train-1-2", "probe-1-2", "train-1-3", "probe-1-3", "correlate-1", "claims-1", "fig3a-1"]
+ALL = [
+    "init-1",
+    "probe-1-init",
+    "train-1-2",
+    "probe-1-2",
+    "train-1-3",
+    "probe-1-3",
+    "correlate-1",
+    "claims-1",
+    "fig3a-1",
+]
 
 
 @pytest.mark.parametrize(
