@@ -48,7 +48,7 @@ def test_the_figure_has_a_panel_a_run_and_condition_and_seeds_are_averaged(paths
         figure = comparison.plot(table, Style(), measure)
         figure.draw_without_rendering()
     panels = [ax for ax in figure.axes if ax.get_visible()]
-    titles = ["wiki\nlstm, frozen, 2 seeds", "wiki\nlstm, dev", "news\ngru, dev"]
+    titles = ["wiki\nlstm\nfrozen, 2 seeds", "wiki\nlstm\ndev", "news\ngru\ndev"]
     assert [ax.get_title() for ax in panels] == titles
     for ax, members in zip(panels, ([0, 1], [2], [3]), strict=True):
         lines = {str(line.get_gid()).rpartition(" ")[2]: line for line in ax.get_lines() if line.get_gid()}

@@ -101,7 +101,7 @@ def plot(
         set_epoch_axis(ax, part["epoch"].tolist())
         ax.locator_params(axis="x", nbins=5)
         seeds = f", {count_seeds(part)} seeds" if count_seeds(part) > 1 else ""
-        title = ax.set_title(f"{data}\n{model}, {condition}{seeds}", fontsize=0.875 * style.font_size)
+        title = ax.set_title(f"{data}\n{model}\n{condition}{seeds}", fontsize=0.875 * style.font_size)
         title.set_parse_math(False)
     for ax in panels.flat[len(runs) :]:
         ax.set_visible(False)
