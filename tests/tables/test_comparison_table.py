@@ -125,7 +125,7 @@ def test_claims_over_seeds_stand_beside_each_other(folder):
         "| c1 |  |  | 2 not testable |",
     ]
     page = (folder / "out.html").read_text(encoding="utf-8")
-    assert "over 2 seeds undecided, ρ = 0.23 [0.05, 0.40]" in page and "**" not in page
+    assert "over 2 seeds <b>undecided</b>, ρ = 0.23 [0.05, 0.40]" in page and "**" not in page
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_the_files_are_written_and_say_what_they_are_of(write, tmp_path):
     assert frame[["data", "model", "condition"]].drop_duplicates().to_numpy().tolist() == [["corpus", "lstm", "frozen"]]
     text = (tmp_path / "v.md").read_text(encoding="utf-8")
     assert "on 2 seeds (1, 2)" in text and "95 % t intervals are over seeds" in text
-    assert '<td class="good">reproduced</td>' in (tmp_path / "v.html").read_text(encoding="utf-8")
+    assert '<td class="good"><b>reproduced</b></td>' in (tmp_path / "v.html").read_text(encoding="utf-8")
 
 
 def test_files_that_do_not_belong_together_are_refused(write, tmp_path):

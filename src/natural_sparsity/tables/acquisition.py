@@ -83,7 +83,6 @@ def tabulate(args: argparse.Namespace) -> Table:
         [lay_out_summary(frame, write_measure(about), first, args.unit), *lay_out_partials(frame)],
         introduce(about, len(words), args.unit),
         NOTE.format(unit=args.unit, change=LEAST_CHANGE),
-        groups=["quantity"],
     )
 
 

@@ -89,7 +89,6 @@ def tabulate(args: argparse.Namespace) -> Table:
         [lay_out(rows), list_effects(args.unit)],
         introduce(run, shuffled, resamples.resamples, settings.level, args.unit),
         explain(args.unit),
-        groups=["claim"],
         metadata=about | made_from,
     )
 
@@ -224,4 +223,4 @@ def write_evidence(row: dict[Any, Any], size: int) -> str:
 def list_effects(unit: str) -> Grid:
     """The smallest effects that count, and why."""
     rows = [[f"{effect.size:g}", effect.reason.replace("word", unit)] for effect in EFFECTS]
-    return Grid(["Smallest effect", "Why"], rows, "The ranges end at the smallest effects that count:", only_here=True)
+    return Grid(["Smallest effect", "Why"], rows, "The ranges end at the smallest effects that count:")

@@ -60,7 +60,7 @@ def tabulate(args: argparse.Namespace) -> Table:
     rows = pd.concat([describe(*paths) for paths in zip(*given, strict=True)], ignore_index=True)
     if rows.duplicated(NAMES).any():
         raise UserError(f"{'/'.join(map(str, rows.loc[rows.duplicated(NAMES), NAMES].iloc[0]))} is given twice")
-    return Table(rows, [lay_out(rows), compare_claims(read_verdicts(args))], note=NOTE, groups=NAMES[:-1])
+    return Table(rows, [lay_out(rows), compare_claims(read_verdicts(args))], note=NOTE)
 
 
 def describe(correlations: Path, claims: Path, checkpoint: Path, summary: Path) -> pd.DataFrame:
@@ -176,7 +176,7 @@ def compare_claims(verdicts: Mapping[str, pd.DataFrame]) -> Grid:
     claims = dict.fromkeys(claim for frame in verdicts.values() for claim in frame["claim"])
     by_claim = [dict(list(frame.groupby("claim", sort=False))) for frame in verdicts.values()]
     lines = [[claim, *(write_verdict(of.get(claim)) for of in by_claim)] for claim in claims]
-    return Grid(["claim", *verdicts], lines, CAPTION, only_here=True)
+    return Grid(["claim", *verdicts], lines, CAPTION)
 
 
 def write_verdict(rows: pd.DataFrame | None) -> str:

@@ -1,6 +1,7 @@
 """A plain page of tables: no script, nothing from other sites, light and dark."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -24,6 +25,8 @@ th, td { padding: 0.3rem 0.9rem 0.3rem 0; border-bottom: 1px solid var(--line); 
 pre { padding: 0.8rem 1rem; border: 1px solid var(--line); border-radius: 6px; font-size: 0.8rem; overflow-x: auto }
 """
 
+NUMBER = re.compile(r"[+−-]?[\d,.\u2009]+( ?%)?$")
+
 
 def render_page(title: str, body: str) -> str:
     """A whole page around ``body``, which is markup."""
@@ -45,35 +48,50 @@ def format_cell(value: Any) -> str:
     return str(value)
 
 
-def render_table(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-    classes: Mapping[str, str] | None = None,
-    groups: Sequence[str] = (),
-) -> str:
-    """A table, numbers aligned right.
+def render_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table of values, numbers aligned right, with a cell for each column."""
+    cells = []
+    for row in rows:
+        texts = [format_cell(value) for value in row]
+        numbers = [isinstance(value, int | float) and not isinstance(value, bool) for value in row]
+        cells.append([render_cell(escape(text), text, number) for text, number in zip(texts, numbers, strict=True)])
+    return join_table(columns, cells)
+
+
+def render_grid(heads: Sequence[str], rows: Sequence[Sequence[str]], classes: Mapping[str, str]) -> str:
+    """A table of text with Markdown's marks.
 
     Args:
-        columns: the heads.
+        heads: of the columns.
         rows: a cell for each column.
-        classes: a class of the style by the text of a cell.
-        groups: columns by which rows belong together: where a row equals the one above in all of them, texts that
-            repeat are left out.
+        classes: a class of the style by what a cell says, in bold if it says more.
     """
-    lines: list[str] = []
-    above: Sequence[Any] = []
-    key = [columns.index(name) for name in groups]
+    cells = []
     for row in rows:
-        cells = []
-        continues = bool(key and above) and all(row[i] == above[i] for i in key)
-        for i, value in enumerate(row):
-            repeats = continues and isinstance(value, str) and value == above[i]
-            text = "" if repeats else format_cell(value)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            kinds = ["number"] * is_number + ["long"] * (len(text) > 40) + [(classes or {}).get(str(value), "")]
-            cells.append(f'<td class="{" ".join(filter(None, kinds))}">{escape(text)}</td>')
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-        above = row
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "\n".join(lines)
+        said = [bold[1] if (bold := re.match(r"\*\*(.+?)\*\*", text)) else text for text in row]
+        cells.append(
+            [
+                render_cell(render_marks(text), text, bool(NUMBER.match(text)), classes.get(name, ""))
+                for text, name in zip(row, said, strict=True)
+            ]
+        )
+    return join_table([render_marks(head) for head in heads], cells)
+
+
+def render_marks(text: str) -> str:
+    """Markup of text with Markdown's bold and code, and ``<br>``."""
+    markup = escape(text).replace("&lt;br&gt;", "<br>").replace("\\|", "|")
+    return re.sub(r"`(.+?)`", r"<code>\1</code>", re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", markup))
+
+
+def render_cell(markup: str, text: str, is_number: bool, kind: str = "") -> str:
+    """A cell of the body of a table."""
+    kinds = ["number"] * is_number + ["long"] * (len(text) > 40) + [kind]
+    return f'<td class="{" ".join(filter(None, kinds))}">{markup}</td>'
+
+
+def join_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are markup."""
+    head = "".join(f"<th>{head}</th>" for head in heads)
+    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"

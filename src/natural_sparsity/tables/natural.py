@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def tabulate(args: argparse.Namespace) -> Table:
     """The table of all tensors, measures and statistics; and χ at the recurrent layers as grids."""
     rows = compare(read_last(args.correlations, args.checkpoints))
-    return Table(rows, list(lay_out(rows)), note=NOTE, groups=MODEL)
+    return Table(rows, list(lay_out(rows)), note=NOTE)
 
 
 def read_last(correlations: Sequence[Path], checkpoints: Sequence[Path]) -> pd.DataFrame:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def tabulate(args: argparse.Namespace) -> Table:
     """The table of structures and speed-ups, and its grid."""
     rows = join(args.structures, args.speedups)
-    return Table(rows, [lay_out(rows)], note=NOTE, groups=RUN)
+    return Table(rows, [lay_out(rows)], note=NOTE)
 
 
 def join(structures: Sequence[Path], speedups: Sequence[Path]) -> pd.DataFrame:

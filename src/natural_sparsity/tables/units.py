@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def tabulate(args: argparse.Namespace) -> Table:
     """The table of all models, and a grid for each."""
     rows = compare(read_units(args.units))
-    return Table(rows, list(lay_out(rows)), note=NOTE, groups=MODEL)
+    return Table(rows, list(lay_out(rows)), note=NOTE)
 
 
 def read_units(paths: Sequence[Path]) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def tabulate(args: argparse.Namespace) -> Table:
     seeds = sorted(int(frame["seed"].iloc[0]) for frame in frames)
     metadata = about | {"seeds": seeds, "claims": {str(path): files.read_digest(path) for path in args.claims}}
     introduction = in_units(introduce(seeds, level), made_from["unit"])
-    return Table(table, [lay_out(table)], introduction, groups=["claim"], metadata=metadata)
+    return Table(table, [lay_out(table)], introduction, metadata=metadata)
 
 
 def read_claims(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 from natural_sparsity import files
 from natural_sparsity.tables import html
 
-# The colours of some cells on the page.
+# The colours of cells on the page that say this.
 CLASSES = {
     **dict.fromkeys(["reproduced", "yes"], "good"),
     **dict.fromkeys(["not reproduced", "no"], "bad"),
@@ -21,31 +20,25 @@ CLASSES = {
 
 @dataclass(frozen=True)
 class Grid:
-    """Text in rows and columns, as readers see it; the ``caption``, Markdown, stands above it.
-
-    ``only_here``: the table's frame does not have what this shows.
-    """
+    """Text in rows and columns, as readers see it; the ``caption``, Markdown, stands above it."""
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
-    only_here: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
     """The numbers, tidy; the grids that show them to readers; and what the columns mean.
 
-    ``introduction`` stands above the grids, ``note`` below them. ``groups``: columns of the frame by which rows belong
-    together on the page, where texts that repeat within a group are left out. ``metadata``: what the table was made
-    from, for the commands that read it.
+    ``introduction`` stands above the grids, ``note`` below them. ``metadata``: what the table was made from, for the
+    commands that read it.
     """
 
     frame: pd.DataFrame
     grids: Sequence[Grid] = field(default_factory=list)
     introduction: str = ""
     note: str = ""
-    groups: Sequence[str] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -75,22 +68,16 @@ def render_line(cells: Sequence[str]) -> str:
 
 
 def render_page(table: Table, title: str) -> str:
-    """A page with every row of the CSV, every column of it that is not empty, and the grids of what it lacks."""
-    blank = table.frame.isna() | table.frame.astype(object).map(lambda value: value == "")
-    filled = table.frame.loc[:, ~blank.all()].astype(object)
-    cells = filled.mask(blank[filled.columns], None).to_numpy().tolist()
-    above, below = (f"<p>{escape(text)}</p>\n" if text else "" for text in (table.introduction, table.note))
-    body = f"{above}{html.render_table(filled.columns.tolist(), cells, CLASSES, table.groups)}\n{below}"
+    """The same as a page."""
+    parts = [render_paragraph(table.introduction)]
     for grid in table.grids:
-        if grid.only_here:
-            rows = [[strip_markdown(cell) for cell in row] for row in grid.rows]
-            body += f"<p>{escape(strip_markdown(grid.caption))}</p>\n{html.render_table(grid.heads, rows, CLASSES)}\n"
-    return html.render_page(title, body)
+        parts += [render_paragraph(grid.caption), html.render_grid(grid.heads, grid.rows, CLASSES)]
+    return html.render_page(title, "\n".join(filter(None, [*parts, render_paragraph(table.note)])))
 
 
-def strip_markdown(text: str) -> str:
-    """Text of a grid without its marks."""
-    return text.replace("**", "").replace("<br>", "; ")
+def render_paragraph(text: str) -> str:
+    """A paragraph of Markdown; nothing if there is no text."""
+    return f"<p>{html.render_marks(text)}</p>" if text else ""
 
 
 def format_interval(value: float, low: float, high: float, form: str = ".1f") -> str:
