@@ -55,7 +55,7 @@ def render_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         texts = [format_cell(value) for value in row]
         numbers = [isinstance(value, int | float) and not isinstance(value, bool) for value in row]
         cells.append([render_cell(escape(text), text, number) for text, number in zip(texts, numbers, strict=True)])
-    return join_table(columns, cells)
+    return join_table([escape(column) for column in columns], cells)
 
 
 def render_grid(heads: Sequence[str], rows: Sequence[Sequence[str]], classes: Mapping[str, str]) -> str:
@@ -80,7 +80,7 @@ def render_grid(heads: Sequence[str], rows: Sequence[Sequence[str]], classes: Ma
 
 def render_marks(text: str) -> str:
     """Markup of text with Markdown's bold and code, and ``<br>``."""
-    markup = escape(text).replace("&lt;br&gt;", "<br>").replace("\\|", "|")
+    markup = escape(text).replace("&lt;br&gt;", "<br>")
     return re.sub(r"`(.+?)`", r"<code>\1</code>", re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", markup))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from natural_sparsity import files
 from natural_sparsity.tables import html
 
-# The colours of cells on the page that say this.
+# The colours of the page's cells, by what they say.
 CLASSES = {
     **dict.fromkeys(["reproduced", "yes"], "good"),
     **dict.fromkeys(["not reproduced", "no"], "bad"),
