@@ -144,7 +144,8 @@ def our_course(data: Path, batch: int, seed: int) -> Iterator[float]:
         train_epoch(make_step(model, text, training, rate, batch, dense), train, f"epoch {epoch}")
         loss = evaluate(model, text, dev).loss
         yield loss
-        rate, best = next_learning_rate(rate, loss, best, training.decay), min(loss, best or math.inf)
+        after = next_learning_rate(rate, loss, best, epoch, training.decay, training.milestones)
+        rate, best = after, min(loss, best or math.inf)
 
 
 def read_tokens(data: Path, split: str) -> Tensor:
@@ -168,7 +169,7 @@ def find_data(name: str, folder: Path, tiny: bool) -> Path:
 
 
 def main() -> None:
-    tiny = {"data": "results/data/tiny", "batch": 10, "seeds": 1, "epochs": 1}
+    tiny = {"data": "results/data/tiny", "batch": 10, "seeds": 1, "epochs": 2}
     args = arguments(__doc__, tiny, data="results/data/sample", batch=40, seeds=3, epochs=2, threads=1)
     select_device("cpu", args.threads)
     seconds: dict[str, list[float]] = {"ours": [], "reference": []}
