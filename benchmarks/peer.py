@@ -144,8 +144,7 @@ def our_course(data: Path, batch: int, seed: int) -> Iterator[float]:
         train_epoch(make_step(model, text, training, rate, batch, dense), train, f"epoch {epoch}")
         loss = evaluate(model, text, dev).loss
         yield loss
-        after = next_learning_rate(rate, loss, best, epoch, training.decay, training.milestones)
-        rate, best = after, min(loss, best or math.inf)
+        rate, best = next_learning_rate(training, rate, epoch, loss, best), min(loss, best or math.inf)
 
 
 def read_tokens(data: Path, split: str) -> Tensor:

@@ -14,6 +14,7 @@ from torch import nn
 
 from chains import CPU, Chain, call, language_model, make_text_step, text_batches, write_tokens
 from natural_sparsity import files
+from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import open_data
 from natural_sparsity.data.held_out import evaluate
 from natural_sparsity.data.streams import Streams
@@ -196,7 +197,7 @@ def test_dropout_changes_from_epoch_to_epoch():
     ids=["first epoch", "better", "equal", "worse"],
 )
 def test_learning_rate_is_quartered_when_dev_is_no_better(dev_loss, best, expected):
-    assert next_learning_rate(20, dev_loss, best, 1, 4, None) == expected
+    assert next_learning_rate(Training(), 20, 1, dev_loss, best) == expected
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_decay_is_what_the_rate_is_divided_by_and_null_keeps_it(tmp_path, decay,
     assert [state["learning_rate_in"] for state in states] == [4.0, rates[0]]
     assert [state["learning_rate_out"] for state in states] == rates
     assert [state["best_dev_loss"] for state in states] == [0.5, 0.5]
-    assert next_learning_rate(20, 5.1, 5.0, 1, None, None) == 20
+    assert next_learning_rate(Training(decay=None), 20, 1, 5.1, 5.0) == 20
 
 
 @pytest.mark.parametrize("milestones", [[], [1], [1, 2], [2]])

@@ -14,7 +14,7 @@ from natural_sparsity.tables import html
 CLASSES = {
     **dict.fromkeys(["reproduced", "yes"], "good"),
     **dict.fromkeys(["not reproduced", "no"], "bad"),
-    **dict.fromkeys(["undecided", "open", "not testable here"], "soft"),
+    **dict.fromkeys(["undecided", "not testable here"], "soft"),
 }
 
 
@@ -68,7 +68,7 @@ def render_line(cells: Sequence[str]) -> str:
 
 
 def render_page(table: Table, title: str) -> str:
-    """The same as a page."""
+    """The same, as a page."""
     parts = [render_paragraph(table.introduction)]
     for grid in table.grids:
         parts += [render_paragraph(grid.caption), html.render_grid(grid.heads, grid.rows, CLASSES)]

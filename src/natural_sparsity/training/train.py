@@ -80,19 +80,15 @@ def load_method(sparsify: dict[str, Any], model: RecurrentModel, folder: Path, p
 
 
 def next_learning_rate(
-    learning_rate: float,
-    dev_loss: float,
-    best: float | None,
-    epoch: int,
-    decay: float | None,
-    milestones: list[int] | None,
+    training: Training, learning_rate: float, epoch: int, dev_loss: float, best: float | None
 ) -> float:
     """Divide the rate by ``decay``, if there is one, after a milestone.
 
     Without ``milestones`` (None), do so when the dev loss of this epoch is no better than the ``best`` before it.
     """
-    lowered = best is not None and dev_loss >= best if milestones is None else epoch in milestones
-    return learning_rate / decay if lowered and decay else learning_rate
+    no_better = best is not None and dev_loss >= best
+    lowered = no_better if training.milestones is None else epoch in training.milestones
+    return learning_rate / training.decay if lowered and training.decay else learning_rate
 
 
 def run_epoch(
@@ -149,7 +145,7 @@ def run_epoch(
     dev_loss, dev_score = evaluate(model, data, dev, lambda: saves.after(len(train)))
     if not math.isfinite(dev_loss):
         raise UserError(f"{label}: the dev loss is not finite at learning rate {learning_rate:g}; lower it")
-    decay = None if method.optimization else training.decay  # a method's own rate is constant
+    following = next_learning_rate(training, learning_rate, epoch, dev_loss, best)
     next_state = {
         **{key: state[key] for key in ("data", "model", "kind", "block", "seed", "vocabulary")},
         "epoch": epoch,
@@ -158,7 +154,7 @@ def run_epoch(
         "sparsify": args.sparsify,
         "teacher": teacher,
         "learning_rate_in": learning_rate,
-        "learning_rate_out": next_learning_rate(learning_rate, dev_loss, best, epoch, decay, training.milestones),
+        "learning_rate_out": learning_rate if method.optimization else following,  # a method's own rate is constant
         "train_loss": train_loss,
         "dev_loss": dev_loss,
         "dev_score": dev_score,
