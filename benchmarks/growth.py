@@ -170,15 +170,19 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def read_benchmarks(folder: Path) -> Stages:
-    """Seconds of each stage, all its jobs together, and the peak of resident memory of its largest job, MiB."""
+    """Seconds of each stage, all its jobs together, and the peak of resident memory of its largest job, MiB.
+
+    Snakemake writes no memory for a job that ends before its first sample of it. Where it did so for all jobs of
+    a stage, the peak is NaN.
+    """
     stages: Stages = {}
     for path in sorted((folder / "results").rglob("benchmarks/**/*.tsv")):
         name = path.as_posix().split("/benchmarks/")[1].split("/")[0].removesuffix(".tsv")
         row = pd.read_csv(path, sep="\t").iloc[0]
-        stage = stages.setdefault(name, {"jobs": 0, "seconds": 0, "mib": 0})
+        stage = stages.setdefault(name, {"jobs": 0, "seconds": 0, "mib": math.nan})
         stage["jobs"] += 1
         stage["seconds"] += float(row["s"])
-        stage["mib"] = max(stage["mib"], float(row["max_rss"]))
+        stage["mib"] = float(np.fmax(stage["mib"], row["max_rss"]))
     return {name: stages[name] for name in GROWS_WITH if name in stages}
 
 
@@ -234,11 +238,16 @@ def fit_stage(name: str, measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def fit_line(terms: list[str], sizes: Sequence[Sizes], values: Sequence[float]) -> dict[str, Any]:
-    """Fit what each term adds, at least 0, by least squares of relative errors; ``residual`` is the largest."""
-    rows = np.array([[size[term] for term in terms] for size in sizes], float)
-    relative = rows / np.array(values)[:, None]
+    """Fit what each term adds, at least 0, by least squares of relative errors; ``residual`` is the largest.
+
+    Values that were not measured (NaN) are left out; without any, the fit is NaN.
+    """
+    rows, measured = np.array([[size[term] for term in terms] for size in sizes], float), np.isfinite(values)
+    if not measured.any():
+        return {"factors": dict.fromkeys(terms, math.nan), "residual": math.nan}
+    relative = rows[measured] / np.array(values)[measured, None]
     scale = relative.max(0)
-    factors = nnls(relative / scale, np.ones(len(values)))[0] / scale
+    factors = nnls(relative / scale, np.ones(len(relative)))[0] / scale
     return {"factors": dict(zip(terms, factors.tolist(), strict=True)), "residual": abs(relative @ factors - 1).max()}
 
 

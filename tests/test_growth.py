@@ -1,6 +1,7 @@
 """What benchmarks/growth.py makes of measurements."""
 
 import importlib
+import math
 from argparse import Namespace
 from pathlib import Path
 
@@ -94,3 +95,19 @@ def test_more_machines_shorten_shards_and_not_the_chain_of_epochs(growth):
     assert few["chain of epochs"] == many["chain of epochs"] == pytest.approx(50 * 1001)
     # One GPU takes training and probes in turn.
     assert gpu["with probes"] == pytest.approx(50 * (500 + 125))
+
+
+def test_a_job_too_short_for_its_memory_to_be_measured_is_left_out_of_the_fit(growth, tmp_path):
+    for part, memory in (("a", "NA"), ("b", "300.0"), ("c", "NA")):
+        path = tmp_path / f"results/data/growth/benchmarks/encode/{part}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\tmax_rss\n1.5\t{memory}\n")
+    assert growth.read_benchmarks(tmp_path)["encode"] == {"jobs": 3, "seconds": 4.5, "mib": 300}
+    sizes = [{"at least": 1, "tokens": tokens} for tokens in (10, 20, 30)]
+    terms = ["at least", "tokens"]
+    complete = growth.fit_line(terms, sizes, [50, 70, 90])
+    assert complete["factors"] == pytest.approx({"at least": 30, "tokens": 2})
+    without = growth.fit_line(terms, sizes, [50, math.nan, 90])
+    assert without["factors"] == pytest.approx(complete["factors"])
+    unmeasured = growth.fit_line(terms, sizes, [math.nan] * 3)
+    assert all(math.isnan(value) for value in [*unmeasured["factors"].values(), unmeasured["residual"]])
