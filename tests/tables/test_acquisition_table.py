@@ -7,7 +7,7 @@ import pytest
 from example_acquisition import write_acquisition
 from example_products import grid_lines, tabulate
 from natural_sparsity import files
-from natural_sparsity.analysis.acquisition import SUMMARY, summarise
+from natural_sparsity.analysis.acquisition import SUMMARISED, summarise
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.config.statistics import Statistics
 from natural_sparsity.errors import UserError
@@ -47,7 +47,7 @@ def test_seeds_are_averaged_on_the_scale_of_what_they_are(tmp_path):
 def test_readers_see_every_quantity_and_the_partial_correlations_after_the_last_epoch(tmp_path):
     table = make_table(tmp_path, [1])
     lines = "\n".join(grid_lines(table))
-    for name in SUMMARY.values():
+    for name in SUMMARISED.values():
         assert name.format(measure="χ(∇h²)") in lines
     partial = table.frame[table.frame["words"].isna()]
     assert partial["epoch"].unique() == [2] and len(partial) == 8 * 2 * 4

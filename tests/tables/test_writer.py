@@ -81,6 +81,9 @@ def test_every_table_says_what_it_needs(name, capsys):
     with pytest.raises(SystemExit):
         main(["tabulate", name, "--title", "t", "--output", "nowhere"])
     assert re.search("required: --", capsys.readouterr().err)
+    with pytest.raises(SystemExit, match="0"):
+        main(["tabulate", name, "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: natural-sparsity tabulate {name} ")
 
 
 @pytest.mark.integration

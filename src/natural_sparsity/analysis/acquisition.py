@@ -331,7 +331,7 @@ def read_products(acquisition: Sequence[Path], partials: Sequence[Path]) -> Prod
 
 
 # What a summary has, in order, with what readers call it; {measure} is that of the file.
-SUMMARY = {
+SUMMARISED = {
     "acquired": "share of words acquired",
     "earlier": "share of words past half-way at the first trained checkpoint",
     "age": "median age of acquisition (tokens)",
@@ -352,7 +352,7 @@ SUMMARY = {
 
 
 def summarise(words: pd.DataFrame, first: int, settings: Statistics) -> pd.DataFrame:
-    """The quantities of :data:`SUMMARY` over each set of words, with bootstrap intervals over words.
+    """The quantities of :data:`SUMMARISED` over each set of words, with bootstrap intervals over words.
 
     Columns ``quantity, words, value, low, high, n``; ages in tokens. A word past half-way at the first trained
     checkpoint counts as of that age in medians and in rank correlations, and is left out of the log correlation and of

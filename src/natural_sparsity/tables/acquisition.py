@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from natural_sparsity.analysis.acquisition import FREQUENCIES, GIVEN, LEAST_CHANGE, SUMMARY, read_products, summarise
+from natural_sparsity.analysis.acquisition import FREQUENCIES, GIVEN, LEAST_CHANGE, SUMMARISED, read_products, summarise
 from natural_sparsity.analysis.products import GROUP
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.analysis.tensors import write_tensor
@@ -144,7 +144,7 @@ def lay_out_summary(frame: pd.DataFrame, measure: str, first: int, unit: str) ->
         (row["quantity"], row["words"]): format_cell(row, first)
         for row in frame.dropna(subset="words").to_dict("records")
     }
-    names = {key: in_units(name, unit).format(measure=measure) for key, name in SUMMARY.items()}
+    names = {key: in_units(name, unit).format(measure=measure) for key, name in SUMMARISED.items()}
     lines = [[name, *(cells[key, words] for words in SETS)] for key, name in names.items()]
     return Grid(["", *SETS.values()], lines, "**Acquisition**")
 
