@@ -1,4 +1,4 @@
-"""The worked examples of docs/extending.md, and copies of the project in which they are followed.
+"""The worked examples of docs/own-*.md, and copies of the project in which they are followed.
 
 Any test can import this module: pytest puts the folder of ``tests/conftest.py`` on the path.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PAGE = "docs/extending.md"
 REGISTRY = "src/natural_sparsity/registry.py"
 SUFFIXES = {"python": ".py", "diff": ".py", "snakemake": ".smk", "rst": ".rst", "yaml": ".yaml"}
 # A block of code; a link to a file; a file's path; the name of a dictionary of the registry.
@@ -35,7 +34,8 @@ class Block(NamedTuple):
 
 def read_example(title: str) -> list[Block]:
     """The blocks of code of a section, each with the last file that the text above it names."""
-    sections = re.split("^## ", (ROOT / PAGE).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("own-*.md")))
+    sections = re.split("^##? ", pages, flags=re.MULTILINE)
     [section] = [text for text in sections if text.startswith(f"{title}\n")]
     blocks, path, name = [], "", ""
     for part in PARTS.finditer(section):

@@ -1,4 +1,4 @@
-"""The worked example of docs/extending.md: a claim added to a copy of the project, and judged."""
+"""The worked example of docs/own-claim.md: a claim added to a copy of the project, and judged."""
 
 import json
 
@@ -41,7 +41,7 @@ print(json.dumps(rows))
 @pytest.mark.integration
 def test_the_example_of_a_new_claim_is_judged(tmp_path):
     project = copy_project(tmp_path)
-    follow(read_example("Adding a claim"), project)
+    follow(read_example("Add a claim"), project)
     rule = "ρ←(∇h¹) > 0.1 after the last epoch."
     assert json.loads(run_python(JUDGE, project=project, folder=tmp_path)) == [
         ["reproduced", "", rule],

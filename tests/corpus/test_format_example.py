@@ -1,4 +1,4 @@
-"""The worked example of docs/extending.md: a format of text."""
+"""The worked example of docs/own-data.md: a format of text."""
 
 import pytest
 
@@ -27,6 +27,6 @@ assert account.formats == {"subrip": 1} and account.skipped == {"caption number 
 
 def test_the_example_of_a_format_is_recognised_and_read(tmp_path):
     project = copy_project(tmp_path)
-    follow(read_example("Adding a format of text"), project)
+    follow(read_example("Add a format of text"), project)
     (tmp_path / "film.srt").write_text(SUBTITLES)
     run_python(CODE, project=project, folder=tmp_path)

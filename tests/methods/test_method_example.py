@@ -1,4 +1,4 @@
-"""The worked example of docs/extending.md: a method added to a copy of the project, configured and trained."""
+"""The worked example of docs/own-method.md: a method added to a copy of the project, configured and trained."""
 
 import json
 
@@ -44,7 +44,7 @@ print(json.dumps({"blocks": blocks, "largest": largest, "sparsify": chain.load("
 
 @pytest.mark.integration
 def test_the_example_of_a_new_method_runs(tmp_path):
-    blocks = read_example("Adding a sparsification method")
+    blocks = read_example("Add a sparsification method")
     project = copy_project(tmp_path)
     follow(blocks, project)
     (tmp_path / "sample").write_text("x")

@@ -1,4 +1,4 @@
-"""The worked example of docs/extending.md: a measure added to a copy of the project, configured and probed."""
+"""The worked example of docs/own-measure.md: a measure added to a copy of the project, configured and probed."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ main(["probe", *sys.argv[1:], "--probe", probe.model_dump_json()])
 @pytest.mark.integration
 @pytest.mark.parametrize("joined", [False, True], ids=["the function", "with its joined form"])
 def test_the_example_is_measured_at_every_tensor(tmp_path, joined):
-    blocks = read_example("Adding a measure")
+    blocks = read_example("Add a measure")
     *first, fast = [block for block in blocks if block.path]
     assert "def peak_joined(" in fast.text
     project = copy_project(tmp_path)

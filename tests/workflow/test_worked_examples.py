@@ -1,4 +1,4 @@
-"""The worked examples of docs/extending.md, followed in a copy of the project, and those that need the workflow run."""
+"""The worked examples of docs/own-*.md, followed in a copy of the project, and those that need the workflow run."""
 
 import os
 import subprocess
@@ -18,18 +18,18 @@ PACKAGE = "src/natural_sparsity"
 RULES = "workflow/rules"
 # All that has to be touched, besides a user's own configuration.
 TOUCHED = {
-    "Adding a corpus or a model": [],
-    "Adding a format of text": [f"{PACKAGE}/corpus/readers/subrip.py", REGISTRY],
-    "Adding a kind of data": [f"{PACKAGE}/config/data/recall.py", f"{PACKAGE}/data/recall.py", REGISTRY],
-    "Adding a model option": [f"{PACKAGE}/config/architecture.py", f"{PACKAGE}/model/recurrent.py"],
-    "Adding a sparsification method": [
+    "Add a corpus or a model": [],
+    "Add a format of text": [f"{PACKAGE}/corpus/readers/subrip.py", REGISTRY],
+    "Add a kind of data": [f"{PACKAGE}/config/data/recall.py", f"{PACKAGE}/data/recall.py", REGISTRY],
+    "Add a model option": [f"{PACKAGE}/config/architecture.py", f"{PACKAGE}/model/recurrent.py"],
+    "Add a sparsification method": [
         f"{PACKAGE}/config/methods/bounded.py",
         f"{PACKAGE}/methods/bounded.py",
         REGISTRY,
     ],
-    "Adding a measure": [f"{PACKAGE}/probing/peak.py", REGISTRY],
-    "Adding a figure": [f"{PACKAGE}/figures/gap.py", REGISTRY, f"{RULES}/figures.smk", "workflow/report/gap.rst"],
-    "Adding a table": [f"{PACKAGE}/tables/best.py", REGISTRY, f"{RULES}/tables.smk", "workflow/report/best.rst"],
+    "Add a measure": [f"{PACKAGE}/probing/peak.py", REGISTRY],
+    "Add a figure": [f"{PACKAGE}/figures/gap.py", REGISTRY, f"{RULES}/figures.smk", "workflow/report/gap.rst"],
+    "Add a table": [f"{PACKAGE}/tables/best.py", REGISTRY, f"{RULES}/tables.smk", "workflow/report/best.rst"],
 }
 CHECK = """
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_the_configuration_of_each_example_is_in_its_schema_and_on_its_page(proj
 
 
 def test_the_example_of_a_corpus_and_a_model_runs(fresh):
-    blocks = read_example("Adding a corpus or a model")
+    blocks = read_example("Add a corpus or a model")
     prepare, call = pick(blocks, "bash")
     [configuration] = [block for block in blocks if block.language == "yaml"]
     assert call.split("--configfile ")[1].strip() == configuration.path
@@ -87,7 +87,7 @@ def test_the_example_of_a_corpus_and_a_model_runs(fresh):
 
 
 def test_the_examples_of_a_figure_and_a_table_are_made_from_a_finished_run_and_get_into_the_report(copied, project):
-    for title in ("Adding a figure", "Adding a table"):
+    for title in ("Add a figure", "Add a table"):
         follow(read_example(title), project)
     options = {"root": project, "environment": environment(project), "changes": {"figures": {"gap": {"width": 4}}}}
     planned = copied.planned("gap", "best", **options)
@@ -115,7 +115,7 @@ def test_the_examples_of_a_figure_and_a_table_are_made_from_a_finished_run_and_g
 
 
 def test_the_example_of_a_kind_of_data_is_learnt_and_pruned(tmp_path, project):
-    follow(read_example("Adding a kind of data"), project)
+    follow(read_example("Add a kind of data"), project)
     run = Workflow(tmp_path / "run")
     run.folder.mkdir()
     few = {"epochs_per_job": {"train": 3}}
@@ -132,7 +132,7 @@ def test_the_example_of_a_kind_of_data_is_learnt_and_pruned(tmp_path, project):
 
 def test_the_example_of_a_model_option_is_followed(copied, project):
     """On data that are there already: they are not made again."""
-    blocks = read_example("Adding a model option")
+    blocks = read_example("Add a model option")
     follow(blocks, project)
     [models] = pick(blocks, "yaml")
     changes = {**yaml.safe_load(models), "runs": [{"data": "tiny", "model": "wide", "epochs": 1}]}
