@@ -4,7 +4,7 @@ CORES ?= 2
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run report check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install install-test lock
+.PHONY: run report docs check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install install-test lock
 
 run: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -12,6 +12,10 @@ run: install
 # Every figure, table and caption in one file, results/report.html.
 report: run
 	$(BIN)/snakemake --cores 1 --report results/report.html
+
+# The documentation site, results/docs/index.html. A warning is an error.
+docs: install-test
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs results/docs
 
 # Before each commit: under a minute on two cores, three the first time.
 check: lint unit

@@ -63,10 +63,8 @@ def test_locks_agree():
     together = {}
     for lock in LOCKS.values():
         for requirement, hashes in lock.items():
-            assert together.setdefault(requirement.name, (requirement.specifier, hashes)) == (
-                requirement.specifier,
-                hashes,
-            )
+            name, pinned = (requirement.name, str(requirement.marker)), (requirement.specifier, hashes)
+            assert together.setdefault(name, pinned) == pinned
 
 
 @pytest.mark.parametrize("name", ["run", "test"])

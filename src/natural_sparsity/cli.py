@@ -7,7 +7,7 @@ for is imported, so that a step that needs no torch or spaCy does not wait for t
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from natural_sparsity.errors import UserError
@@ -63,16 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run one command; a :class:`UserError` or a failed write becomes one line on stderr and exit status 1."""
     limit_threads()
     argv = expand(sys.argv[1:] if argv is None else argv)
-    name = argv[0] if argv and argv[0] in COMMANDS else None
-    parser = argparse.ArgumentParser(prog="natural-sparsity", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(FROM_FILE, metavar="FILE", help="read COMMAND and its arguments from FILE, each ended by a NUL")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command, (module, summary) in COMMANDS.items():
-        subparser = subparsers.add_parser(command, help=summary, description=summary)
-        if command == name:
-            with quick_imports():
-                load(module).add_arguments(subparser)
-    args = parser.parse_args(argv)
+    args = make_parser(argv[:1]).parse_args(argv)
     try:
         load(COMMANDS[args.command][0]).run(args)
     except UserError as error:
@@ -83,6 +74,19 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(
             f"natural-sparsity {args.command}: {reason}; check that the output can be written and the disk has room"
         )
+
+
+def make_parser(commands: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """Make the parser of the command line, with the arguments of ``commands`` alone: their modules are imported."""
+    parser = argparse.ArgumentParser(prog="natural-sparsity", description="Each step of the workflow, runnable alone.")
+    parser.add_argument(FROM_FILE, metavar="FILE", help="read COMMAND and its arguments from FILE, each ended by a NUL")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command, (module, summary) in COMMANDS.items():
+        subparser = subparsers.add_parser(command, help=summary, description=summary)
+        if command in commands:
+            with quick_imports():
+                load(module).add_arguments(subparser)
+    return parser
 
 
 def limit_threads() -> None:

@@ -15,13 +15,22 @@ class LazyParser(argparse.ArgumentParser):
 
     module: str
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Import the module, then parse as any parser does."""
+    def load(self) -> None:
+        """Import the module, and take description and arguments from it."""
         if self.description is None:
             module = registry.load(self.module)
             self.description = getattr(module, "SUMMARY", None) or (module.__doc__ or self.module).splitlines()[0]
             module.add_arguments(self)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Import the module, then parse as any parser does."""
+        self.load()
         return super().parse_known_args(args, namespace)
+
+    def format_usage(self) -> str:
+        """Import the module, then format as any parser does: the documentation asks without parsing."""
+        self.load()
+        return super().format_usage()
 
 
 def add_subcommands(parser: argparse.ArgumentParser, name: str, modules: Mapping[str, str]) -> list[LazyParser]:
