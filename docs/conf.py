@@ -20,6 +20,7 @@ extensions = [
 
 # A forge shows the same pages, so headings get the anchors that it gives them.
 myst_heading_anchors = 6
+myst_enable_extensions = ["html_image"]  # <img>, by which a page can give a width
 
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
@@ -45,6 +46,12 @@ def setup(app: Sphinx) -> None:
     """Teach Sphinx the language of rules, and which pages are files of the repository."""
     app.add_lexer("snakemake", PythonLexer)
     app.connect("source-read", read_page)
+    app.connect("autodoc-skip-member", skip_member)
+
+
+def skip_member(app: Sphinx, what: str, name: str, member: object, skip: bool, options: object) -> bool | None:
+    """Leave out the fields of named tuples, which the signature has and Python describes as aliases of numbers."""
+    return True if (member.__doc__ or "").startswith("Alias for field number") else None
 
 
 def read_page(app: Sphinx, page: str, content: list[str]) -> None:
