@@ -38,7 +38,9 @@ INTRODUCTION = """# Configuration
 Everything that an experiment depends on is in a configuration file. `config.yaml` is the default run, and the files in
 `experiments/` are larger ones. They go on top of it:
 
-    snakemake --cores 2 --configfile experiments/lottery-small.yaml
+```bash
+snakemake --cores 2 --configfile experiments/lottery-small.yaml
+```
 
 Blocks are merged key by key, lists are replaced. Several files may follow `--configfile`, each on top of those before
 it. `--config device=cpu` changes a key from the command line. Inside braces, numbers would arrive as text: put them
@@ -49,7 +51,9 @@ texts that cannot be read are refused with one line: the file and its line, the 
 YAML itself is malformed, Snakemake stops earlier, with `Config file is not valid JSON or YAML` and no line number. This
 command finds that mistake and all others, and starts nothing:
 
-    natural-sparsity check experiments/mine.yaml
+```bash
+natural-sparsity check experiments/mine.yaml
+```
 
 This page is generated from the code that checks the configuration, so it has every key. Keys are given relative to the
 block that a section is about. A key that is **required** has no default; every other key may be left out. Defaults are
