@@ -72,7 +72,8 @@ def read_imported_code(module: str) -> dict[str, str]:
         spec = find_spec(name) if name not in codes and name not in LEFT_OUT else None
         if spec is None or spec.origin is None:
             continue
-        codes[name], modules, members = parse_module(Path(spec.origin).read_text(encoding="utf-8"))
+        source = Path(spec.origin).read_text(encoding="utf-8") if name != PACKAGE else ""  # names for notebooks alone
+        codes[name], modules, members = parse_module(source)
         waiting += [*modules, *(member for member in members if is_module(member))]
     return codes
 

@@ -74,16 +74,26 @@ def read_claims(paths: Sequence[Path | str]) -> pd.DataFrame:
         frame = read_parquet(path, ["seed", *GROUP, *stored, "shown"])
         if frame.empty or not frame["verdict"].isin(VERDICTS).all():
             raise UserError(f"{path}: a verdict is none of {', '.join(VERDICTS)}; delete it and run again")
-        frames[path] = frame.assign(values=frame.groupby(["claim", "part"])["value"].transform("size").astype("Int64"))
+        frames[path] = frame
         if set(frame["claim"]) != set(frames[paths[0]]["claim"]):
             raise UserError(f"{path}: has other claims than {paths[0]}; judge both again")
     check_same({path: {key: str(frame[key].iloc[0]) for key in GROUP} for path, frame in frames.items()})
     seeds = {int(frame["seed"].iloc[0]): path for path, frame in frames.items()}
     if len(seeds) < len(paths):
         raise UserError(f"{', '.join(map(str, paths))}: two are of one seed; give one file per seed")
-    together = pd.concat(frames.values(), ignore_index=True)
+    return select_rows(pd.concat(frames.values(), ignore_index=True))
+
+
+def select_rows(claims: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are drawn of claims of one model; see :func:`read_claims`.
+
+    Args:
+        claims: the claims tables of all seeds, ``seed`` among their columns.
+    """
+    values = claims.groupby(["seed", "claim", "part"])["value"].transform("size").astype("Int64")
+    together = claims.assign(values=values)
     drawn = together.loc[together["shown"].fillna(True).astype(bool)].reset_index(drop=True)
-    return drawn[["seed", *COLUMNS] if len(frames) > 1 else COLUMNS]
+    return drawn[["seed", *COLUMNS] if claims["seed"].nunique() > 1 else COLUMNS]
 
 
 def summarise_verdict(rows: pd.DataFrame) -> str:

@@ -1,7 +1,7 @@
 """Runs side by side: how ρ← of the top layer develops in each."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +52,18 @@ def select_points(paths: Sequence[Path | str], measure: str, statistic: str) -> 
 
     Runs stand in the order of ``paths``, one file per seed and condition.
     """
+    return arrange({run: read_correlations(files, measure, statistic) for run, files in group_by_model(paths).items()})
+
+
+def arrange(runs: Mapping[tuple[str, str, str], pd.DataFrame]) -> pd.DataFrame:
+    """The points drawn, as :func:`select_points` gives them.
+
+    Args:
+        runs: by data, model and condition, ``seed, epoch, role, tensor, words, value, low, high, n`` of one measure and
+            statistic.
+    """
     parts = []
-    for run, files in group_by_model(paths).items():
-        correlations = read_correlations(files, measure, statistic)
+    for run, correlations in runs.items():
         frame = average_over_seeds(correlations, ["epoch", "role", "tensor", "words"])
         if "sd" not in frame:
             frame = frame.drop(columns=["low", "high"])

@@ -50,22 +50,38 @@ class Course(NamedTuple):
 
 
 def read_course(args: argparse.Namespace, intervals: bool) -> Course:
-    """The correlations of a run and of its control, with bootstrap ``intervals`` or without, and the drops."""
+    """Read the correlations of a run and of its control, as :func:`make_course` takes them, and check them."""
     check_chain(args.correlations, args.checkpoints, getattr(args, "words", None))
     check_control(args.correlations, args.control)
+    own, control = (
+        read_correlations(paths, args.measure, args.statistic) if paths else None
+        for paths in (args.correlations, args.control)
+    )
+    assert own is not None
+    statistics = read_origin(args.correlations[0], ["statistics"], "correlate")[1]["statistics"]
+    course = make_course(own, control, read_checkpoints(args.checkpoints), intervals)
+    return Course(*course, float(statistics["level"]))
+
+
+def make_course(
+    own: pd.DataFrame, control: pd.DataFrame | None, checkpoints: pd.DataFrame, intervals: bool
+) -> tuple[pd.DataFrame, list[int]]:
+    """The ``correlations`` and ``drops`` of a :class:`Course`, with bootstrap ``intervals`` or without.
+
+    Args:
+        own, control: ``seed, epoch, role, tensor, words, value, low, high, n`` of one measure and statistic.
+        checkpoints: ``seed, epoch, learning_rate_in, learning_rate_out``.
+        intervals: whether to keep them; several seeds have their spread instead.
+    """
     frames: list[pd.DataFrame] = []
-    for kind, paths in ((OWN, args.correlations), (CONTROL, args.control)):
-        if paths:
-            seeds = read_correlations(paths, args.measure, args.statistic)
-            if frames:  # a control may have trained for longer
-                seeds = seeds[seeds["epoch"] <= frames[0]["epoch"].max()]
+    for kind, seeds in ((OWN, own), (CONTROL, control)):
+        if seeds is not None:
+            seeds = seeds[seeds["epoch"] <= own["epoch"].max()]  # a control may have trained for longer
             frames.append(average_over_seeds(seeds, ["epoch", "role", "tensor", "words"]).assign(kind=kind))
-    drops = find_drops(read_checkpoints(args.checkpoints), frames[0]["epoch"])
     correlations = pd.concat(frames, ignore_index=True)
     if "sd" not in correlations and not intervals:
         correlations = correlations.drop(columns=["low", "high"])
-    statistics = read_origin(args.correlations[0], ["statistics"], "correlate")[1]["statistics"]
-    return Course(correlations, drops, float(statistics["level"]))
+    return correlations, find_drops(checkpoints, frames[0]["epoch"])
 
 
 def check_control(paths: Sequence[Path], control: Sequence[Path]) -> None:

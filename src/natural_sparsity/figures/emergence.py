@@ -48,6 +48,8 @@ TIME = list(SEEN.values())
 EPOCH_END = "epoch_end"
 # What is drawn: a correlation over all words, or the closed class's mean less the open class's.
 CORRELATION, CLASS_EFFECT = "correlation", "class_effect"
+# Where the differences have the class effect, with the opposite sign.
+EFFECT = {"role": "target", "statistic": "mean", "kind": "words", "words": "open", "against": "closed"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +101,18 @@ def read_points(
         raise UserError(f"{first_epoch[0]}: its option has seeds {others}, and --correlations {seeds}; give the same")
     frame, means = (join(correlations, first_epoch, measure, name) for name in (statistic, "mean"))
     top = GRADIENT + find_top(frame["tensor"])
+    return list_points(frame, means, read_intervals(differences, top, measure))
+
+
+def list_points(frame: pd.DataFrame, means: pd.DataFrame, intervals: pd.DataFrame) -> pd.DataFrame:
+    """The points of each seed; see :func:`read_points`.
+
+    Args:
+        frame: ``seed``, :data:`TIME`, ``role, tensor, words, value, low, high, n`` of one measure and statistic.
+        means: the same of the statistic ``mean``.
+        intervals: of the class effect, as :func:`select_intervals` gives them.
+    """
+    top = GRADIENT + find_top(frame["tensor"])
     lines = pd.DataFrame([("target", top), ("input", "h_e"), ("input", "h_1")], columns=["role", "tensor"])
     chosen = lines.merge(frame[frame["words"] == "all"], how="inner").assign(quantity=CORRELATION)
     mine = means[(means["role"] == "target") & (means["tensor"] == top)]
@@ -106,7 +120,7 @@ def read_points(
     effect = (sides["closed"]["value"] - sides["open"]["value"]).to_frame()
     effect["n"] = sides["closed"]["n"].clip(upper=sides["open"]["n"])
     effect = effect.reset_index().assign(quantity=CLASS_EFFECT, role="target", tensor=top)
-    effect = effect.merge(read_intervals(differences, top, measure), how="left", on=["seed", *TIME])
+    effect = effect.merge(intervals, how="left", on=["seed", *TIME])
     columns = ["seed", *TIME, "quantity", "role", "tensor", "value", "low", "high", "n"]
     return pd.concat([chosen[columns], effect[columns]], ignore_index=True)
 
@@ -134,23 +148,33 @@ def check_run_files(correlations: Sequence[Path], others: Sequence[Path]) -> Non
 def join(correlations: Sequence[Path], first_epoch: Sequence[Path], measure: str, statistic: str) -> pd.DataFrame:
     """One statistic at every checkpoint, each once, in the order of training."""
     frames = [read_correlations(paths, measure, statistic) for paths in (correlations, first_epoch) if paths]
-    together = pd.concat(frames).drop_duplicates(["seed", *TIME, "role", "tensor", "words"])
+    return order(pd.concat(frames))
+
+
+def order(correlations: pd.DataFrame) -> pd.DataFrame:
+    """One statistic's rows, each once, in the order of training."""
+    together = correlations.drop_duplicates(["seed", *TIME, "role", "tensor", "words"])
     return together.sort_values(["tokens", "seed"], kind="stable", ignore_index=True)
 
 
 def read_intervals(differences: Sequence[Path], tensor: str, measure: str) -> pd.DataFrame:
     """The intervals of the closed class's mean less the open class's: ``seed``, :data:`TIME`, ``low, high``."""
-    keys = {"role": "target", "tensor": tensor, "measure": measure, "statistic": "mean", "kind": "words"}
-    sides = {"words": "open", "against": "closed"}
-    frames = [pd.DataFrame(columns=["seed", *TIME, "low", "high"]).astype(float)]
+    columns = [*TIME, *EFFECT, "tensor", "measure", "low", "high"]
+    frames = [pd.DataFrame(columns=["seed", *columns]).astype(float)]
     for path in differences:
-        frame = read_parquet(path, [*TIME, *keys, *sides, "low", "high"])
-        for column, value in (keys | sides).items():
-            frame = frame[frame[column] == value]
-        frame = frame.assign(seed=read_origin(path, (), "correlate")[0].seed, low=-frame["high"], high=-frame["low"])
-        frames.append(frame[["seed", *TIME, "low", "high"]])
+        seed = read_origin(path, (), "correlate")[0].seed
+        frames.append(read_parquet(path, columns).assign(seed=seed))
+    return select_intervals(pd.concat(frames, ignore_index=True), tensor, measure)
+
+
+def select_intervals(differences: pd.DataFrame, tensor: str, measure: str) -> pd.DataFrame:
+    """The intervals of the closed class's mean less the open class's, as :func:`read_intervals` gives them."""
+    frame = differences
+    for column, value in (EFFECT | {"tensor": tensor, "measure": measure}).items():
+        frame = frame[frame[column] == value]
+    frame = frame.assign(low=-frame["high"], high=-frame["low"])[["seed", *TIME, "low", "high"]].astype(float)
     # Those of a run and those of its first epoch have the ends of the first epoch in common.
-    return pd.concat(frames, ignore_index=True).drop_duplicates(["seed", *TIME])
+    return frame.drop_duplicates(["seed", *TIME])
 
 
 def select_points(seeds: pd.DataFrame, control: pd.DataFrame, intervals: bool) -> pd.DataFrame:

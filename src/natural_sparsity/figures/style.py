@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -138,7 +139,20 @@ class Style(block.Style):
     def figure(self) -> Figure:
         """An empty figure of this style's size; no global state of pyplot."""
         assert self.width and self.height, "size the style first"
-        return Figure(figsize=(self.width, self.height), layout="constrained")
+        return StyledFigure(self, figsize=(self.width, self.height), layout="constrained")
+
+
+class StyledFigure(Figure):
+    """A figure that is drawn in its style wherever it is drawn: Matplotlib reads some parameters only then."""
+
+    def __init__(self, style: Style, **options: Any):
+        super().__init__(**options)
+        self.style = style
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw it with the style's parameters."""
+        with self.style.apply():
+            super().draw(renderer)
 
 
 # By format: what matplotlib is not to write down.

@@ -36,11 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
-    """The values drawn, and the figure; a perplexity only where the loss is that of classes."""
+    """The values drawn, and the figure."""
     kind = read_json(args.checkpoints[0], ["kind"])["kind"]
+    return draw_checkpoints(read_checkpoints(args.checkpoints), kind, style)
+
+
+def draw_checkpoints(checkpoints: pd.DataFrame, kind: str, style: Style) -> tuple[pd.DataFrame, Figure]:
+    """The values drawn, and the figure; a perplexity only where the loss of that kind of data is that of classes."""
     settings = registry.load(registry.DATA[kind].settings).Settings
     unit = " (nats per token)" if settings.streams else " (nats)" if settings.categorical else ""
-    table = list_epochs(read_checkpoints(args.checkpoints), settings.categorical)
+    table = list_epochs(checkpoints, settings.categorical)
     return table, plot(table, style, f"loss{unit}")
 
 
