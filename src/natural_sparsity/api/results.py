@@ -1,6 +1,6 @@
 """Open what runs wrote: tables as DataFrames, checkpoints as models.
 
-Which run a file belongs to is read from the file, never from its path. docs/results-files.md has every column.
+Which run a file belongs to is read from the file, never from its path. docs/files.md has every column.
 """
 
 from __future__ import annotations
@@ -202,7 +202,9 @@ class Results:
         for origin in self.list_runs():
             path = self.find(origin, name)
             table = read_whole(path)
-            fields = table.iloc[0].to_dict() if "seed" in table else read_metadata(path)
+            fields = (
+                {str(key): value for key, value in table.iloc[0].items()} if "seed" in table else read_metadata(path)
+            )
             check_run(path, find_origin(fields)._asdict(), origin._asdict())
             tables.append(table.assign(**origin._asdict(), condition=self.choose_condition()))
         return put_first([*Origin._fields, "condition"], pd.concat(tables, ignore_index=True))
