@@ -1,26 +1,30 @@
-# make run: the default experiment. make test: the tests. Each installs what it needs into .venv first.
+# `make help` lists the targets. Each installs what it needs into .venv first.
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run report docs check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install install-test lock
+.PHONY: run help report docs check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install install-test lock
 
-run: install
-	$(BIN)/snakemake --cores $(CORES)
+run: install  ## the default experiment: from a text to every figure, on CORES=2
+	@$(BIN)/snakemake --cores $(CORES)
 
-# Every figure, table and caption in one file, results/report.html.
-report: run
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@if [ -x $(BIN)/snakemake ]; then \
+		echo && echo "Parts of an experiment, with .venv active: snakemake --cores $(CORES) TARGET [--configfile FILE]" && \
+		$(BIN)/snakemake --list-target-rules 2> /dev/null | awk -F ' [(]' '{ sub(/[)]$$/, ""); printf "  %-14s %s\n", $$1, $$2 }'; \
+	else echo "After make install, this also lists the parts of an experiment."; fi
+
+report: run  ## the run, then all figures, tables and captions in one file, results/report.html
 	$(BIN)/snakemake --cores 1 --report results/report.html
 
-# The documentation site, results/docs/index.html. A warning is an error.
-docs: install-test
+docs: install-test  ## the documentation site, results/docs/index.html; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs results/docs
 
-# Before each commit: under a minute on two cores, three the first time.
-check: lint unit
+check: lint unit  ## before each commit: lint, types, unit tests; under a minute on two cores, three the first time
 
-lint: install-test
+lint: install-test  ## formatters, linters, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -29,28 +33,27 @@ lint: install-test
 	$(BIN)/snakemake --lint
 
 # xdist gives whole files to CORES processes. For one process, call .venv/bin/python -m pytest yourself.
-unit: install-test
+unit: install-test  ## the unit tests
 	$(PYTEST) -m unit --quiet --numprocesses $(CORES) --dist loadfile
 
-# What a newcomer runs: about a quarter of an hour on two cores.
-test: install-test
+test: install-test  ## what a newcomer runs: about a quarter of an hour on two cores
 	$(PYTEST) -m "not slow" --numprocesses $(CORES) --dist loadfile
 
 # What takes minutes: whole experiments, runs that are killed, long series. .ci/run runs them after make test.
-test-slow: install-test
+test-slow: install-test  ## the tests that take minutes
 	$(PYTEST) -m slow --numprocesses $(CORES) --dist loadfile
 
 # Jobs killed at many moments, disks that fill, power cuts, inputs of great size; part of test-slow.
-test-faults: install-test
+test-faults: install-test  ## killed jobs, full disks, power cuts
 	$(PYTEST) tests/workflow/test_faults.py tests/workflow/test_kills.py tests/workflow/test_power_cuts.py tests/test_size.py \
 		--numprocesses $(CORES) --dist loadfile
 
-test-gpu: install-test
+test-gpu: install-test  ## what needs CUDA
 	$(PYTEST) -m gpu -s
 
 # Ten to twenty minutes. As root on Debian 12: installs SLURM, starts it on 127.0.0.1 and takes it down again.
 # .venv-slurm adds the plugin to what .venv has; pyproject.toml says why it is separate.
-test-slurm: .venv-slurm/installed
+test-slurm: .venv-slurm/installed  ## a real SLURM on this machine
 	tests/slurm/cluster.sh install
 	.venv-slurm/bin/python -m pytest tests/slurm
 
@@ -62,7 +65,7 @@ test-slurm: .venv-slurm/installed
 
 # Does this commit compute what BASE computed? Runs the same experiments with both and compares every field; an hour.
 BASE ?= HEAD~1
-golden: install-test
+golden: install-test  ## whether this commit computes what BASE computed
 	rm -rf results/golden && mkdir -p results/golden
 	git worktree prune && git worktree add --detach results/golden/base $(BASE)
 	$(MAKE) -C results/golden/base install
@@ -70,30 +73,28 @@ golden: install-test
 	$(BIN)/python tests/golden/manifest.py record --project . --folder results/golden/runs-after --output results/golden/after.json
 	$(BIN)/python tests/golden/manifest.py compare results/golden/before.json results/golden/after.json
 
-# Fixes what lint finds, where a tool can.
-format: install-test
+format: install-test  ## fix what lint finds, where a tool can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow
 
-# What a run needs; `install-test` adds what tests and lint need.
-install: .venv/installed
+install: .venv/installed  ## what a run needs, into .venv
 
 .venv/installed: pyproject.toml envs/build.lock envs/run.lock
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "natural-sparsity needs Python 3.11, 3.12 or 3.13; make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
-	envs/install.sh $(BIN)/python run
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "natural-sparsity needs Python 3.11, 3.12 or 3.13; make PYTHON=python3.11")'
+	@$(PYTHON) -m venv .venv
+	@envs/install.sh $(BIN)/python run
+	@touch $@
 
-install-test: .venv/test-installed
+install-test: .venv/test-installed  ## what tests and lint need
 
 .venv/test-installed: .venv/installed envs/test.lock
-	envs/install.sh $(BIN)/python test
-	touch $@
+	@envs/install.sh $(BIN)/python test
+	@touch $@
 
 # Run after changing a pin in pyproject.toml; needs uv (pip install uv). Other versions stay if they still fit.
 UV ?= uv
-lock:
+lock:  ## the locks in envs/, after a pin was changed
 	$(UV) pip compile --quiet --group build --output-file envs/build.lock
 	$(UV) pip compile --quiet pyproject.toml --constraint envs/build.lock --output-file envs/run.lock
 	$(UV) pip compile --quiet --group test --constraint envs/run.lock --output-file envs/test.lock
@@ -103,5 +104,5 @@ lock:
 
 # Each measures this code and a reference in turn, in one process, and writes results/benchmarks/NAME.json. A table of
 # all comes at the end. For some alone: .venv/bin/python benchmarks/run.py --only text peer
-bench: install-test
+bench: install-test  ## speed and memory beside references
 	$(BIN)/python benchmarks/run.py

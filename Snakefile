@@ -34,6 +34,7 @@ CHEAP_TO_MEASURE = not GPUS and not ON_OTHERS
 
 
 rule all:
+    """The whole experiment, which is made unless you name something else"""
     default_target: True
     input:
         rules.figures.input,
@@ -46,6 +47,8 @@ rule all:
         experiment.paths(EVALUATION, [run for run in experiment.runs if not run.probes]),
 
 
-onsuccess:
-    if Path(EXPERIMENT).exists():
-        print(f"Figures and tables are in {EXPERIMENT}", file=sys.stderr)
+# What src/natural_sparsity/terminal has to know for its last lines; other loggers show the message.
+logger.info(
+    f"Results go to {EXPERIMENT}",
+    extra={"natural_sparsity": {"results": EXPERIMENT, "targets": [*TARGETS, "explorer"]}},
+)

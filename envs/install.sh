@@ -5,10 +5,20 @@
 set -euo pipefail
 python=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
+# pip is quiet while it downloads, so this says what it does. The sizes are those of docs/downloads.md.
+announce() {
+    case $1 in build) size="1 MB" ;; run) size="287 MB" ;; test) size="87 MB" ;; *) size="under 1 MB" ;; esac
+    echo "Installing $(grep -cE '^[a-zA-Z0-9].*==' "$root/envs/$1.lock") packages of envs/$1.lock, $size to download ..." >&2
+}
 # Wheels only, so that installing a package does not run its code; connection-pool has none, so the locked setuptools
 # builds it.
-install=("$python" -m pip install --quiet --no-build-isolation --only-binary :all: --no-binary connection-pool)
+install=("$python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore
+    --no-build-isolation --only-binary :all: --no-binary connection-pool)
 for lock in build "${@:2}"; do
+    announce "$lock"
     "${install[@]}" --require-hashes --no-deps --requirement "$root/envs/$lock.lock"
 done
+if ! "$python" -m pip show --quiet torch 2> /dev/null; then
+    echo "Installing torch, 183 MB to download for the CPU, gigabytes if pip finds a build with CUDA ..." >&2
+fi
 "${install[@]}" --editable "$root"

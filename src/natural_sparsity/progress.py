@@ -1,11 +1,12 @@
-"""Show progress: a bar on a terminal, sparse lines in a log."""
+"""Show progress: a bar on a terminal, sparse lines in a log, from which ``terminal.pace`` reads how far a job is."""
 
 import sys
 import time
 
 from tqdm import tqdm
 
-SECONDS_BETWEEN_LINES = 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between lines; each pause is twice as long as the one before
+SECONDS_BETWEEN_DRAWINGS = 0.5
 
 
 class Progress:
@@ -17,13 +18,15 @@ class Progress:
     def __init__(self, label: str, total: int, done: int = 0, unit: str = "tokens"):
         self.label, self.total, self.done, self.before, self.unit = label, total, done, done, unit
         self.start = self.last = time.monotonic()
+        self.pause = FIRST_PAUSE
         self.bar = (
             tqdm(total=total, initial=done, desc=label, unit=unit[:3], unit_scale=True) if sys.stderr.isatty() else None
         )
 
     def due(self) -> bool:
         """Tell whether it is time to show something; reading a loss to show may wait for the device."""
-        return time.monotonic() - self.last > (0.5 if self.bar else SECONDS_BETWEEN_LINES) or self.done >= self.total
+        pause = SECONDS_BETWEEN_DRAWINGS if self.bar else self.pause
+        return time.monotonic() - self.last > pause or self.done >= self.total
 
     def advance(self, count: int) -> None:
         """Count ``count`` more as done."""
@@ -37,6 +40,7 @@ class Progress:
         if self.bar:
             self.bar.set_postfix(loss=f"{loss:.3f}")
             return
+        self.pause = min(2 * self.pause, LONGEST_PAUSE)
         rate = (self.done - self.before) / max(self.last - self.start, 1e-9)
         left = (self.total - self.done) / max(rate, 1e-9)
         share = self.done / self.total

@@ -13,9 +13,12 @@ def written(workflow):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The tiny run, finished. Tests share it, in any order: what runs jobs on top of it takes ``copied``."""
+    """The tiny run, finished; ``first`` is the process that made it.
+
+    Tests share it, in any order: what runs jobs on top of it takes ``copied``.
+    """
     workflow = Workflow(tmp_path_factory.mktemp("finished"))
-    workflow.run()
+    workflow.first = workflow.run()
     before = written(workflow)
     yield workflow
     assert written(workflow) == before, "a test ran jobs in the folder of the finished run: let it take copied"

@@ -46,7 +46,7 @@ class End:
 
 
 def read_jobs(dry_run: str) -> list[Job]:
-    """Read the jobs that ``snakemake --dry-run --printshellcmds`` prints, each after those that it needs."""
+    """Read the jobs that ``snakemake --dry-run --verbose --printshellcmds`` prints, each after those that it needs."""
     found = []
     for rule, command in re.findall(r"^(?:local)?rule (\w+):$.*?^Shell command: (.*?)$", dry_run, re.M | re.S):
         if command == "None":  # a target

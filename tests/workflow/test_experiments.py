@@ -34,7 +34,7 @@ def test_experiments_share_runs_and_overwrite_nothing(fresh):
     assert set(planned) == made, "what is made of data alone is there"
     process = fresh.snakemake(configfile=b, name=None)
     assert process.returncode == 0, process.stderr[-3000:]
-    assert "Figures and tables are in results/experiments/b" in process.stderr
+    assert "Open next:\n  results/experiments/b/comparison.html" in process.stderr
     after = snapshot(results)
     assert {path: after[path] for path in shared} == shared
     assert {path: after[path] for path in mine} == mine
@@ -58,7 +58,7 @@ def experiment_of(process):
 
 def test_an_experiment_is_called_as_the_last_file_unless_it_says_otherwise(fresh, tmp_path):
     def name_of(*arguments, **options):
-        process = fresh.snakemake("--dry-run", "architecture", *arguments, **{"name": None, **options})
+        process = fresh.snakemake("--dry-run", "--verbose", "architecture", *arguments, **{"name": None, **options})
         assert process.returncode == 0, process.stderr
         return experiment_of(process)
 

@@ -43,7 +43,7 @@ def test_snakemake_tries_again_and_the_epoch_goes_on(copied, tmp_path):
     os.kill(training_process(folder), signal.SIGTERM)
     snakemake.join()
     assert ended[0].returncode == 0, ended[0].stderr
-    assert "Trying to restart job" in ended[0].stderr
+    assert "It is tried again." in ended[0].stderr
     assert "epoch 1: goes on after step " in (folder / RUN / "logs/train/epoch1.log").read_text()
     assert not partial.exists()
     tokens, init = folder / "results/data/tiny/tokens", folder / RUN / "init"

@@ -54,7 +54,7 @@ def undisturbed(host, tmp_path_factory) -> Undisturbed:
         config[key] = {**yaml.safe_load(TINY.read_text())[key], **config[key]}
     (folder / "faults.yaml").write_text(yaml.safe_dump(config))
     process = Workflow(folder).snakemake(
-        "--dry-run", "--printshellcmds", "--forceall", *TARGETS, configfile=folder / "faults.yaml"
+        "--dry-run", "--verbose", "--printshellcmds", "--forceall", *TARGETS, configfile=folder / "faults.yaml"
     )
     assert process.returncode == 0, process.stderr
     jobs = read_jobs(process.stdout + process.stderr)

@@ -100,7 +100,7 @@ def test_without_flushing_a_cut_is_seen(disk, finished, tmp_path):
     """What the test above would find: the same jobs, whose fsync does nothing."""
     image, folder = disk
     process = Workflow(folder).snakemake(
-        "--dry-run", "--printshellcmds", "--forceall", "results/data/tiny/vocabulary.parquet"
+        "--dry-run", "--verbose", "--printshellcmds", "--forceall", "results/data/tiny/vocabulary.parquet"
     )
     jobs, expected, damaged = read_jobs(process.stdout + process.stderr), products(finished.folder), []
     host = Host(without=("fsync", "fdatasync"))

@@ -52,7 +52,7 @@ def test_a_profile_that_is_there_is_used(fresh, name):
 
 def test_only_what_trains_and_probes_asks_for_a_gpu(fresh, without_slurm):
     for changes in ({}, IN_PAIRS):
-        process = fresh.snakemake("--dry-run", "--workflow-profile", str(without_slurm), changes=changes)
+        process = fresh.snakemake("--dry-run", "--verbose", "--workflow-profile", str(without_slurm), changes=changes)
         assert process.returncode == 0, process.stderr
         resources = resources_of(process.stdout)
         assert len(resources) >= 18
@@ -68,7 +68,7 @@ def test_only_what_trains_and_probes_asks_for_a_gpu(fresh, without_slurm):
 @pytest.mark.parametrize("changes", [{}, IN_PAIRS])
 def test_what_most_waits_for_goes_first(fresh, changes):
     """The text up to its tokens, then the epochs, then probes and what is made from all of them."""
-    process = fresh.snakemake("--dry-run", changes=changes)
+    process = fresh.snakemake("--dry-run", "--verbose", changes=changes)
     assert process.returncode == 0, process.stderr
     priorities = {}
     for job in re.split(r"^(?=(?:local)?rule )", process.stdout, flags=re.MULTILINE)[1:]:
@@ -84,7 +84,7 @@ def test_what_most_waits_for_goes_first(fresh, changes):
 def test_what_is_set_for_training_is_set_for_jobs_of_several_epochs(fresh):
     settings = ["--set-resources", "train:mem_mb=1234", "train:slurm_partition=gpu"]
     settings += ["--set-threads", "train=2"]
-    process = fresh.snakemake("--dry-run", *settings, changes=IN_PAIRS)
+    process = fresh.snakemake("--dry-run", "--verbose", *settings, changes=IN_PAIRS)
     assert process.returncode == 0, process.stderr
     resources = resources_of(process.stdout)
     training = [asked for rule, asked in resources.items() if rule.startswith(("train_tiny", "retrace_tiny"))]
@@ -95,7 +95,9 @@ def test_what_is_set_for_training_is_set_for_jobs_of_several_epochs(fresh):
 def test_another_attempt_asks_for_more(fresh, without_slurm):
     asked = []
     for attempt in ("1", "2"):
-        process = fresh.snakemake("--dry-run", "--workflow-profile", str(without_slurm), "--attempt", attempt)
+        process = fresh.snakemake(
+            "--dry-run", "--verbose", "--workflow-profile", str(without_slurm), "--attempt", attempt
+        )
         asked.append(resources_of(process.stdout))
     first, second = asked
     for rule in set(first) - {"all"}:

@@ -80,7 +80,7 @@ def test_jobs_stay_within_the_memory_that_they_ask_for(real):
     asked = {}
     # What depends on the inputs' sizes is known only where they are not to be made again.
     for forced in ("--forceall", "--forcerun=train", "--forcerun=probe"):
-        process = real.snakemake("--dry-run", forced, changes=real.changes)
+        process = real.snakemake("--dry-run", "--verbose", forced, changes=real.changes)
         for rule, resources in re.findall(r"^rule (\w+):\n(?:.*\n)+? +resources: (.*)", process.stdout, re.MULTILINE):
             if mb := re.search(r"\bmem_mb=(\d+)", resources):
                 asked[rule] = int(mb[1])

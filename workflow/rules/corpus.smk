@@ -15,6 +15,8 @@ rule obtain:
         mem_mb=memory(1000),
     params:
         command=lambda wildcards: experiment.data[wildcards.data].download(wildcards.source),
+    message:
+        said("obtain: download {wildcards.file}")
     shell:
         "natural-sparsity {params.command} --output {output:q} 2> {log:q}"
 
@@ -39,6 +41,8 @@ rule documents:
         code=code("documents", readers),
         source=lambda wildcards: experiment.data[wildcards.data].options("input"),
         shards=in_folder("documents", ".jsonl.zst"),
+    message:
+        said("documents: read the source")
     shell:
         "natural-sparsity documents {params.source} {params.given} --output {params.shards} --account {output.account}"
         " 2> {log}"
@@ -64,6 +68,8 @@ rule sentences:
     params:
         **given_settings("unit", "unicode", "tokenised"),
         code=code("sentences"),
+    message:
+        said("sentences: split and tokenise")
     shell:
         "natural-sparsity sentences --input {input.documents}/{wildcards.shard}.jsonl.zst {params.given} --text {output.text}"
         " --cased {output.cased} --documents {output.documents} --account {output.account} 2> {log}"
@@ -87,6 +93,8 @@ rule index:
         mem_mb=memory(2000),
     params:
         code=code("index"),
+    message:
+        said("index: count the words")
     shell:
         "natural-sparsity index --text {input.text}"
         " --types {output.types} --tokens {output.tokens} --lengths {output.lengths} 2> {log}"
@@ -119,6 +127,8 @@ rule filter:
         inputs=inputs,
         kept=in_folder("kept", ".npy"),
         rows=in_folder("rows", ".npy"),
+    message:
+        said("filter: drop sentences with a rare word")
     shell:
         "natural-sparsity filter {params.inputs} {params.given} --kept {params.kept} --rows {params.rows}"
         " --output {output.counts} --thresholds {output.thresholds} --account {output.account} 2> {log}"
@@ -144,6 +154,8 @@ rule split:
         kept=in_folder("kept", ".npy"),
         fractions=lambda wildcards: [setting("split", name)(wildcards) for name in ("train", "dev", "test")],
         assignment=in_folder("assignment", ".npy"),
+    message:
+        said("split: train, dev and test")
     shell:
         "natural-sparsity split --documents {input.documents} --kept {params.kept} --accounts {input.accounts}"
         " --fractions {params.fractions} {params.given} --assignment {params.assignment} 2> {log}"
@@ -172,6 +184,8 @@ rule vocabulary:
         code=code("vocabulary"),
         rows=in_folder("rows", ".npy"),
         assignment=in_folder("assignment", ".npy"),
+    message:
+        said("vocabulary: list the words")
     shell:
         "natural-sparsity vocabulary --counts {input.counts} --rows {params.rows} --tokens {input.tokens}"
         " --lengths {input.lengths} --assignment {params.assignment} {params.given} --output {output} 2> {log}"
@@ -210,6 +224,8 @@ rule encode:
         code=code("encode"),
         rows=in_folder("rows", ".npy"),
         assignment=in_folder("assignment", ".npy"),
+    message:
+        said("encode: write words as numbers")
     # What was kept of the text goes to the terminal too.
     shell:
         "natural-sparsity encode --vocabulary {input.vocabulary} --counts {input.counts} --rows {params.rows} --tokens {input.tokens}"
@@ -237,6 +253,8 @@ rule tag:
     params:
         **given_settings("tagging.model", "tagging.case"),
         code=code("tag"),
+    message:
+        said("tag: parts of speech")
     shell:
         "natural-sparsity tag --cased {input.cased} --assignment {input.assignment}/{wildcards.shard}.npy"
         " --vocabulary {input.vocabulary} {params.given} --output {output} 2> {log}"
@@ -258,6 +276,8 @@ rule words:
     params:
         **given_settings("tagging.min_tagged", "tagging.matched_size", of="text"),
         code=code("words"),
+    message:
+        said("words: classes and matched samples")
     shell:
         "natural-sparsity words --vocabulary {input.vocabulary} --tags {input.tags} {params.given} --output {output} 2> {log}"
 
@@ -291,6 +311,8 @@ rule shuffle:
         code=code("shuffle"),
         inputs=inputs,
         folder=lambda wildcards, output: folders([output.summary]),
+    message:
+        said("shuffle: tokens in random order")
     shell:
         "natural-sparsity shuffle {params.inputs} {params.given} --output {params.folder} 2> {log}"
 
@@ -318,6 +340,8 @@ rule labelled:
         code=code("labelled"),
         source=lambda wildcards: experiment.data[wildcards.data].options("source"),
         fractions=lambda wildcards: [setting("split", name)(wildcards) for name in ("dev", "test")],
+    message:
+        said("labelled: write texts as numbers")
     shell:
         "natural-sparsity labelled {params.source} {params.given} --fractions {params.fractions}"
         " --train {output.train} --dev {output.dev} --test {output.test}"

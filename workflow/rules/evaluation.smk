@@ -27,6 +27,8 @@ rule evaluate:
         code=code("evaluate", kind, method),
         batch=block("training", "evaluation_batch"),
         inputs=inputs_of_run,
+    message:
+        said("evaluate")
     shell:
         "natural-sparsity evaluate {params.inputs} --batch {params.batch} --device {resources.device} --threads {threads}"
         " --output {output} 2> {log}"
@@ -52,6 +54,8 @@ rule measure_structure:
         batch=block("training", "evaluation_batch"),
         inputs=inputs_of_run,
         rounded="",
+    message:
+        said("{params.command}")
     shell:
         "natural-sparsity {params.command} {params.inputs} --batch {params.batch} {params.rounded} --output {output} 2> {log}"
 
@@ -84,6 +88,8 @@ rule fold:
         code=code("fold", method),
         inputs=inputs_of_run,
         checkpoint=checkpoint,
+    message:
+        said("fold: cut out removed units")
     shell:
         "natural-sparsity fold {params.inputs} --checkpoint {params.checkpoint} 2> {log}"
 
@@ -121,6 +127,8 @@ rule measure_units:
         code=code("units", kind, method),
         probe=lambda wildcards: to_json(experiment.probes[wildcards.probe]),
         inputs=inputs_of_run,
+    message:
+        said("units")
     shell:
         "natural-sparsity units {params.inputs} --condition {wildcards.probe} --probe {params.probe:q}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"

@@ -21,11 +21,14 @@ rule pack:
     params:
         code=code("pack"),
         inputs=inputs_of_run,
+    message:
+        said("pack: data of the explorer")
     shell:
         "natural-sparsity pack {params.inputs} --output {output} 2> {log}"
 
 
 rule explore:
+    """The same as explorer"""
     input:
         data=experiment.paths(rules.pack.output[0], experiment.probed),
         words=experiment.paths(rules.words.output[0], experiment.probed),
@@ -43,12 +46,15 @@ rule explore:
     params:
         code=code("explore"),
         units=[data.unit for data in experiment.probed_data],
+    message:
+        "explore: the page of the explorer"
     shell:
         "natural-sparsity explore --data {input.data} --words {input.words} --units {params.units}"
         " --output {output.page} 2> {log}"
 
 
 rule explorer:
+    """A page on which to look at every word of every run"""
     input:
         rules.explore.output if experiment.probed else [],
     localrule: True

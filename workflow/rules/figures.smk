@@ -19,6 +19,8 @@ rule draw:
         inputs=inputs,
         given="",
         stem=stem,
+    message:
+        said("figure")
     shell:
         "natural-sparsity draw {wildcards.figure} {params.inputs} {params.given} --style {params.style:q}"
         " --output {params.stem} 2> {log}"

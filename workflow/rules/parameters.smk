@@ -6,10 +6,11 @@ from functools import cache, reduce
 from natural_sparsity import registry
 from natural_sparsity.cli import COMMANDS
 from natural_sparsity.config.experiment import to_json
-from natural_sparsity.config.rules import expect, expect_parents, folders, give, options, refuse
+from natural_sparsity.config.rules import Subject, expect, expect_parents, folders, give, options, refuse
 from natural_sparsity.provenance import digest_code, find_commit
 
 digest = cache(digest_code)
+subject = Subject(experiment)
 
 # Long command lines go through a pipe: Linux allows 128 KiB per argument, and a few megabytes in all.
 shell.prefix(
@@ -98,6 +99,12 @@ def in_folder(name, suffix):
 def stem(wildcards, output):
     """A parameter: the output's path without its suffix."""
     return os.path.splitext(output[0])[0]
+
+
+def said(step, checkpoints=()):
+    """A message: what a job does, and with what. ``checkpoints``: several, or one with wildcards in its name."""
+    several = f"checkpoints={' '.join(checkpoints)}," if len(checkpoints) > 1 else ""
+    return step + (", " if ":" in step else ": ") + "{subject:{wildcards}," + several + "}"
 
 
 def measure(wildcards):

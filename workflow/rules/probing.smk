@@ -29,6 +29,8 @@ for job in experiment.jobs("probe"):
             named=job.checkpoints,
             training=lambda wildcards: block("training")(wildcards) if moving(wildcards) else "{}",
             inputs=inputs_of_run,
+        message:
+            said("probe", job.checkpoints)
         shell:
             "natural-sparsity probe {params.inputs} --named {params.named} --training {params.training:q} --condition {wildcards.probe}"
             " --probe {params.probe:q} --device {resources.device} --threads {threads} --output {output} 2> {log}"
@@ -54,6 +56,8 @@ rule correlate:
         code=code("correlate"),
         statistics=to_json(experiment.configuration.statistics),
         inputs=inputs_of_run,
+    message:
+        said("correlate")
     shell:
         "natural-sparsity correlate {params.inputs} --statistics {params.statistics:q}"
         " --correlations {output.correlations} --differences {output.differences} 2> {log}"
@@ -70,6 +74,8 @@ use rule correlate as correlate_first_epoch with:
         f"{SEED}/logs/correlate_first_epoch.log",
     benchmark:
         f"{SEED}/benchmarks/correlate_first_epoch.tsv"
+    message:
+        said("correlate: first epoch")
 
 
 rule acquire:
@@ -92,6 +98,8 @@ rule acquire:
         code=code("acquire"),
         statistics=to_json(experiment.configuration.statistics),
         inputs=inputs_of_run,
+    message:
+        said("acquire: when words are learnt")
     shell:
         "natural-sparsity acquire {params.inputs} --statistics {params.statistics:q}"
         " --acquisition {output.acquisition} --partials {output.partials} 2> {log}"

@@ -2,6 +2,7 @@
 
 
 rule describe:
+    """The configuration and the versions that the results were made with"""
     input:
         checkpoints=experiment.paths(STATE, experiment.runs, at="epochs"),
     output:
@@ -17,6 +18,8 @@ rule describe:
         code=code("describe"),
         configuration=to_json(config),
         commit=find_commit(workflow.basedir),
+    message:
+        "describe: what the results were made with"
     shell:
         "natural-sparsity describe --checkpoints {input.checkpoints} --configuration {params.configuration:q}"
         " --commit {params.commit:q} --json {output.json} --page {output.page} 2> {log}"

@@ -15,6 +15,8 @@ rule tabulate:
         inputs=inputs,
         given="",
         stem=stem,
+    message:
+        said("table")
     shell:
         "natural-sparsity tabulate {wildcards.table} {params.inputs} {params.given} --title {params.title:q}"
         " --output {params.stem} 2> {log}"

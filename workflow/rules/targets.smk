@@ -1,4 +1,5 @@
-# Targets by name: `snakemake --cores 1 fig2`. Each is all tables and figures of that name.
+# Targets by name: `snakemake --cores 1 fig2`. Each is all tables and figures of that name. `snakemake
+# --list-target-rules` and `make help` list them, each with what it shows.
 TARGETS = {name: targets(name) for name in [*registry.FIGURES, *registry.TABLES]}
 
 # Further products that a target makes.
@@ -15,6 +16,12 @@ TARGETS["evaluations"] = experiment.paths(EVALUATION, experiment.runs)
 PREPARED = [run for run in experiment.runs if not run.data.settings.generated]
 TARGETS["text"] = targets("retention") + experiment.paths(f"{DATA}/summary.json", PREPARED)
 
+OTHERS = {
+    "figures": "The figures and tables of what is probed",
+    "evaluations": "Loss and score of each model on the test split",
+    "text": "What is kept of each text, before anything trains on it",
+}
+
 for name, files in TARGETS.items():
 
     rule:
@@ -23,3 +30,5 @@ for name, files in TARGETS.items():
         input:
             files or refuse(name),
         localrule: True
+
+    workflow.get_rule(name).docstring = OTHERS.get(name) or re.sub(r"^(?=\d)", "Figure ", title(name))

@@ -23,6 +23,8 @@ rule initialise:
         training=block("training"),
         inputs=inputs,
         checkpoint=checkpoint,
+    message:
+        said("initialise")
     shell:
         "natural-sparsity initialise --data {wildcards.data} --kind {params.kind} --block {params.block:q} {params.inputs}"
         " --model {wildcards.model} --architecture {params.architecture:q} --training {params.training:q}"
@@ -51,6 +53,8 @@ rule sparsify:
         inputs=inputs,
         parents=lambda wildcards: expect_parents(experiment, wildcards, "start", "masks"),
         checkpoint=checkpoint,
+    message:
+        said("sparsify: what training starts from")
     shell:
         "natural-sparsity sparsify {params.inputs} {params.parents} --model {wildcards.model} --sparsify {params.sparsify:q}"
         " --checkpoint {params.checkpoint} 2> {log}"
@@ -88,6 +92,8 @@ for job in experiment.jobs("train"):
             parents=lambda wildcards: expect_parents(experiment, wildcards, "teacher"),
             epochs=numbers(job, "epoch"),
             checkpoint=checkpoint,
+        message:
+            said("train", job.checkpoints)
         shell:
             "natural-sparsity train {params.inputs} {params.parents} --epochs {params.epochs} --training {params.training:q} --sparsify {params.sparsify:q}"
             " --device {resources.device} --threads {threads} --save-interval-s {resources.save_interval_s}"
@@ -124,6 +130,8 @@ for job in experiment.jobs("retrace"):
             inputs=inputs_of_run,
             steps=numbers(job, "step"),
             checkpoint=checkpoint,
+        message:
+            said("retrace", job.checkpoints)
         shell:
             "natural-sparsity retrace {params.inputs} --training {params.training:q} --steps {params.steps}"
             " --device {resources.device} --threads {threads} --checkpoint {params.checkpoint} 2> {log}"

@@ -113,6 +113,43 @@ def give(settings: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
+class Subject:
+    """Say what a job is about: ``{subject:{wildcards},}`` in its rule's message is "epoch 3 of 8, sample/lstm, seed 1".
+
+    A message is a format string, in which no function can be called. So the wildcards are handed over as the format
+    specification: ``name=value,…,``, ended by a comma, since Snakemake has a use for a last ``q`` or ``u``.
+    """
+
+    def __init__(self, experiment: Experiment):
+        self.experiment = experiment
+
+    def __format__(self, specification: str) -> str:
+        """Write the wildcards for readers; ``checkpoints`` has the names of several, in place of a wildcard."""
+        about = dict(pair.split("=", 1) for pair in specification.split(",") if pair)
+        run = [about[name] for name in ("data", "model") if name in about]
+        lengths = [each.epochs for each in self.experiment.runs if [each.data.name, each.model.name] == run]
+        checkpoints = [f"epoch{about['epoch']}"] if "epoch" in about else about.get("checkpoint", "").split()
+        checkpoints = about.get("checkpoints", "").split() or checkpoints
+        parts = [about.get("figure"), about.get("table"), name_checkpoints(checkpoints, max(lengths, default=0))]
+        parts += ["/".join(run), *(f"{name} {about[name]}" for name in ("seed", "shard") if name in about)]
+        return ", ".join(filter(None, [*parts, about.get("probe"), about.get("measure")]))
+
+
+def name_checkpoints(names: Sequence[str], length: int) -> str:
+    """Write the names of checkpoints for readers: ``["init", "epoch1", "epoch2"]`` are "untrained, epochs 1 to 2 of 8".
+
+    ``length``: how many epochs the run has; a later epoch is named alone.
+    """
+    parts = ["untrained"] if "init" in names else []
+    for kind in ("step", "epoch"):
+        numbers = sorted(int(name.removeprefix(kind)) for name in names if name.startswith(kind))
+        if numbers:
+            whole = " of epoch 1" if kind == "step" else f" of {length}" if numbers[-1] <= length else ""
+            span = f"s {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f" {numbers[0]}"
+            parts.append(f"{kind}{span}{whole}")
+    return ", ".join(parts)
+
+
 def folders(paths: Iterable[str]) -> list[str]:
     """List the folders of files, each once."""
     return list(dict.fromkeys(str(Path(path).parent) for path in paths))

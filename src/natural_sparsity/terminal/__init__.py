@@ -1,0 +1,1 @@
+"""What Snakemake shows while it runs: a line per job, bars, and at the end where to look."""
