@@ -14,6 +14,9 @@ from natural_sparsity.terminal.screen import Paper
 DONE, RESULTS = {"natural_sparsity": {"results": "results/experiments/mine", "targets": ["fig2"]}}, "Results go to …"
 
 
+FAILED = {"log": ["train.log"], "rule_msg": None, "indent": False}
+
+
 class Terminal(io.StringIO):
     """A stream that says that it is a terminal."""
 
@@ -80,21 +83,45 @@ def test_a_failure_shows_the_end_of_its_log_and_no_more(run, stream, tmp_path):
     run.take(started(1))
     message = "RuleException:\nCalledProcessError in file …\nCommand '…' returned non-zero exit status 1."
     run.take(record(message, LogEvent.ERROR, logging.ERROR, exception="RuleException"))
-    run.take(record("", LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="train", log=["train.log"]))
+    run.take(record("", LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="train", **FAILED))
     run.take(record("Complete log(s): x.log"))
     message = "WorkflowError:\nAt least one job did not complete successfully."
     run.take(record(message, LogEvent.ERROR, logging.ERROR, exception="WorkflowError"))
     text = stream.getvalue()
     assert "FAILED  train: epoch 1 of 2, sample/lstm, seed 1\n        the end of train.log:\n" in text
     assert "CalledProcessError" not in text and "WorkflowError" not in text
-    assert (
-        text.splitlines()[-1] == "Stopped: 1 job failed, see above; 0 of 3 jobs done. Snakemake's complete log: x.log"
-    )
+    assert text.splitlines()[-1] == "Stopped: 1 job failed, see above; 0 of 3 jobs done. Snakemake's log: x.log"
+
+
+def test_of_a_group_only_the_jobs_that_failed_are_shown(run, stream, tmp_path):
+    """On a cluster; Snakemake reports the group and then each of its jobs, those that ended well too."""
+    infos = []
+    for jobid, said in ((1, "tag: model 3.8.0\n"), (2, "natural-sparsity tag: a.npy: damaged; delete it\n"), (3, "")):
+        log = tmp_path / f"{jobid}.log"
+        log.write_text(said)
+        run.take(started(jobid, "tag", f"tag: shard {jobid}", log=[log.name]))
+        infos.append({"jobid": jobid, "rule_name": "tag", "log": [log.name]})
+    run.take(started(4))
+    run.take(record("", LogEvent.GROUP_ERROR, logging.ERROR, job_error_info=infos, aux_logs=[]))
+    for info in infos:
+        run.take(record("", LogEvent.JOB_ERROR, logging.ERROR, **{**FAILED, **info, "indent": True}))
+    lines = stream.getvalue().splitlines()[1:]
+    assert lines[0] == "FAILED  tag: shard 2"
+    assert lines[1].strip() == "in a submission of 3 jobs, which are all made again"
+    assert sum("FAILED" in line for line in lines) == 1
+    assert lines[-1].strip() == "1 other job will finish first."
+    assert run.failed == 1
+
+
+def test_on_slurm_each_job_is_named_with_its_number_there(run, stream):
+    run.take(started(7))
+    run.take(record("Job 7 has been submitted with SLURM jobid 4711 (log: results/logs/slurm/…)."))
+    assert stream.getvalue().splitlines()[-1].strip() == "SLURM job 4711: train: epoch 1 of 2, sample/lstm, seed 1"
 
 
 def test_a_job_that_is_tried_again_has_not_failed(run, stream):
     run.take(started(1))
-    run.take(record("", LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="train", log=["train.log"]))
+    run.take(record("", LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="train", **FAILED))
     run.take(record("Trying to restart job 1."))
     assert "It is tried again" in stream.getvalue()
     assert run.failed == 0
@@ -179,8 +206,13 @@ def settings():
 def test_verbose_shows_what_snakemake_shows(settings, capsys):
     handler = LogHandler(settings(verbose=True, nocolor=True), None)
     handler.emit(record("Building DAG of jobs..."))
+    more = {"local": False, "is_checkpoint": False, "benchmark": None, "priority": 0, "threads": 1, "resources": {}}
+    handler.emit(started(5, **more))
     handler.close()
-    assert capsys.readouterr().err == "Building DAG of jobs...\n"
+    said = capsys.readouterr().err
+    assert said.startswith("Building DAG of jobs...\n")
+    assert "rule train:\n" in said and "    output: runs/epoch1/state.json\n" in said
+    assert "    message: train: epoch 1 of 2" in said
 
 
 def test_snakemake_finds_the_logger_by_the_name_of_its_package():

@@ -95,7 +95,8 @@ def test_a_failure_is_explained_by_how_it_ended(tmp_path):
     assert "memory" in failure(tmp_path, "epoch 3: 10%", 137)
     assert "please report it" in failure(tmp_path, "Traceback (most recent call last):\n  …\nKeyError: 'a'")
     assert "docs/faults.md" in failure(tmp_path, "no idea")
-    assert "2 other jobs will finish first" in failure(tmp_path, "no idea", running=2)
+    said = failure(tmp_path, "no idea", said="SLURM status is: 'TIMEOUT'\n\n")
+    assert said.startswith("FAILED  train: epoch 3 of 8\n        SLURM status is: 'TIMEOUT'\n        the end of ")
     assert advise("", "", 0) == advise("no idea", "no idea", 1)
 
 

@@ -84,7 +84,7 @@ def test_changed_code_is_called_code(copied, tmp_path):
 
 @pytest.mark.parametrize("word", ["nowhere.yaml", "fig2"])
 def test_a_configfile_that_is_not_there_is_one_line(fresh, word):
-    process = fresh.snakemake("--dry-run", "--configfile", str(TINY), word, name=None, configfile=Path(word))
+    process = fresh.snakemake(configfile=Path(word))
     assert process.returncode == 1
     [line] = [line for line in process.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
     assert line.startswith(f"--configfile: {word}: no such file or directory; correct the path. Targets go before")

@@ -1,18 +1,19 @@
 """The logger: what Snakemake reports, as lines and bars (``--logger natural-sparsity``, which the profiles set).
 
-With ``--verbose`` or ``--debug-dag``, everything is shown as Snakemake itself shows it. Its complete log, in
-``.snakemake/log``, is always as it was.
+With ``--verbose`` or ``--debug-dag``, everything is shown as Snakemake itself shows it. Its own log, in
+``.snakemake/log``, goes on beside this.
 """
 
 import logging
 import os
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -21,9 +22,6 @@ from natural_sparsity.terminal import wording
 from natural_sparsity.terminal.pace import KIND, Job, Pace
 from natural_sparsity.terminal.screen import SECONDS_BETWEEN_LOOKS, Paper, Screen
 from natural_sparsity.terminal.summary import summarise
-
-if TYPE_CHECKING:
-    from snakemake_interface_logger_plugins.settings import OutputSettingsLoggerInterface
 
 RED, RESET = "\033[31m", "\033[0m"
 
@@ -41,7 +39,10 @@ class LogHandler(LogHandlerBase):
         settings = self.common_settings
         stream = sys.stdout if settings.stdout else sys.stderr
         if settings.verbose or settings.debug_dag:
-            self.handle_record = snakemake_handler(settings, stream).emit
+            # Imports snakemake, which the rest of this package can do without.
+            from natural_sparsity.terminal.whole import make_handler
+
+            self.handle_record = make_handler(settings, stream).emit
         else:
             self.run = Run(stream, settings.dryrun, settings.nocolor)
             self.handle_record = self.run.take
@@ -60,14 +61,6 @@ class LogHandler(LogHandlerBase):
         if hasattr(self, "run"):
             self.run.close()
         super().close()
-
-
-def snakemake_handler(settings: "OutputSettingsLoggerInterface", stream: TextIO) -> logging.Handler:
-    """Snakemake's own handler for a terminal."""
-    from snakemake.logging import ColorizingTextHandler, DefaultFormatter
-
-    formatter = DefaultFormatter(settings.quiet, settings.show_failed_logs)
-    return ColorizingTextHandler(nocolor=settings.nocolor, stream=stream, formatter=formatter)
 
 
 class Run:
@@ -100,6 +93,7 @@ class Run:
             LogEvent.SHELLCMD: self.show_command,
             LogEvent.JOB_FINISHED: self.finish,
             LogEvent.JOB_ERROR: self.fail,
+            LogEvent.GROUP_ERROR: self.fail_group,
             LogEvent.PROGRESS: self.conclude,
             LogEvent.ERROR: self.report,
             None: self.say,
@@ -186,11 +180,31 @@ class Run:
     def fail(self, record: Any) -> None:
         """Write what is known about a job that failed."""
         job = self.running.pop(record.jobid, None)
+        if record.indent:  # of a group, which has been written
+            return
         name = job.name if job else wording.name_job(record.rule_name, None, {})
-        first, *lines = wording.describe_failure(name, record.rule_name, record.log, self.status, len(self.running))
-        self.screen.write("\n".join([f"{RED}{first}{RESET}" if self.colour else first, *lines]))
+        lines = wording.describe_failure(name, record.rule_name, record.log, self.status, record.rule_msg or "")
+        self.give(lines, len(self.running))
         self.failed += self.status not in wording.INTERRUPTED
         self.status = 0
+
+    def fail_group(self, record: Any) -> None:
+        """Write what is known about a group of jobs in one submission: of those whose logs end in an error."""
+        names = {info["jobid"]: info["rule_name"] for info in record.job_error_info}
+        names |= {jobid: self.running[jobid].name for jobid in names if jobid in self.running}
+        guilty = [info for info in record.job_error_info if wording.ends_in_error(info["log"])]
+        logs = record.aux_logs
+        for info in guilty or record.job_error_info[:1]:
+            said = f"in a submission of {wording.count(len(names), 'job')}, which are all made again"
+            lines = wording.describe_failure(names[info["jobid"]], info["rule_name"], [*info["log"], *logs], 0, said)
+            self.give(lines, len(self.running.keys() - names.keys()))
+        self.failed += 1
+
+    def give(self, lines: list[str], running: int) -> None:
+        """Write the lines about a job that failed, the first in red; and how many go on."""
+        others = [f"        {wording.count(running, 'other job')} will finish first."] if running else []
+        first, *rest = lines
+        self.screen.write("\n".join([f"{RED}{first}{RESET}" if self.colour else first, *rest, *others]))
 
     def report(self, record: Any) -> None:
         """Write an error of Snakemake itself, or keep the status of a command, since the record of its job follows."""
@@ -232,6 +246,9 @@ class Run:
         elif message.startswith(wording.RESTART):
             self.failed = max(0, self.failed - 1)
             self.screen.write("        It is tried again.")
+        elif match := re.match(r"Job (\d+) has been submitted with SLURM jobid (\d+)", message):
+            job = self.running.get(int(match[1]))
+            self.screen.write(f"        SLURM job {match[2]}: {job.name if job else f'job {match[1]}'}")
         elif text := wording.translate(message):
             self.screen.write(text)
 

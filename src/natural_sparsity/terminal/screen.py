@@ -1,5 +1,6 @@
 """Where the lines go: a terminal, with bars below them, or a file or pipe, with a word on what takes long."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
@@ -11,6 +12,16 @@ from natural_sparsity.terminal.wording import write_seconds
 SECONDS_BETWEEN_LOOKS = 0.5
 FIRST_WORD, LAST_WORD = 120.0, 3600.0  # seconds: the first word on a job that runs, and the longest silence after it
 FORMAT = "{bar:24} {desc}"
+WIDTH = 100  # of a terminal that does not tell its own
+
+
+def find_width(stream: TextIO) -> int:
+    """The columns that a bar may take, so that its line does not break."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # no terminal; io.UnsupportedOperation is one too
+        columns = 0
+    return (columns or WIDTH) - 1
 
 
 class Paper:
@@ -68,11 +79,9 @@ class Screen:
     def draw(self, name: str, position: float, total: int, text: str) -> None:
         """Draw one bar."""
         if name not in self.bars:
-            self.bars[name] = tqdm(
-                total=total, bar_format=FORMAT, leave=False, dynamic_ncols=True, file=self.stream, delay=0
-            )
+            self.bars[name] = tqdm(total=total, bar_format=FORMAT, leave=False, file=self.stream)
         bar = self.bars[name]
-        bar.n, bar.total = position, total
+        bar.n, bar.total, bar.ncols = position, total, find_width(self.stream)
         bar.set_description_str(text, refresh=False)
         bar.refresh()
 

@@ -21,6 +21,8 @@ LINES_OF_LOG = 12
 # Statuses of a command that SIGINT or SIGTERM ended, and what training says when it has saved.
 INTERRUPTED = {-2, -15, 130, 143}
 SAVED = "run again to go on"
+# The last line of a command that failed: of ours, or of a traceback.
+MISTAKE = re.compile(r"natural-sparsity \w+: |[\w.]*(Error|Exception)\b")
 WIDEST = 110
 
 
@@ -54,7 +56,7 @@ def give_up(failed: int, done: int, total: int, log: str) -> str:
     where = f"{done} of {count(total, 'job')} done"
     if not failed:
         return f"Stopped, with {where}. Run the same command again; training goes on inside the epoch."
-    return f"Stopped: {count(failed, 'job')} failed, see above; {where}. Snakemake's complete log: {log}"
+    return f"Stopped: {count(failed, 'job')} failed, see above; {where}. Snakemake's log: {log}"
 
 
 def shorten(paths: Sequence[str]) -> str:
@@ -127,7 +129,7 @@ def read_status(message: str) -> int:
     return int(match[1]) if match else 0
 
 
-def describe_failure(job: str, rule: str, logs: Iterable[str], status: int, running: int = 0) -> list[str]:
+def describe_failure(job: str, rule: str, logs: Sequence[str], status: int, said: str = "") -> list[str]:
     """A failed job: what it is, the end of the first log that says something, and what to do.
 
     Args:
@@ -135,17 +137,22 @@ def describe_failure(job: str, rule: str, logs: Iterable[str], status: int, runn
         rule: its rule's name.
         logs: paths of its logs.
         status: of its command, negative for a signal, 0 if not known.
-        running: how many other jobs go on.
+        said: what the cluster says about it.
     """
     name = job if job.startswith(f"{rule}:") else f"{job} (rule {rule})"
     log, end = next(((log, end) for log in logs if (end := read_end(log))), ("", []))
     if status in INTERRUPTED:
         return [f"STOPPED  {name}", *(f"        {line}" for line in end[-1:] if SAVED in line)]
-    lines = [f"FAILED  {name}"]
+    lines = [f"FAILED  {name}", *(f"        {line.strip()}" for line in said.splitlines() if line.strip())]
     if log:
         lines += [f"        the end of {log}:", *(f"          {line}" for line in end)]
-    lines += [f"        {line}" for line in advise(end[-1] if end else "", "\n".join(end), status)]
-    return lines + ([f"        {count(running, 'other job')} will finish first."] if running else [])
+    lines += [f"        see also {other}" for other in logs if other != log and read_end(other)]
+    return lines + [f"        {line}" for line in advise(end[-1] if end else "", "\n".join(end), status)]
+
+
+def ends_in_error(logs: Iterable[str]) -> bool:
+    """Whether a log ends in what a command says about its failure."""
+    return any(MISTAKE.match(line) for log in logs for line in read_end(log, 1))
 
 
 def read_end(log: str, number: int = LINES_OF_LOG) -> list[str]:
@@ -160,14 +167,14 @@ def read_end(log: str, number: int = LINES_OF_LOG) -> list[str]:
 def advise(last: str, end: str, status: int) -> list[str]:
     """What to do about a failed job, from the last line of its log, the end of it, and its status."""
     again = "Then run the same command again: what is finished is kept."
-    if re.match(r"natural-sparsity \w+: ", last):
+    if last.startswith("natural-sparsity "):
         return [f"To do: see the line above. {again}"]
     if status in (-9, 137):
         return [
             "It was killed, most often because memory ran out. Run the same command again; training goes on inside the",
             "epoch. If it is killed again, use fewer --cores, or a smaller batch.",
         ]
-    if "Traceback (most recent call last)" in end or re.match(r"\w*(Error|Exception)\b", last):
+    if "Traceback (most recent call last)" in end or MISTAKE.match(last):
         return ["This is a fault in the program, not in what you did: please report it, with this log."]
     return [f"To do: docs/faults.md lists what can go wrong. {again}"]
 
