@@ -109,7 +109,7 @@ def test_targets_are_listed_with_what_they_show(fresh):
 
 
 def test_on_a_terminal_bars_show_what_runs(copied):
-    """In a pseudo-terminal; the bars are gone when all is done."""
+    """In a pseudo-terminal, which does not tell its size; the bars are gone when all is done."""
     for name in ("state.json", "parameters.safetensors", "frozen.parquet"):
         (copied.folder / CHECKPOINT / name).unlink()
     ours, theirs = pty.openpty()
@@ -120,7 +120,7 @@ def test_on_a_terminal_bars_show_what_runs(copied):
         f"{CHECKPOINT}/state.json",
     ]
     command += ["--directory", copied.folder, "--cores", "2", "--configfile", TINY, "--config", "name=tiny"]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    environment = {**os.environ, "TERM": "xterm"}
     process = subprocess.Popen(list(map(str, command)), stdout=theirs, stderr=theirs, cwd=ROOT, env=environment)
     os.close(theirs)
     shown = b""

@@ -79,7 +79,8 @@ class Screen:
     def draw(self, name: str, position: float, total: int, text: str) -> None:
         """Draw one bar."""
         if name not in self.bars:
-            self.bars[name] = tqdm(total=total, bar_format=FORMAT, leave=False, file=self.stream)
+            # With a height of its own, tqdm does not ask the terminal, and hides no bar if that does not tell.
+            self.bars[name] = tqdm(total=total, bar_format=FORMAT, leave=False, file=self.stream, ncols=WIDTH, nrows=9)
         bar = self.bars[name]
         bar.n, bar.total, bar.ncols = position, total, find_width(self.stream)
         bar.set_description_str(text, refresh=False)
