@@ -3,15 +3,18 @@
 import json
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from natural_sparsity.config.rules import (
+    Subject,
     check_profile,
     end_in_a_line,
     expect_parents,
     folders,
     give,
+    name_checkpoints,
     name_files,
     options,
     refuse_in_a_line,
@@ -86,3 +89,43 @@ def test_what_the_experiment_refuses_ends_in_one_line():
     assert paths({}) == ["a"]
     with pytest.raises(SystemExit, match="^configuration: no such run$"):
         paths({"model": "b"})
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["epoch3"], "epoch 3 of 8"),
+        (["epoch12"], "epoch 12"),
+        (["init"], "untrained"),
+        (["init", "epoch1", "epoch2"], "untrained, epochs 1 to 2 of 8"),
+        (["step1", "step2", "step16"], "steps 1 to 16 of epoch 1"),
+        ([], ""),
+    ],
+)
+def test_checkpoints_are_named_for_readers(names, text):
+    assert name_checkpoints(names, 8) == text
+
+
+class Length:
+    """Stands for the experiment: one run, of a model whose name ends in a letter that Snakemake's formats use."""
+
+    runs = [SimpleNamespace(data=SimpleNamespace(name="d"), model=SimpleNamespace(name="gru"), epochs=8)]
+
+
+def test_a_message_says_what_its_job_is_about():
+    """Formatted as Snakemake formats it."""
+    snakemake_utils = pytest.importorskip("snakemake.utils")
+    subject, message = Subject(Length()), "train: {subject:{wildcards},}"
+
+    def written(message, **wildcards):
+        about = ",".join(f"{name}={value}" for name, value in wildcards.items())
+        return snakemake_utils.format(message, subject=subject, wildcards=about)
+
+    assert written(message, data="d", epoch="3", model="gru", seed="1") == "train: epoch 3 of 8, d/gru, seed 1"
+    assert written(message, data="d", model="gru") == "train: d/gru"
+    assert written(message, data="other", epoch="3", model="gru") == "train: epoch 3, other/gru"
+    several = "train: {subject:{wildcards},checkpoints=epoch1 epoch2,}"
+    assert written(several, data="d", model="gru") == "train: epochs 1 to 2 of 8, d/gru"
+    assert written("tag: {subject:{wildcards},}", data="d", shard="0-of-2") == "tag: d, shard 0-of-2"
+    figure = "figure: {subject:{wildcards},}"
+    assert written(figure, figure="fig2", measure="chi", probe="frozen") == "figure: fig2, frozen, chi"

@@ -104,7 +104,8 @@ def stem(wildcards, output):
 def said(step, checkpoints=()):
     """A message: what a job does, and with what. ``checkpoints``: several, or one with wildcards in its name."""
     several = f"checkpoints={' '.join(checkpoints)}," if len(checkpoints) > 1 else ""
-    return step + (", " if ":" in step else ": ") + "{subject:{wildcards}," + several + "}"
+    joint = ", " if ":" in step else ": "
+    return f"{step}{joint}{{subject:{{wildcards}},{several}}}"
 
 
 def measure(wildcards):
