@@ -81,6 +81,25 @@ def test_models_of_every_kind_of_data_are_folded(tmp_path, kind):
     assert measure(chain, "pruned", "folded")["difference"] < speedup.TOLERANCE
 
 
+def test_training_does_not_go_on_from_a_folded_checkpoint(chain):
+    with pytest.raises(UserError, match="sparse3-folded: is folded; train on from the checkpoint"):
+        chain.train("sparse3-folded", "sparse4", **SPARSE)
+
+
+def test_words_without_weights_share_a_row(chain):
+    model, state = chain.open("dense1")
+    with torch.no_grad():
+        model.embedding.weight[20:] = 0
+    checkpoint.save(chain.path("few-words"), model, state)
+    call(fold, **{"from": chain.path("few-words")}, checkpoint=chain.path("few-words-folded"))
+    small, _ = chain.open("few-words-folded")
+    assert small.embedding.weight.shape == (21, 6) and small.embedding.rows.tolist() == [*range(1, 21), *[0] * 40]
+    assert measure(chain, "few-words", "few-words-folded")["difference"] < speedup.TOLERANCE
+    gates = {"checkpoint": chain.path("few-words-folded"), "test": chain.split_file("test")}
+    call(structure, **gates, output=chain.folder / "few-words-structure.json")
+    assert files.read_json(chain.folder / "few-words-structure.json")["words_left"] == 20
+
+
 def test_what_does_not_belong_together_is_refused(chain):
     with pytest.raises(UserError, match="not folded from"):
         measure(chain, "sparse3", "dense1-folded")

@@ -1,8 +1,9 @@
 """Cut removed units out of a sparsified LSTM: a smaller model with the same outputs.
 
 What :mod:`natural_sparsity.evaluation.structure` finds removed is cut out of every tensor that touches it: a neuron's
-four rows and its columns, an embedding unit's column. A constant gate keeps its bias and rows of zeros. The result is a
-dense model with an architecture of its own, for any command that reads checkpoints.
+four rows and its columns, an embedding unit's column. Words without weights share one row of zeros. A constant gate
+keeps its bias and rows of zeros. The result is a dense model with an architecture of its own, for any command that
+evaluates checkpoints.
 """
 
 import argparse
@@ -11,11 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from natural_sparsity.errors import UserError
 from natural_sparsity.evaluation.structure import Masks, read_masks, remove_dead
-from natural_sparsity.evaluation.subject import open_subject, require_lstm
+from natural_sparsity.evaluation.subject import Subject, open_subject, require_lstm
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.gates import GATES
-from natural_sparsity.model.recurrent import RecurrentModel
+from natural_sparsity.model.recurrent import ROWS, RecurrentModel
 from natural_sparsity.settings import add_expect_option
 
 
@@ -30,14 +32,25 @@ def run(args: argparse.Namespace) -> None:
     """Write the smaller model.
 
     Raises:
-        UserError: a model of other cells.
+        UserError: as :func:`fold_subject`.
     """
     subject = open_subject(args.source, torch.device("cpu"), args.expect)
-    require_lstm(subject, "can be folded")
-    masks = read_masks(subject.model, subject.tensors, subject.state["sparsify"])
-    small = fold(subject.model, remove_dead(masks))
+    small = fold_subject(subject)
     about = {"folded": True, "folded_from": subject.state["parameters"]}
     checkpoint.save(args.checkpoint, small, subject.state | about)
+
+
+def fold_subject(subject: Subject) -> RecurrentModel:
+    """Return the smaller model.
+
+    Raises:
+        UserError: a model of other cells, or one that is folded already.
+    """
+    require_lstm(subject, "can be folded")
+    if subject.state.get("folded"):
+        raise UserError(f"{subject.folder}: is folded already; use it as it is")
+    masks = read_masks(subject.model, subject.tensors, subject.state["sparsify"])
+    return fold(subject.model, remove_dead(masks))
 
 
 @torch.no_grad()
@@ -53,7 +66,7 @@ def fold(model: RecurrentModel, masks: Masks) -> RecurrentModel:
         model.output.weight
     )
     if model.embedding is not None:
-        small.get_parameter("embedding.weight").copy_((model.embedding.weight * masks.embedding)[:, units])
+        copy_embedding((model.embedding.weight * masks.embedding)[:, units], small)
     if model.initial is not None:
         small.get_parameter("initial.weight").copy_((model.initial.weight * masks.initial)[neurons[0]])
     below = [units, *neurons]
@@ -71,6 +84,20 @@ def fold(model: RecurrentModel, masks: Masks) -> RecurrentModel:
     small.output.weight.copy_((model.output.weight * masks.output)[:, below[-1]])
     small.output.bias.copy_(model.output.bias)
     return small
+
+
+def copy_embedding(weight: Tensor, small: RecurrentModel) -> None:
+    """Copy the embedding (words, units) into ``small``; words whose weights are all 0 share one row, if that is fewer.
+
+    ``weight`` is of a model whose words have rows of their own.
+    """
+    living = weight.any(1)
+    if living.sum() + 1 < len(weight):
+        rows = living.cumsum(0) * living
+        weight = torch.cat([torch.zeros_like(weight[:1]), weight[living]])
+        small.share_rows(len(weight))
+        small.get_buffer(ROWS).copy_(rows)
+    small.get_parameter("embedding.weight").copy_(weight)
 
 
 def find_kept(kept: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def read_masks(model: RecurrentModel, tensors: dict[str, Tensor], settings: dict
 
     widths = dict(enumerate(model.architecture.hidden))
     units = model.interface.inputs if model.embedding is None else model.architecture.embedding
-    words = model.interface.vocabulary or 0
+    words = 0 if model.embedding is None else len(model.embedding.weight)
     return Masks(
         weights("embedding.weight", 0, units),
         weights("initial.weight", widths[0], 0),

@@ -17,7 +17,7 @@ from natural_sparsity.config.architecture import Architecture
 from natural_sparsity.config.base import read_block
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import name_checkpoint
-from natural_sparsity.model.recurrent import Interface, RecurrentModel
+from natural_sparsity.model.recurrent import ROWS, Interface, RecurrentModel
 from natural_sparsity.model.tuning import Tuning
 from natural_sparsity.provenance import find_version
 
@@ -121,11 +121,14 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def check_epoch_ended(folder: Path, state: Mapping[str, Any]) -> None:
-    """Refuse to train on from a checkpoint that was saved inside the first epoch.
+    """Refuse to train on from a checkpoint that was saved inside the first epoch, or folded.
 
     Raises:
-        UserError: it was; it has neither the optimizer's memory nor the hidden state.
+        UserError: it was; it lacks what training needs: the optimizer's memory, and the hidden state or rows of its own
+            for each word.
     """
+    if state.get("folded"):
+        raise UserError(f"{folder}: is folded; train on from the checkpoint that it was folded from")
     name = name_checkpoint(state)
     if name.startswith("step"):
         raise UserError(f"{folder}: is {name}, inside the first epoch; training starts from init or an epoch's end")
@@ -147,23 +150,32 @@ def load(folder: Path, device: torch.device) -> tuple[RecurrentModel, dict[str, 
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise UserError(f"{path}: {name} is not finite; delete the checkpoint and run again")
-        if not name.startswith(METHOD) and tensor.dtype != torch.get_default_dtype():
+        if not name.startswith((METHOD, ROWS)) and tensor.dtype != torch.get_default_dtype():
             raise UserError(f"{path}: {name} is {tensor.dtype}, not {torch.get_default_dtype()}; delete it")
     try:
-        with torch.device("meta"):
-            model = RecurrentModel(
-                Interface(**state["interface"]),
-                read_block(Architecture, state["architecture"], "architecture"),
-                Tuning.from_json(state["tuning"]),
-            )
         parameters = {name: tensor for name, tensor in tensors.items() if not name.startswith((METHOD, OPTIMIZER))}
-        model.load_state_dict(parameters, assign=True)
+        model = rebuild(state, Tuning.from_json(state["tuning"]), parameters)
     except (UserError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{folder / STATE}: its architecture is not that of {path}; delete both") from error
     model.to(device)
     for layer in (layer for layer in model.modules() if isinstance(layer, nn.RNNBase)):
         layer.flatten_parameters()  # one block of memory, which cuDNN would otherwise copy together at every call
     return model, state
+
+
+def rebuild(about: Mapping[str, Any], tuning: Tuning | None, parameters: Mapping[str, Tensor]) -> RecurrentModel:
+    """The model with the interface and architecture in ``about``, and these parameters as they are.
+
+    Raises:
+        UserError, RuntimeError, TypeError, KeyError or AttributeError: they do not belong together.
+    """
+    with torch.device("meta"):
+        architecture = read_block(Architecture, about["architecture"], "architecture")
+        model = RecurrentModel(Interface(**about["interface"]), architecture, tuning)
+        if ROWS in parameters:
+            model.share_rows(len(parameters["embedding.weight"]))
+    model.load_state_dict(parameters, assign=True)
+    return model
 
 
 def load_tensors(folder: Path, device: torch.device, prefix: str = METHOD) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -11,6 +12,7 @@ from natural_sparsity.model.tuning import Tuning
 
 INITIAL_RANGE = 0.1
 State = list[tuple[Tensor, ...]]
+ROWS = "embedding.rows"  # the buffer of SharedRows, in a checkpoint
 
 
 class Interface(NamedTuple):
@@ -56,6 +58,12 @@ class RecurrentModel(nn.Module):
             nn.init.uniform_(self.output.weight, -INITIAL_RANGE, INITIAL_RANGE)
             nn.init.zeros_(self.output.bias)
 
+    def share_rows(self, count: int) -> None:
+        """Replace the embedding by one of ``count`` rows that its words share, whose tensors are still to be set."""
+        assert self.embedding is not None
+        words, width = self.embedding.weight.shape
+        self.embedding = SharedRows(words, count, width).to(self.output.weight)
+
     def fresh(self) -> "RecurrentModel":
         """A model of the same shape with newly drawn weights."""
         return RecurrentModel(self.interface, self.architecture, self.tuning)
@@ -75,7 +83,7 @@ class RecurrentModel(nn.Module):
 
     def encode(self, inputs: Tensor) -> Tensor:
         """What the first layer reads (steps, batch, width): embeddings of word ids, or the input vectors."""
-        return self.embedding(inputs) if self.embedding else inputs
+        return self.embedding(inputs) if self.embedding is not None else inputs
 
     def forward(self, inputs: Tensor, state: State) -> tuple[list[Tensor], Tensor, State]:
         """Run over ``inputs``, word ids (steps, batch) or vectors (steps, batch, width).
@@ -101,6 +109,23 @@ class RecurrentModel(nn.Module):
         if len(outputs) == 1 and self.embedding is None:
             return outputs[0]
         return functional.dropout(outputs[-1], self.architecture.dropout if rate is None else rate, self.training)
+
+
+class SharedRows(nn.Embedding):
+    """An embedding with fewer rows than words: ``rows`` (words,) has the row of each word.
+
+    Row 0 is 0 and belongs to all words that have no weights left; each other row belongs to one word, in their order.
+    """
+
+    rows: Tensor
+
+    def __init__(self, words: int, count: int, width: int):
+        super().__init__(count, width)
+        self.register_buffer("rows", torch.zeros(words, dtype=torch.int64))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Look up the words of ``input``."""
+        return super().forward(self.rows[input])
 
 
 def copy_state(source: State, target: State) -> None:
