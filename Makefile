@@ -98,6 +98,7 @@ lock:  ## the locks in envs/, after a pin was changed
 	$(UV) pip compile --quiet --group build --output-file envs/build.lock
 	$(UV) pip compile --quiet pyproject.toml --constraint envs/build.lock --output-file envs/run.lock
 	$(UV) pip compile --quiet --group test --constraint envs/run.lock --output-file envs/test.lock
+	$(UV) pip compile --quiet --group onnx --constraint envs/run.lock --output-file envs/onnx.lock
 	$(UV) pip compile --quiet --group slurm --constraint envs/run.lock --output-file envs/slurm.lock
 	sed "s/^# locks: .*/# locks: $$(cat envs/build.lock envs/run.lock | cksum)/" envs/natural-sparsity.post-deploy.sh > envs/new
 	mv envs/new envs/natural-sparsity.post-deploy.sh

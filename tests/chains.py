@@ -58,11 +58,14 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 
 
 def call(command: ModuleType, **options: Any) -> None:
-    """Run a command's module with these options, and its defaults for the others; None leaves an option out."""
+    """Run a command's module with these options, and its defaults for the others.
+
+    None leaves an option out, and True gives it no value.
+    """
     parser, words = argparse.ArgumentParser(), []
     command.add_arguments(parser)
     for name, value in options.items():
-        values = value if isinstance(value, list) else [value]
+        values = value if isinstance(value, list) else [] if value is True else [value]
         if value is not None:
             words.append(f"--{name.replace('_', '-')}")
             words += [json.dumps(each) if isinstance(each, dict) else str(each) for each in values]
@@ -167,6 +170,11 @@ class Chain:
     def open_data(self) -> Data:
         """The data."""
         return open_data(self.kind, self.block)
+
+    def first_batch(self, interface: Interface) -> Batch:
+        """The first batch of the test split, for a model with this interface."""
+        split = self.open_data().split("test", self.split_file("test"), 3, 7, interface)
+        return next(iter(split.batches(CPU)))
 
     def load(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict[str, Any]]:
         """Parameters by name, the method's tensors, the state; as a reload gives them."""

@@ -1,7 +1,7 @@
 """How sparsity emerges in a neural language model while it trains (after Saphra & Lopez 2019, arXiv 1908.01817).
 
-``import natural_sparsity as ns`` offers the Python API: ``ns.open``, ``ns.sparsity``, ``ns.probe``, ``ns.plot``. Each
-is loaded when it is first used. docs/python.md shows them.
+``import natural_sparsity as ns`` offers the Python API: ``ns.open``, ``ns.sparsity``, ``ns.probe``, ``ns.plot``,
+``ns.load``. Each is loaded when it is first used. docs/python.md shows them.
 """
 
 import importlib
@@ -13,6 +13,7 @@ API = {
     "Results": ("natural_sparsity.api.results", "Results"),
     "sparsity": ("natural_sparsity.api.measuring", "sparsity"),
     "probe": ("natural_sparsity.api.measuring", "probe"),
+    "load": ("natural_sparsity.model.exported", "load"),
     "plot": ("natural_sparsity.api.plot", ""),
     "UserError": ("natural_sparsity.errors", "UserError"),
 }

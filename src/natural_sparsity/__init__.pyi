@@ -4,5 +4,6 @@ from natural_sparsity.api.measuring import probe, sparsity
 from natural_sparsity.api.results import Results
 from natural_sparsity.api.results import open_results as open
 from natural_sparsity.errors import UserError
+from natural_sparsity.model.exported import load
 
-__all__ = ["Results", "UserError", "open", "plot", "probe", "sparsity"]
+__all__ = ["Results", "UserError", "load", "open", "plot", "probe", "sparsity"]

@@ -42,6 +42,7 @@ COMMANDS = {
     "footprint": ("evaluation.footprint", "measure size and latency of a checkpoint, in float and in few bits"),
     "structure": ("evaluation.structure", "count the gates, neurons and weights that a checkpoint has left"),
     "fold": ("evaluation.fold", "cut removed units out of a sparsified LSTM, with the same outputs"),
+    "export": ("evaluation.export", "write a model as files to ship: packed, and as ONNX"),
     "speedup": ("evaluation.speedup", "measure what folding gains"),
     "units": ("evaluation.units", "measure which units carry the concentration, and which keep their weights"),
     "tabulate": ("tables.tabulate", "write one table"),

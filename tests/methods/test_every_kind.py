@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from chains import KINDS, TENSORS, Chain
+import natural_sparsity
+from chains import KINDS, TENSORS, Chain, call
 from natural_sparsity.errors import UserError
+from natural_sparsity.evaluation import export
 from natural_sparsity.methods import groups, sparse_vd
 from natural_sparsity.methods.masks import density, prunable
 from natural_sparsity.methods.qat import SINGLE, integers, quantise
@@ -97,8 +99,24 @@ def test_a_method_trains_and_what_it_promises_holds(chains, method, kind):
         assert all(isinstance(state[key], float) for key in ("train_loss", "dev_loss", "dev_score"))
         assert any(not torch.equal(parameters[key], before[key]) for key in before), "nothing was trained"
         CHECKS[method](chain, model, tensors, settings, epoch)
+    check_export(chain, names[-1])
     by_sgd = chain.training.get("optimizer", "sgd") == "sgd" and method != "sparse_vd"
     assert bool(chain.memory(names[-1])) != by_sgd
+
+
+def check_export(chain, name):
+    """Exported and loaded back, it is a module of torch's layers with the same outputs, bit for bit."""
+    folder = chain.path(f"{name}-exported")
+    call(export, checkpoint=chain.path(name), output=folder)
+    (model, state), loaded = chain.open(name), natural_sparsity.load(folder)
+    batch = chain.first_batch(model.interface)
+    with torch.no_grad():
+        _, features, after = model.eval()(batch.inputs, model.initial_state(batch.inputs.shape[1], batch.start))
+        outputs, last = loaded(batch.inputs, start=batch.start)
+    assert torch.equal(outputs, model.output(features))
+    torch.testing.assert_close(last, after, atol=0, rtol=0)
+    assert {type(layer).__module__.split(".")[0] for layer in loaded.children()} == {"torch"}
+    assert (loaded.about["checkpoint"], loaded.about["epoch"]) == (state["parameters"], state["epoch"])
 
 
 def check_masks(chain, model, tensors, settings, epoch):

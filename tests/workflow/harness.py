@@ -15,7 +15,7 @@ from natural_sparsity import registry
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 # The rules that only name what is to be made.
-TARGETS = {*registry.FIGURES, *registry.TABLES, "all", "figures", "evaluations", "text"}
+TARGETS = {*registry.FIGURES, *registry.TABLES, "all", "figures", "evaluations", "exports", "exports_onnx", "text"}
 
 # Names of products that hold seconds; the table of structures has those of folding.
 TIMED = {"provenance", "footprint", "speedup", (Path("results/experiments/tiny"), "structure")}

@@ -3,9 +3,15 @@
 EVALUATION = f"{CHECKPOINT}/evaluation.json"
 STRUCTURE = f"{CHECKPOINT}/structure.json"
 SPEEDUP = f"{CHECKPOINT}/speedup.json"
+EXPORT, EXPORT_ONNX = f"{CHECKPOINT}/export", f"{CHECKPOINT}/export-onnx"
 UNITS = f"{CHECKPOINT}/units/{{probe}}.parquet"
 # Depends on the bit widths of the experiment's QAT models, so experiments do not share it.
 FOOTPRINT = f"{MODEL}/seed{{seed}}/{{checkpoint}}/footprint.json"
+
+
+def folded(wildcards):
+    """A parameter: ``--folded`` if the wildcards' model has a method that removes gates and neurons."""
+    return ["--folded"] if experiment.folds(wildcards.model) else []
 
 
 rule evaluate:
@@ -53,11 +59,11 @@ rule measure_structure:
         code=code("structure", kind, method),
         batch=block("training", "evaluation_batch"),
         inputs=inputs_of_run,
-        rounded="",
+        forms="",
     message:
         said("{params.command}")
     shell:
-        "natural-sparsity {params.command} {params.inputs} --batch {params.batch} {params.rounded} --output {output} 2> {log}"
+        "natural-sparsity {params.command} {params.inputs} --batch {params.batch} {params.forms} --output {output} 2> {log}"
 
 
 use rule measure_structure as measure_footprint with:
@@ -68,7 +74,7 @@ use rule measure_structure as measure_footprint with:
     params:
         command="footprint",
         code=code("footprint", kind, method),
-        rounded=lambda wildcards: shlex.join(["--rounded", *experiment.roundings(wildcards.model)]),
+        forms=lambda wildcards: shlex.join(["--rounded", *experiment.roundings(wildcards.model), *folded(wildcards)]),
 
 
 # A smaller LSTM with the same outputs.
@@ -106,6 +112,38 @@ use rule measure_structure as measure_speedup with:
     params:
         command="speedup",
         code=code("speedup", kind, method),
+
+
+# The model as files to ship: packed, with its words.
+rule export:
+    input:
+        checkpoint=FILES,
+        vocabulary=prepared("vocabulary.parquet"),
+    output:
+        directory(EXPORT),
+    log:
+        f"{RUN}/logs/export/{{checkpoint}}.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        mem_mb=memory(2000, 6),
+    params:
+        code=code("export", method),
+        inputs=inputs_of_run,
+        forms=lambda wildcards: "--fold" if folded(wildcards) else "",
+    shell:
+        "natural-sparsity export {params.inputs} {params.forms} --output {output} 2> {log}"
+
+
+use rule export as export_onnx with:
+    output:
+        directory(EXPORT_ONNX),
+    log:
+        f"{RUN}/logs/export_onnx/{{checkpoint}}.log",
+    params:
+        code=code("export", method),
+        inputs=inputs_of_run,
+        forms=lambda wildcards: "--onnx --fold" if folded(wildcards) else "--onnx",
 
 
 rule measure_units:

@@ -11,6 +11,8 @@ TARGETS["figures"] = targets(
     *("architecture", "chi", "retention", "training", "fig2", "fig3a", "fig3b", "fig4", "fig5", "emergence"),
     *("acquisition", "claims", "verdicts", "comparison"),
 )
+TARGETS["exports"] = experiment.paths(EXPORT, experiment.runs)
+TARGETS["exports_onnx"] = experiment.paths(EXPORT_ONNX, experiment.runs)
 TARGETS["evaluations"] = experiment.paths(EVALUATION, experiment.runs)
 # What is kept of each text, before anything trains on it.
 PREPARED = [run for run in experiment.runs if not run.data.settings.generated]

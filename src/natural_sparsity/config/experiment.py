@@ -512,6 +512,10 @@ class Experiment:
         pairs = sorted({(each["bits"], each["scope"]) for each in settings})
         return [to_json({"bits": bits, "scope": scope}) for bits, scope in pairs]
 
+    def folds(self, model: str) -> bool:
+        """Whether a model's method removes gates and neurons, which folding cuts out."""
+        return counts_gates(self.models[model])
+
     def unit(self, data: str | None = None) -> str:
         """What the tokens of some data, or of all probed data, are; "token" where they differ."""
         units = {self.data[data].unit} if data else {each.unit for each in self.probed_data}

@@ -153,3 +153,12 @@ def kept_masks(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> di
     module = implementation(settings)
     keep = getattr(module, "kept", None)
     return keep(tensors, settings["threshold"]) if keep else {}
+
+
+def read_trained_integers(
+    settings: Mapping[str, Any], model: RecurrentModel, tensors: Mapping[str, Tensor]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """The integers and scales of the parameters of a checkpoint that its method trained in few bits; by name."""
+    module = implementation(settings)
+    read = getattr(module, "integers", None)
+    return read(model, tensors) if read else {}
