@@ -11,7 +11,8 @@ from natural_sparsity.tables import footprint
 
 
 def cost(loss, precision="float32", size=400):
-    return {"precision": precision, "loss": loss, "nonzero": 100, "bytes": size, "seconds_per_token": 0.002}
+    times = {"seconds_per_token": 0.002, "seconds_per_token_at_once": 0.0001}
+    return {"precision": precision, "loss": loss, "nonzero": 100, "bytes": size, **times}
 
 
 @pytest.fixture
@@ -47,8 +48,9 @@ def test_models_are_compared_with_the_dense_one_in_float(write):
     assert rows.loc[("dense", "int8"), "bytes_of_dense"] == 0.25
     assert rows.loc[("dense", "int8"), "perplexity"] == pytest.approx(math.exp(5.06))
     assert rows.loc[("dense", "int8"), "milliseconds_per_token"] == pytest.approx(2)
+    assert rows.loc[("dense", "int8"), "milliseconds_per_token_at_once"] == pytest.approx(0.1)
     assert rows["nonzero"].tolist() == [100] * 3
-    assert {line.count("|") for line in grid_lines(table)} == {9}
+    assert {line.count("|") for line in grid_lines(table)} == {10}
 
 
 def test_controls_have_names_and_models_of_more_epochs_are_not_compared(write):

@@ -1,40 +1,35 @@
-"""The footprint of a language model: size on disk and latency on a CPU, as it is and with weights of eight bits.
+"""The footprint of a language model: size on disk and latency on a CPU, in each form in which it can be exported.
 
-On disk a weight matrix is stored as it is or, where that is smaller, as one bit per weight and the nonzero weights.
-Eight bits: torch's post-training dynamic quantisation of the recurrent layers and the output layer; embedding and
-biases stay in single precision. Exact zeros stay zeros. A model trained with quantised weights is measured with those
-alone: its own integers and scales, in torch's layers of eight bits, stored in as many bits as it has. Its control is
-the dense model with its weights rounded to the same number of bits and not trained afterwards.
+A form is written as ``natural-sparsity export`` writes it, and the model that is measured is read from that file. Forms
+are single precision; eight bits, by torch's post-training dynamic quantisation of the recurrent layers and the output
+layer; and, if asked for, both of these folded. A model trained with quantised
+weights has one form, its own integers. Its control is the dense model with its weights rounded to the same number of
+bits and not trained afterwards. Integers compute in torch's layers of eight bits.
 """
 
 import argparse
-import copy
-import warnings
+import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
-from torch import Tensor, nn
 from torch.nn import functional
 
 from natural_sparsity import files
 from natural_sparsity.data.base import Split
 from natural_sparsity.errors import UserError
+from natural_sparsity.evaluation.export import describe, make_form
 from natural_sparsity.evaluation.latency import first_steps, step_by_step, time_in_turns
 from natural_sparsity.evaluation.subject import Subject, add_split_arguments, open_subject
-from natural_sparsity.methods.masks import TENSORS, prunable
-from natural_sparsity.methods.qat import integers, quantise
+from natural_sparsity.methods.base import read_trained_integers
+from natural_sparsity.model import exported
 from natural_sparsity.model.device import select_device
-from natural_sparsity.model.recurrent import RecurrentModel, State
+from natural_sparsity.model.exported import Exported
 from natural_sparsity.settings import parse_json_object, parse_positive
 
-# Parts of a stored tensor: which weights are not 0; the values, of these or of all; their bits and number; the shape.
-BITS, VALUES, WIDTH, SHAPE = ".bits", ".values", ".width", ".shape"
-SCALE = ".scale"
 REPEATS = 5
-Stored = tuple[RecurrentModel, dict[str, Tensor]]  # a model, and the tensors that it takes to store it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="JSON, bits and scope: measure the model with weights rounded so, too",
     )
+    parser.add_argument("--folded", action="store_true", help="measure the model (an LSTM) folded, too")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -59,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     subject = open_subject(args.checkpoint, select_device("cpu", 1), args.expect)
     check_kind(subject)
     split = subject.open_test(args.test, args.batch, args.window)
-    rows = measure_footprints(subject, split, args.timed_tokens, args.rounded)
+    rows = measure_footprints(subject, split, args.timed_tokens, list_forms(subject, args.rounded, args.folded))
     files.write_json(args.output, subject.identify() | {"footprints": rows})
 
 
@@ -76,157 +72,60 @@ def check_kind(subject: Subject) -> None:
         )
 
 
-@torch.no_grad()
-def measure_footprints(
-    subject: Subject, split: Split, timed: int, roundings: Sequence[Mapping[str, Any]] = ()
-) -> list[dict[str, Any]]:
-    """Return loss (nats per token), nonzero weights, bytes and seconds per token: a row per precision.
+def list_forms(
+    subject: Subject, roundings: Sequence[Mapping[str, Any]] = (), folded: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Return the forms of a checkpoint: the options of :func:`make_form` by name.
 
-    Precisions are single precision and, of an LSTM or GRU, int8; of a model trained with quantised weights, these
-    alone. Each of ``roundings``, bits and scope, adds a row.
+    Each of ``roundings``, bits and scope, is one more; ``folded`` adds the smaller model, also in eight bits.
     """
-    model, sparsify = subject.model.eval(), subject.state["sparsify"]
-    numbers = integers(model, subject.tensors)
-    bits: dict[str, int] = {}
-    if numbers:
-        models = {f"int{sparsify['bits']}, trained": use_integers(model, numbers)}
-        bits = dict.fromkeys(models, sparsify["bits"])
-    else:
-        models = {"float32": (model, {name: p.detach() for name, p in model.named_parameters()})}
-        if model.architecture.cell != "rnn":  # torch has no layer of eight bits for it
-            models["int8"] = quantise_dynamically(model)
+    sparsify = subject.state["sparsify"]
+    if read_trained_integers(sparsify, subject.model, subject.tensors):
+        return {f"int{sparsify['bits']}, trained": {}}
+    forms: dict[str, dict[str, Any]] = {"float32": {}}
+    if subject.model.architecture.cell != "rnn":  # torch has no layer of eight bits for it
+        forms["int8"] = {"int8": True}
+    if folded:
+        forms |= {"float32, folded": {"fold": True}, "int8, folded": {"fold": True, "int8": True}}
     for rounding in roundings:
         scope = "" if rounding["scope"] == "channel" else " by tensor"
-        name = f"int{rounding['bits']}, rounded{scope}"
-        models[name], bits[name] = round_weights(model, rounding["bits"], rounding["scope"]), rounding["bits"]
-    steps = first_steps(split, timed)
-    one, many = model.zero_state(1), model.zero_state(split.batch)
-    times = time_in_turns([step_by_step(each, steps, one) for each, _ in models.values()], REPEATS)
-    return [
-        {
-            "precision": precision,
-            "loss": measure_loss(each, split, many),
-            "nonzero": sum(int(t.count_nonzero()) for t in tensors.values() if t.dim() > 1),
-            "bytes": len(safetensors.torch.save(pack(tensors, bits.get(precision, 8)))),
-            "seconds_per_token": float(seconds / len(steps)),
-        }
-        for seconds, (precision, (each, tensors)) in zip(times.min(0), models.items(), strict=True)
-    ]
+        forms[f"int{rounding['bits']}, rounded{scope}"] = {"bits": rounding["bits"], "scope": rounding["scope"]}
+    return forms
 
 
 @torch.no_grad()
-def measure_loss(model: RecurrentModel, split: Split, state: State) -> float:
-    """Return the mean loss over the split, nats, from ``state`` on.
+def measure_footprints(
+    subject: Subject, split: Split, timed: int, forms: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return a row per form: its ``precision``, loss (nats per token), nonzero weights, bytes, seconds per token.
 
-    It uses the model's own output layer, since torch's eight-bit layer has no weight matrix for the fused softmax.
+    Times are of the first ``timed`` tokens of the split, one after the other, and of its first batch at once.
     """
-    total = 0.0
+    rows, models = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, options in forms.items():
+            path = Path(folder) / exported.FILE
+            model, numbers = make_form(subject, **options)
+            exported.write(path, model, numbers, describe(subject))
+            matrices = [parameter for parameter in exported.load(path).parameters() if parameter.dim() > 1]
+            nonzero = sum(int(matrix.count_nonzero()) for matrix in matrices)
+            models.append(exported.load(path, int8=bool(numbers)))
+            rows.append({"precision": name, "loss": measure_loss(models[-1], split), "nonzero": nonzero})
+            rows[-1]["bytes"] = path.stat().st_size
+    steps, batch = first_steps(split, timed), next(iter(split.batches(torch.device("cpu")))).inputs
+    one_by_one = time_in_turns([step_by_step(model, steps) for model in models], REPEATS).min(0) / len(steps)
+    at_once = time_in_turns([partial(model, batch) for model in models], REPEATS).min(0) / batch.numel()
+    for row, single, window in zip(rows, one_by_one, at_once, strict=True):
+        row |= {"seconds_per_token": float(single), "seconds_per_token_at_once": float(window)}
+    return rows
+
+
+@torch.no_grad()
+def measure_loss(model: Exported, split: Split) -> float:
+    """Return the mean loss over the split, nats."""
+    total, state = 0.0, None
     for batch in split.batches(torch.device("cpu")):
-        _, features, state = model(batch.inputs, state)
-        logits = model.output(features.flatten(0, 1))
-        total += float(functional.cross_entropy(logits, batch.targets.flatten(), reduction="sum").double())
+        logits, state = model(batch.inputs, state)
+        losses = functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="sum")
+        total += float(losses.double())
     return total / split.examples
-
-
-def pack(tensors: Mapping[str, Tensor], bits: int = 8) -> dict[str, Tensor]:
-    """Return the tensors as they are stored: each matrix as bits and values where that takes fewer bytes.
-
-    ``bits`` is how many an integer (int8) needs; with fewer than eight, matrices of integers take fewer.
-    """
-    stored: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        narrow = tensor.dtype == torch.int8 and bits < 8
-        width = bits if narrow else 8 * tensor.element_size()
-        kept = tensor != 0
-        sparse = tensor.numel() + int(kept.sum()) * width < tensor.numel() * width
-        if tensor.dim() < 2 or not (sparse or narrow):
-            stored[name] = tensor.contiguous()
-            continue
-        values = tensor[kept] if sparse else tensor.flatten()
-        if sparse:
-            stored[name + BITS] = torch.from_numpy(np.packbits(kept.numpy()))
-        if narrow:
-            stored[name + WIDTH] = torch.tensor([bits, len(values)])
-        stored[name + VALUES] = pack_integers(values, bits) if narrow else values
-        stored[name + SHAPE] = torch.tensor(tensor.shape)
-    return stored
-
-
-def pack_integers(values: Tensor, bits: int) -> Tensor:
-    """Return integers (n,) of int8 as their lowest ``bits`` bits, one number after the other, in bytes."""
-    places = np.arange(bits - 1, -1, -1, dtype=np.uint8)
-    return torch.from_numpy(np.packbits(values.numpy().view(np.uint8)[:, None] >> places & 1))
-
-
-def to_eight_bits(model: RecurrentModel) -> Any:
-    """Return the model with recurrent and output layers of torch's dynamic quantisation, one scale per matrix.
-
-    Raises:
-        UserError: torch has no eight-bit form of the model's layers (Elman's).
-    """
-    if model.architecture.cell == "rnn":
-        raise UserError("torch quantises no plain recurrent layer (cell: rnn); quantise an lstm or a gru")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns that this function will move
-        return torch.ao.quantization.quantize_dynamic(
-            copy.deepcopy(model).eval(), {nn.LSTM, nn.GRU, nn.Linear}, dtype=torch.qint8
-        )
-
-
-def quantise_dynamically(model: RecurrentModel) -> Stored:
-    """Return the model with recurrent and output layers in eight bits, and the tensors that it takes to store it.
-
-    Raises:
-        UserError: as :func:`to_eight_bits`.
-    """
-    int8 = to_eight_bits(model)
-    tensors = {"embedding.weight": model.get_parameter("embedding.weight").detach()}
-    for name, layer in [*int8.recurrent.named_children(), ("output", int8.output)]:
-        weights = {"weight": layer.weight()} if name == "output" else layer.get_weight()
-        biases = {"bias": layer.bias()} if name == "output" else layer.get_bias()
-        for key, weight in weights.items():
-            tensors[f"{name}.{key}"] = weight.int_repr()
-            tensors[f"{name}.{key}{SCALE}"] = torch.tensor(weight.q_scale())
-        tensors |= {f"{name}.{key}": bias.detach() for key, bias in biases.items()}
-    return int8, tensors
-
-
-def use_integers(model: RecurrentModel, numbers: Mapping[str, tuple[Tensor, Tensor]]) -> Stored:
-    """Return the model with the given integers and scales, and the tensors that it takes to store it.
-
-    ``numbers``: q and s of each weight matrix by name, as :func:`natural_sparsity.methods.qat.integers` gives them. The
-    embedding is a table: its rows, looked up, are the trained ones in single precision.
-
-    Raises:
-        UserError: as :func:`to_eight_bits`.
-    """
-    int8 = to_eight_bits(model)
-    int8.output.set_weight_bias(to_torch_matrix(*numbers["output.weight"]), model.output.bias.detach())
-    layers: Any = zip(int8.recurrent, model.recurrent, strict=True)
-    for i, (layer, floats) in enumerate(layers):
-        biases = [floats.bias_ih_l0.detach(), floats.bias_hh_l0.detach()]
-        matrices = [to_torch_matrix(*numbers[f"recurrent.{i}.weight_{kind}_l0"]) for kind in ("ih", "hh")]
-        prepacked = [torch.ops.quantized.linear_prepack(*pair) for pair in zip(matrices, biases, strict=True)]
-        cell = torch.ops.quantized.make_quantized_cell_params_dynamic(*prepacked, *biases, True)
-        layer._all_weight_values[0].param = cell
-    tensors = {name: p.detach() for name, p in model.named_parameters() if name not in numbers}
-    for name, (q, scale) in numbers.items():
-        tensors |= {name: q, name + SCALE: scale}
-    return int8, tensors
-
-
-def round_weights(model: RecurrentModel, bits: int, scope: str) -> Stored:
-    """Return the model with every weight matrix rounded to so many bits, untrained; as :func:`use_integers`."""
-    model, numbers = copy.deepcopy(model), {}
-    for name, weight in prunable(model, list(TENSORS)).items():
-        values, scale = quantise(weight, bits, scope)
-        weight.copy_(values)
-        numbers[name] = (values / scale[:, None]).round().to(torch.int8), scale
-    return use_integers(model, numbers)
-
-
-def to_torch_matrix(q: Tensor, scale: Tensor) -> Tensor:
-    """Return torch's quantised matrix of integers and scales, (rows,) or (1,)."""
-    if len(scale) == 1:
-        return torch._make_per_tensor_quantized_tensor(q, float(scale), 0)
-    return torch._make_per_channel_quantized_tensor(q, scale.double(), torch.zeros(len(scale), dtype=torch.long), 0)

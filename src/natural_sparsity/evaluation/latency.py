@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from natural_sparsity.data.base import Split
-from natural_sparsity.model.recurrent import RecurrentModel, State
+from natural_sparsity.model.exported import Exported
 
 
 @torch.no_grad()
@@ -33,13 +33,12 @@ def first_steps(split: Split, count: int) -> Tensor:
     return inputs.transpose(0, 1).flatten(0, 1)[:count]
 
 
-def step_by_step(model: RecurrentModel, steps: Tensor, state: State) -> Callable[[], None]:
+def step_by_step(model: Exported, steps: Tensor) -> Callable[[], None]:
     """Return a function that runs the model over ``steps`` one at a time, output layer included."""
 
     def run() -> None:
-        hidden = state
+        state = None
         for step in steps:
-            _, features, hidden = model(step[None, None], hidden)
-            model.output(features)
+            _, state = model(step[None, None], state)
 
     return run

@@ -20,6 +20,7 @@ from natural_sparsity.evaluation.latency import first_steps, step_by_step, time_
 from natural_sparsity.evaluation.subject import add_split_arguments, open_subject
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device
+from natural_sparsity.model.exported import Exported
 from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.settings import parse_positive
 
@@ -64,7 +65,7 @@ def measure_speedup(model: RecurrentModel, small: RecurrentModel, split: Split, 
     if difference > TOLERANCE:
         raise UserError(f"the folded model's outputs differ by {difference:g} of the largest; delete it and run again")
     steps = first_steps(split, timed)
-    each_step = time_in_turns([step_by_step(one, steps, one.zero_state(1)) for one in (model, small)], REPEATS)
+    each_step = time_in_turns([step_by_step(Exported(one), steps) for one in (model, small)], REPEATS)
     recurrence = time_in_turns([run_recurrence(one, batch) for one in (model, small)], REPEATS)
     whole, folded = each_step.min(0) / len(steps)
     return {
