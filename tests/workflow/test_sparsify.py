@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+import natural_sparsity
 from natural_sparsity.model import checkpoint
 
 IMP = {"method": "iterative", "of": "small", "levels": 2, "fraction": 0.5}
@@ -26,6 +27,15 @@ def test_every_level_and_control_is_trained_epoch_by_epoch(finished):
 def test_the_footprint_table_needs_no_controls(finished):
     planned = finished.planned("footprint", changes=changes(controls=["random_mask"]))
     assert planned == {"sparsify": 2, "train": 4, "measure_footprint": 3, "tabulate_footprint": 1}
+
+
+def test_models_are_exported_and_load(copied):
+    assert copied.planned("exports", changes=changes()) == {"sparsify": 2, "train": 4, "export": 3}
+    copied.run("exports")
+    folder = copied.folder / "results/runs/tiny/small/seed1/epoch2/export"
+    model, words = natural_sparsity.load(folder), (folder / "vocabulary.txt").read_text(encoding="utf-8").splitlines()
+    assert model.about["epoch"] == 2 and len(words) == model.interface.vocabulary
+    assert copied.planned("exports") == {}
 
 
 def test_rewinding_trains_only_the_epochs_after_it(finished):
