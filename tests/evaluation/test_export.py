@@ -94,6 +94,14 @@ def test_a_text_can_be_read_in_parts(chain):
     torch.testing.assert_close(after, last)
 
 
+def test_a_loaded_model_is_used_in_double_precision_like_any_module(chain):
+    words, model = draw_words(), natural_sparsity.load(write(chain, "dense1"))
+    single, _ = model(words)
+    double, _ = model.double()(words)
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), single)
+
+
 @pytest.mark.parametrize(("bits", "tolerance"), [(8, 0.02), (5, 0.2), (3, 0.8)])
 @pytest.mark.parametrize("scope", export.SCOPES)
 def test_rounded_weights_change_the_outputs_by_their_bits(chain, bits, scope, tolerance):

@@ -69,7 +69,8 @@ class Exported(nn.Module):
     def zero_state(self, batch: int) -> State:
         """The state before the first step of a text."""
         parts = 2 if self.architecture.cell == "lstm" else 1
-        return [tuple(torch.zeros(1, batch, width) for _ in range(parts)) for width in self.architecture.hidden]
+        like = next(self.parameters(), torch.zeros(0))  # layers of eight bits have no parameters
+        return [tuple(like.new_zeros(1, batch, width) for _ in range(parts)) for width in self.architecture.hidden]
 
 
 def write(path: Path, model: RecurrentModel, numbers: Numbers, about: Mapping[str, Any]) -> None:
