@@ -96,7 +96,9 @@ class Chain:
         self.training = {**default_training, **training}
         self.has_files = kind in WRITERS
         if self.has_files:
-            files.write_parquet(folder / "vocabulary.parquet", pd.DataFrame({"id": np.arange(VOCABULARY)}))
+            names = [f"w{i}" for i in range(VOCABULARY)]
+            vocabulary = pd.DataFrame({"id": np.arange(VOCABULARY), "word": names, "count": 1})
+            files.write_parquet(folder / "vocabulary.parquet", vocabulary)
             WRITERS[kind](folder)
 
     def path(self, name: str) -> Path:
@@ -109,8 +111,10 @@ class Chain:
 
     def initialise(self, name: str = "dense0", seed: int = 3, **architecture: Any) -> None:
         """Write an untrained checkpoint."""
-        vocabulary = {"vocabulary": self.folder / "vocabulary.parquet"} if self.has_files else {}
-        names = {"data": "d", "kind": self.kind, "block": self.block, "model": "m", "seed": seed, **vocabulary}
+        given = {"vocabulary": self.folder / "vocabulary.parquet"} if self.has_files else {}
+        if "vectors" in architecture:
+            given["vectors"] = Path(architecture["vectors"]["path"])
+        names = {"data": "d", "kind": self.kind, "block": self.block, "model": "m", "seed": seed, **given}
         blocks = {"architecture": {**self.architecture, **architecture}, "training": self.training}
         call(initialise, **names, **blocks, checkpoint=self.path(name))
 

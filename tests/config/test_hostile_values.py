@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from natural_sparsity.config.architecture import Vectors
 from natural_sparsity.config.base import Block, read_block
 from natural_sparsity.config.configuration import Configuration
 from natural_sparsity.config.data.source import Distribution, Download, Packaged
@@ -58,6 +59,8 @@ def minimal(cls: type[Block]) -> dict[str, Any] | None:
             values[key] = options[0]
     if cls is load(METHODS["group_lasso"].settings).Settings:
         values["strengths"] = {"gates": 1.0}
+    if cls is Vectors:
+        values["format"] = "glove"
     return values
 
 

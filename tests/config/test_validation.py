@@ -52,7 +52,15 @@ def test_defaults_are_the_papers(tmp_path):
         },
         "models": {
             "lstm": {
-                "architecture": {"embedding": 200, "hidden": [200, 200], "dropout": 0.2, "cell": "lstm"},
+                "architecture": {
+                    "embedding": 200,
+                    "hidden": [200, 200],
+                    "dropout": 0.2,
+                    "cell": "lstm",
+                    "recurrent_start": "uniform",
+                    "forget_bias": None,
+                    "vectors": None,
+                },
                 "training": {
                     "optimizer": "sgd",
                     "learning_rate": 20,
@@ -154,6 +162,18 @@ REFUSALS = {
     ),
     "models.lstm.architecture.activation=tanh": (
         "models.lstm.architecture.activation: only cell rnn has one, and the cell is lstm; leave it out"
+    ),
+    "models.lstm.architecture={cell: gru, forget_bias: 1}": (
+        "models.lstm.architecture.forget_bias: only cell lstm has forget gates, and the cell is gru; leave it out"
+    ),
+    "models.lstm.architecture.vectors={path: none.txt, format: glove}": (
+        "models.lstm.architecture.vectors.path: none.txt does not exist; check the path"
+    ),
+    "models.lstm.architecture.vectors={path: none.txt}": (
+        "models.lstm.architecture.vectors.format: missing; it has no default"
+    ),
+    "models.lstm.architecture.vectors=none.txt": (
+        "models.lstm.architecture.vectors: 'none.txt' is not a block of keys, or null"
     ),
     "probes.frozen.measures=[]": (
         "probes.frozen.measures: [] is not a list with at least one of chi, hoyer, gini, kurtosis, l0, each once"

@@ -152,3 +152,41 @@ def test_fresh_weights_are_of_the_same_shape_and_newly_drawn(model):
     for (name, one), (_, other) in zip(model.named_parameters(), fresh.named_parameters(), strict=True):
         assert one.shape == other.shape
         assert name == "output.bias" or not bool((one == other).any())
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
+def test_orthogonal_recurrent_weights_are_so_gate_by_gate(cell, gates):
+    torch.manual_seed(0)
+    model = language_model(embedding=8, hidden=[12, 9], cell=cell, recurrent_start="orthogonal")
+    for layer in model.recurrent:
+        blocks = layer.weight_hh_l0.detach().split(layer.hidden_size)
+        assert len(blocks) == gates
+        for block in blocks:
+            torch.testing.assert_close(block @ block.T, torch.eye(layer.hidden_size), rtol=0, atol=1e-5)
+        assert len({block[0, 0].item() for block in blocks}) == gates, "each gate has a draw of its own"
+
+
+def test_the_bias_of_forget_gates_is_the_sum_of_both_and_no_other_bias_changes():
+    models = []
+    for options in ({}, {"forget_bias": 1.0}, {"forget_bias": 0.0}):
+        torch.manual_seed(0)
+        models.append(language_model(embedding=8, hidden=[5, 4], **options))
+    for plain, *changed in zip(*(model.recurrent for model in models), strict=True):
+        n = plain.hidden_size
+        for layer, bias in zip(changed, (1.0, 0.0), strict=True):
+            assert bool(
+                (layer.bias_ih_l0 + layer.bias_hh_l0)[n : 2 * n].eq(bias).all()
+            )  # PyTorch's order is i, f, g, o
+            for name in ("bias_ih_l0", "bias_hh_l0"):
+                others = [(getattr(each, name)[:n], getattr(each, name)[2 * n :]) for each in (plain, layer)]
+                assert all(torch.equal(one, other) for one, other in zip(*others, strict=True))
+
+
+def test_a_choice_of_start_moves_nothing_that_it_does_not_name():
+    """Else the runs of two starts would differ in their embeddings, too."""
+    models = []
+    for options in ({}, {"recurrent_start": "orthogonal", "forget_bias": 1.0}):
+        torch.manual_seed(0)
+        models.append(language_model(embedding=8, hidden=[5, 4], **options))
+    for (name, one), (_, other) in zip(*(model.named_parameters() for model in models), strict=True):
+        assert torch.equal(one, other) is ("weight_hh" not in name and "bias_" not in name), name

@@ -84,6 +84,18 @@ def test_a_changed_learning_rate_leaves_the_text_alone(finished):
     assert planned == {"initialise": 1, "train": 2, "probe": 3, "draw_training": 1, **FROM_PROBES}
 
 
+def test_word_vectors_are_an_input_of_the_untrained_model(fresh, tmp_path):
+    """A changed file is read again; each command is told which file it is."""
+    path = tmp_path / "vectors.txt"
+    path.write_text("1 8\nthe 1 2 3 4 5 6 7 8\n")
+    changes = {"models": {"small": {"architecture": {"vectors": {"path": str(path), "format": "word2vec"}}}}}
+    process = fresh.snakemake("--dry-run", "--printshellcmds", changes=changes)
+    assert f"--vectors {path} --model small" in process.stdout + process.stderr
+    path.unlink()
+    process = fresh.snakemake("--dry-run", changes=changes)
+    assert f"models.small.architecture.vectors.path: {path} does not exist; check the path" in process.stderr
+
+
 def test_a_changed_min_count_reruns_from_the_filter_on(finished):
     planned = finished.planned(changes=tiny(min_count=4))
     assert not {"documents", "sentences", "index", "draw_chi"} & set(planned)

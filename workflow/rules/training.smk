@@ -6,6 +6,7 @@ STARTED = [name for name, model in experiment.models.items() if "start" in model
 rule initialise:
     input:
         vocabulary=prepared("vocabulary.parquet"),
+        vectors=lambda wildcards: experiment.models[wildcards.model].vectors,
     output:
         f"{RUN}/init/parameters.safetensors",
         f"{RUN}/init/state.json",
@@ -15,6 +16,8 @@ rule initialise:
         model=one_of(name for name in experiment.models if name not in STARTED),
     conda:
         "../../envs/natural-sparsity.yaml"
+    resources:
+        mem_mb=memory(2000, 4),
     params:
         code=code("initialise", kind),
         kind=lambda wildcards: experiment.data[wildcards.data].kind,

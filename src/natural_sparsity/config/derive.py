@@ -50,6 +50,11 @@ class Member:
         return str(self.sparsify.get("role", ""))
 
     @property
+    def vectors(self) -> list[str]:
+        """The file of the word vectors that its embedding starts from; none for most."""
+        return [self.architecture.vectors.path] if self.architecture.vectors else []
+
+    @property
     def start(self) -> int:
         """The epoch that its training starts after."""
         epoch = self.parents["start"].epoch if "start" in self.parents else INIT

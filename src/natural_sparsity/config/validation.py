@@ -7,6 +7,7 @@ from natural_sparsity.config.architecture import Architecture
 from natural_sparsity.config.base import join_words, read_block
 from natural_sparsity.config.configuration import Configuration
 from natural_sparsity.config.data.base import Kind
+from natural_sparsity.config.data.local import check_file
 from natural_sparsity.config.methods.base import find_lack
 from natural_sparsity.config.model import Model
 from natural_sparsity.config.run import Run
@@ -38,6 +39,8 @@ def validate(config: dict[str, Any]) -> Configuration:
     check_use(configuration)
     for name in dict.fromkeys(configuration.text_of(run.data) for run in configuration.runs):
         configuration.data[name].check_files(f"data.{name}")
+    for name in dict.fromkeys(run.model for run in configuration.runs):
+        check_vectors(f"models.{name}.architecture.vectors.path", configuration.models[name].architecture)
     for name, style in configuration.figures.items():
         check_colors(style, f"figures.{name}")
     runs = [run.model_copy(update={"probes": choose_probes(run, configuration)}) for run in configuration.runs]
@@ -67,6 +70,15 @@ def check_model(name: str, model: Model, configuration: Configuration) -> None:
         if needs.cells and cell not in needs.cells:
             cells = join_words(needs.cells, "or")
             raise UserError(f"{key}.sparsify: {what} needs cell {cells}, and the cell here is {cell}; change either")
+
+
+def check_vectors(key: str, architecture: Architecture) -> None:
+    """Check that the word vectors that an embedding starts from, if any, are in a file that can be read."""
+    if architecture.vectors:
+        try:
+            check_file(architecture.vectors.path)
+        except UserError as error:
+            raise UserError(f"{key}: {error}") from error
 
 
 def find_architecture(model: Model, configuration: Configuration) -> Architecture:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from natural_sparsity.config.architecture import Architecture
 from natural_sparsity.model import lstm, tuning
+from natural_sparsity.model.gates import GATES
 from natural_sparsity.model.tuning import Tuning
 
 INITIAL_RANGE = 0.1
@@ -37,7 +38,8 @@ class RecurrentModel(nn.Module):
     without bias, ``initial``, makes the first layer's initial hidden state from it.
 
     Initial values: PyTorch's (uniform ±1/√hidden in the recurrent layers). With a vocabulary, embedding and output
-    weights are uniform ±0.1 and the output bias is 0, as in PyTorch's example of a language model.
+    weights are uniform ±0.1 and the output bias is 0, as in PyTorch's example of a language model. The architecture may
+    ask for orthogonal recurrent weights and for another bias of the forget gates; pretrained vectors are not read here.
 
     ``tuning``: the sizes of its computations; by default, the best for this machine's processor.
     """
@@ -57,6 +59,11 @@ class RecurrentModel(nn.Module):
             nn.init.uniform_(self.embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
             nn.init.uniform_(self.output.weight, -INITIAL_RANGE, INITIAL_RANGE)
             nn.init.zeros_(self.output.bias)
+        for layer, hidden in zip(self.recurrent, architecture.hidden, strict=True):
+            if architecture.recurrent_start == "orthogonal":
+                draw_orthogonal(layer, hidden)
+            if architecture.forget_bias is not None:
+                set_forget_bias(layer, hidden, architecture.forget_bias)
 
     def share_rows(self, count: int) -> None:
         """Replace the embedding by one of ``count`` rows that its words share, whose tensors are still to be set."""
@@ -65,8 +72,11 @@ class RecurrentModel(nn.Module):
         self.embedding = SharedRows(words, count, width).to(self.output.weight)
 
     def fresh(self) -> "RecurrentModel":
-        """A model of the same shape with newly drawn weights."""
-        return RecurrentModel(self.interface, self.architecture, self.tuning)
+        """A model of the same shape with newly drawn weights; an embedding that started from given vectors stays."""
+        model = RecurrentModel(self.interface, self.architecture, self.tuning)
+        if self.architecture.vectors and self.embedding and model.embedding:
+            model.embedding.load_state_dict(self.embedding.state_dict())
+        return model
 
     def zero_state(self, batch: int) -> State:
         """The zero state of every layer: (h, c) of an LSTM, (h,) of others, each (1, batch, hidden)."""
@@ -140,3 +150,15 @@ def recurrent_layer(architecture: Architecture, width: int, hidden: int) -> nn.R
     if architecture.cell == "rnn":
         return nn.RNN(width, hidden, nonlinearity=architecture.activation)
     return {"gru": nn.GRU, "lstm": nn.LSTM}[architecture.cell](width, hidden)
+
+
+def draw_orthogonal(layer: nn.Module, hidden: int) -> None:
+    """Draw the recurrent weights of each gate, (hidden, hidden), as a random orthogonal matrix (Saxe et al. 2014)."""
+    for gate in layer.get_parameter("weight_hh_l0").detach().split(hidden):
+        nn.init.orthogonal_(gate)
+
+
+def set_forget_bias(layer: nn.Module, hidden: int, bias: float) -> None:
+    """Set the bias of an LSTM's forget gates: that of the input holds it, the recurrent one is 0."""
+    for name, value in (("bias_ih_l0", bias), ("bias_hh_l0", 0.0)):
+        layer.get_parameter(name).detach().split(hidden)[GATES.index("f")].fill_(value)
