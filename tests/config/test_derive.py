@@ -55,6 +55,14 @@ def test_new_weights_are_trained_from_the_first_epoch_on(config):
     assert (models["imp-level2"].start, models["imp-level2"].sparsify["rewind"]) == (1, 1)
 
 
+def test_a_small_dense_model_is_trained_from_the_first_epoch_on(config):
+    config["models"]["imp"]["sparsify"]["controls"] = ["equal_size", "random_mask_global"]
+    models = derive(config)
+    small, shuffled = models["imp-level2-equal_size"], models["imp-level2-random_mask_global"]
+    assert small.parents == {"start": ("lstm", 0), "masks": ("imp-level2", 0)}
+    assert shuffled.parents == {"start": ("lstm", 1), "masks": ("imp-level2", 0)}
+
+
 @pytest.mark.parametrize(("given", "inverted"), [({}, True), ({"inhibitor": "diffusion"}, False)])
 def test_each_inhibitor_is_taken_as_its_authors_mean_it(config, given, inverted):
     config["models"]["imp"]["sparsify"] = {"method": "moduli", "of": "lstm", "ramp": 2, **given}

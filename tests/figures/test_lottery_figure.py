@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from example_products import ACCURACY, tabulate, write_evaluation
+from example_products import ACCURACY, tabulate, write_evaluation, write_state
 from natural_sparsity import files
 from natural_sparsity.cli import main
 from natural_sparsity.figures import lottery as figure
@@ -25,7 +25,7 @@ LOSSES = {
 
 def make_table(folder, **measure):
     """The lottery-ticket table of one family."""
-    paths = []
+    paths, states = [], []
     for (role, level), losses in LOSSES.items():
         sparsify = {"family": "imp", "method": "iterative", "role": role, "level": level} if level else {}
         for seed, loss in enumerate(losses, 1):
@@ -33,7 +33,8 @@ def make_table(folder, **measure):
             paths.append(
                 write_evaluation(folder / f"{role}{level}-{seed}.json", seed=seed, sparsify=sparsify, **scores)
             )
-    return tabulate(lottery, evaluations=paths)
+            states.append(write_state(folder / f"{role}{level}-{seed}.state.json", seed=seed, sparsify=sparsify))
+    return tabulate(lottery, evaluations=paths, checkpoints=states)
 
 
 def test_the_figure_has_every_number_and_marks_what_matches(tmp_path):

@@ -103,6 +103,51 @@ def test_controls(chain):
         assert bool((fresh[name][~masks[name]] == 0).all())
 
 
+def test_masks_shuffled_over_all_layers_keep_the_number_alone(chain):
+    _, masks, _ = chain.load("level2-1")
+    chain.start("global1", "dense1", "level2-1", **{**TICKET, "role": "random_mask_global", "density": 0.25})
+    chain.train("global1", "global2", **{**TICKET, "role": "random_mask_global", "density": 0.25})
+    rewound, _, _ = chain.load("dense1")
+    shuffled, other, _ = chain.load("global1")
+    trained, _, _ = chain.load("global2")
+    assert sum(int(mask.sum()) for mask in other.values()) == sum(int(mask.sum()) for mask in masks.values())
+    assert any(other[name].sum() != masks[name].sum() for name in masks)
+    for name, mask in other.items():
+        assert torch.equal(shuffled[name], rewound[name] * mask)
+        assert bool((trained[name][~mask] == 0).all())
+
+
+@pytest.mark.parametrize("tensors", [TICKET["tensors"], ["recurrent"]])
+def test_the_dense_model_of_equal_size_has_as_many_weights_as_the_ticket_has_left(chain, tensors):
+    """Whatever is pruned: what is not counts as well."""
+    settings = {**TICKET, "tensors": tensors, "density": 0.4}
+    chain.start("some0", "dense0", "dense3", **settings)
+    ticket, _, _ = chain.load("some0")
+    left = sum(int(weight.count_nonzero()) for name, weight in ticket.items() if "weight" in name)
+    small = {**settings, "role": "equal_size"}
+    chain.start("small0", "dense0", "some0", **small)
+    chain.train("small0", "small1", **small)
+    weights, masks, state = chain.load("small1")
+    total = sum(weight.numel() for name, weight in weights.items() if "weight" in name)
+    assert abs(total - left) <= VOCABULARY, "a unit of the embedding or of the last layer more, or fewer"
+    assert masks == {}
+    assert all(bool(weight.all()) for name, weight in weights.items() if "weight" in name), "nothing is pruned"
+    dense, _, of_dense = chain.load("dense0")
+    assert state["interface"] == of_dense["interface"]
+    assert [len(layer) for layer in (weights["embedding.weight"], weights["output.weight"])] == [VOCABULARY] * 2
+    assert state["architecture"]["dropout"] == of_dense["architecture"]["dropout"]
+    assert weights["embedding.weight"].shape[1] < dense["embedding.weight"].shape[1]
+
+
+def test_a_ticket_smaller_than_any_dense_model_has_no_dense_model_of_equal_size(chain):
+    settings = {**TICKET, "density": 0.01}
+    chain.start("tiny0", "dense0", "dense3", **settings)
+    with pytest.raises(
+        UserError, match="equal_size: .* weights are left, but a dense model has at least .*; give fewer"
+    ):
+        chain.start("none0", "dense0", "tiny0", **{**settings, "role": "equal_size"})
+
+
 def test_one_shot_goes_there_at_once(chain):
     settings = {**TICKET, "method": "one_shot", "scope": "global", "density": 0.25}
     chain.start("shot1", "dense1", "dense3", **settings)

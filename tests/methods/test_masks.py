@@ -114,13 +114,26 @@ def test_more_than_is_left_and_what_is_not_finite_are_refused(weights):
 def test_shuffled_masks_keep_each_tensors_density_and_stay_nested(weights):
     first = by_magnitude(weights, all_kept(weights), 0.5, "global")
     second = by_magnitude(weights, first, 0.2, "global")
-    random = [shuffle(mask, torch.Generator().manual_seed(3)) for mask in (first, second)]
+    random = [shuffle(mask, torch.Generator().manual_seed(3), "layer") for mask in (first, second)]
     for name in weights:
         assert random[0][name].sum() == first[name].sum()
         assert not torch.equal(random[0][name], first[name])
         assert not bool((random[1][name] & ~random[0][name]).any()), "one seed should give nested masks"
-    other = shuffle(first, torch.Generator().manual_seed(4))
+    other = shuffle(first, torch.Generator().manual_seed(4), "layer")
     assert not torch.equal(other["output.weight"], random[0]["output.weight"])
+
+
+def test_masks_shuffled_over_all_tensors_even_out_their_densities_and_stay_nested(weights):
+    """Where one layer kept all and another nothing, both then keep the same share."""
+    first = by_magnitude(weights, all_kept(weights), 0.5, "global")
+    second = by_magnitude(weights, first, 0.2, "global")
+    one, other = (shuffle(mask, torch.Generator().manual_seed(3), "global") for mask in (first, second))
+    assert masks.density(one) == masks.density(first)
+    assert not any(bool((other[name] & ~one[name]).any()) for name in weights), "one seed should give nested masks"
+    lopsided = {"a": torch.ones(40, 50, dtype=torch.bool), "b": torch.zeros(30, 100, dtype=torch.bool)}
+    even = shuffle(lopsided, torch.Generator().manual_seed(3), "global")
+    assert {name: mask.shape for name, mask in even.items()} == {"a": (40, 50), "b": (30, 100)}
+    assert all(float(mask.float().mean()) == pytest.approx(0.4, abs=0.05) for mask in even.values())
 
 
 def test_applied_masks_give_exact_zeros_even_over_nan():

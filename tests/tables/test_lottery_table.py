@@ -6,11 +6,31 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from example_products import ACCURACY, SQUARES, grid_lines, tabulate, write_evaluation
+from example_products import ACCURACY, SQUARES, grid_lines, write_evaluation, write_state
+from example_products import tabulate as tabulate_module
+from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables import lottery
 
 DENSE = [5.00, 5.04, 5.02]
+RATES = [10.0, 10.0, 2.5]
+
+
+def tabulate(module, evaluations, rates=None):
+    """The table, of models that trained for three epochs at the same rates.
+
+    Those of some evaluations may be others: ``rates`` gives them by role and seed, None for an epoch not trained.
+    """
+    states = []
+    for path in evaluations:
+        about = files.read_json(path, ["seed", "sparsify"])
+        role = about["sparsify"].get("role", "dense")
+        for epoch, rate in enumerate((rates or {}).get((role, about["seed"]), RATES), 1):
+            if rate is None:
+                continue
+            state = {"seed": about["seed"], "sparsify": about["sparsify"], "learning_rate_in": rate}
+            states.append(write_state(path.with_suffix(f".{epoch}.state"), epoch, **state))
+    return tabulate_module(module, evaluations=evaluations, checkpoints=states)
 
 
 @pytest.fixture
@@ -114,7 +134,53 @@ def test_what_cannot_be_compared_is_refused(write, tmp_path):
 
 def test_readers_see_a_line_for_each_model(write):
     lines = grid_lines(tabulate(lottery, evaluations=write(*levels())))
-    assert lines[0].startswith("Model | Role | Density | Weights left | Seeds | Perplexity (95 %) | Loss above dense")
-    assert {line.count("|") for line in lines} == {8}
+    heads = "Model | Role | Density | Weights left | Learning rate | Seeds | Perplexity (95 %) | Loss above dense"
+    assert lines[0].startswith(heads)
+    assert {line.count("|") for line in lines} == {9}
     assert sum(line.startswith("imp | ticket |") for line in lines) == 2
-    assert lines[1].startswith("dense | dense | 1 | 1,000 | 3 | 151.4 (")
+    assert lines[1].startswith("dense | dense | 1 | 1,000 | 10, 2.5 from epoch 3 | 3 | 151.4 (")
+
+
+def test_readers_see_which_models_were_trained_on_another_schedule(write):
+    evaluations = write(*levels())
+    rates = {("random_mask", 2): [10.0, 2.5, 2.5], ("random_init", 1): [10.0, 10.0, 10.0]}
+    table = tabulate(lottery, evaluations=evaluations, rates=rates)
+    rows = table.frame.set_index(["role", "level"])["schedule"]
+    assert rows.loc[("ticket", 1)] == "10, 2.5 from epoch 3"
+    assert rows.loc[("random_mask", 1)] == "seed 1 and 3: 10, 2.5 from epoch 3; seed 2: 10, 2.5 from epoch 2"
+    shared = table.frame.set_index(["role", "level"])["shared_schedule"]
+    assert shared.to_dict() == {key: key[0] not in ("random_mask", "random_init") for key in shared.index}
+    assert sum("*other*: " in line for line in grid_lines(table)) == 3
+
+
+def test_models_may_drop_by_seed_where_their_dense_model_does(write):
+    rates = {(role, 2): [10.0, 2.5, 2.5] for role in ("dense", "ticket", "random_mask", "random_init")}
+    frame = tabulate(lottery, evaluations=write(*levels()), rates=rates).frame
+    assert frame["shared_schedule"].all(), "each seed is compared with the dense model of the same seed"
+    assert frame["schedule"].str.startswith("seed 1 and 3: ").all()
+
+
+def test_a_rewound_ticket_has_the_dense_schedule_from_where_it_starts(write):
+    late = {("ticket", seed): [None, *RATES[1:]] for seed in (1, 2, 3)}
+    frame = tabulate(lottery, evaluations=write(*levels()), rates=late).frame
+    row = frame.set_index(["role", "level"]).loc[("ticket", 1)]
+    assert (row["schedule"], row["shared_schedule"]) == ("10, 2.5 from epoch 3", True)
+
+
+def test_a_small_dense_model_stands_at_its_share_of_the_large_ones_weights(write, tmp_path):
+    paths = write(*levels())
+    for seed in (1, 2, 3):
+        counts = {"weights": 158, "nonzero": 158, "density": 1.0}
+        paths.append(evaluation(tmp_path / f"small{seed}.json", 5.6, seed, "equal_size", 2, **counts))
+    frame = tabulate(lottery, evaluations=paths).frame.set_index(["role", "level"])
+    assert frame.loc[("equal_size", 2), "density"] == pytest.approx(0.158)
+    assert frame.loc[("ticket", 2), "beats_controls"] == "yes"
+
+
+def test_rates_of_every_model_and_seed_are_needed_once(write):
+    evaluations = write(*levels())
+    states = [write_state(evaluations[0].with_name(f"s{i}.json"), seed=1) for i in range(2)]
+    with pytest.raises(UserError, match=r"s1\.json: a second checkpoint of the same model, seed and epoch"):
+        tabulate_module(lottery, evaluations=evaluations, checkpoints=states)
+    with pytest.raises(UserError, match=r"--checkpoints: none of .* dense 0, seed 2; give its state"):
+        tabulate_module(lottery, evaluations=evaluations, checkpoints=states[:1])

@@ -80,6 +80,7 @@ use rule tabulate as tabulate_comparison with:
 use rule tabulate as tabulate_lottery with:
     input:
         evaluations=every(EVALUATION, product="lottery"),
+        checkpoints=every(STATE, product="lottery", at="epochs"),
     output:
         table(MODEL, "lottery"),
     log:

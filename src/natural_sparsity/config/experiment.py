@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 DATA = "results/data/{data}"
 RUN = "results/runs/{data}/{model}/seed{seed}"
 # The controls whose weights are kept, or drawn, at random.
-RANDOM = ("random_mask", "random_init")
+RANDOM = ("random_mask", "random_mask_global", "random_init")
+# The controls whose units are not compared with the dense model's: other units, or a second null.
+OTHER_UNITS = ("random_mask_global", "random_init", "equal_size")
 Value = str | int
 
 
@@ -539,7 +541,7 @@ def counts_gates(model: Member) -> bool:
 
 def prunes(model: Member) -> bool:
     """Whether a model's weights are pruned by what they have learnt."""
-    return bool(model.method) and settings_of(model).prunes and model.role != "random_init"
+    return bool(model.method) and settings_of(model).prunes and model.role not in OTHER_UNITS
 
 
 def settings_of(model: Member) -> type[Method]:

@@ -23,6 +23,8 @@ ROLES: dict[str, tuple[Any, str, str]] = {  # line, marker, and name in the lege
     "random_mask": ("--", "s", "random mask"),
     "random_init": (":", "^", "random weights"),
     "gradual": ("-.", "D", "pruned in training"),
+    "random_mask_global": ("--", "p", "random mask, over all layers"),
+    "equal_size": (":", "P", "small dense model"),
 }
 SCORE = ["score", "score_low", "score_high"]
 COLUMNS = ["family", "role", "level", "density", "seeds", "measure", *SCORE, "matching"]
@@ -58,7 +60,7 @@ def plot(table: pd.DataFrame, style: Style) -> Figure:
     figure = style.figure()
     panels = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
     [dense] = table[table["role"] == "dense"].itertuples()
-    colors = dict(zip(ROLES, style.colors(), strict=False))
+    colors = dict(zip(ROLES, style.colors(len(ROLES)), strict=False))
     for ax, family in zip(panels, families, strict=True):
         ax.axhline(dense.score, color=GREY, linewidth=0.8, zorder=0)
         ax.axhspan(dense.score_low, dense.score_high, color=GREY, alpha=0.2, linewidth=0, zorder=0)

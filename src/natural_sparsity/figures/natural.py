@@ -40,7 +40,9 @@ WIDTH, PANEL = 6.9, 1.35
 SPREAD = ("low", "high", "sd", "seeds")
 ROLES = {
     "random_mask": "random mask",
+    "random_mask_global": "random mask, over all layers",
     "random_init": "random weights",
+    "equal_size": "small dense model",
     "no_teacher": "without teacher",
     "retrained": "retrained",
 }

@@ -76,12 +76,21 @@ def keep_largest(weights: list[Tensor], masks: list[Tensor], density: float) -> 
     return [part.view_as(mask) for part, mask in zip(parts, masks, strict=True)]
 
 
-def shuffle(masks: Masks, generator: torch.Generator) -> Masks:
-    """Return masks that keep the same number of weights in each tensor, at random positions."""
-    return {
-        name: mask.flatten()[torch.randperm(mask.numel(), generator=generator)].view_as(mask)
-        for name, mask in masks.items()
-    }
+def shuffle(masks: Masks, generator: torch.Generator, scope: str) -> Masks:
+    """Return masks that keep as many weights at random positions.
+
+    ``scope`` is ``layer``, as many in each tensor, or ``global``, as many over all tensors together.
+    """
+    if scope == "layer":
+        return {name: permute(mask.flatten(), generator).view_as(mask) for name, mask in masks.items()}
+    everywhere = permute(torch.cat([mask.flatten() for mask in masks.values()]), generator)
+    parts = everywhere.split([mask.numel() for mask in masks.values()])
+    return {name: part.view_as(mask) for (name, mask), part in zip(masks.items(), parts, strict=True)}
+
+
+def permute(values: Tensor, generator: torch.Generator) -> Tensor:
+    """Put the entries of a vector into a random order."""
+    return values[torch.randperm(len(values), generator=generator)]
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from natural_sparsity.model import checkpoint
 from natural_sparsity.settings import add_parents_option, parse_json_object
 
 # The roles of models whose weights are newly drawn.
-REDRAWN = ("random_init", "retrained")
+REDRAWN = ("random_init", "retrained", "equal_size")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,10 +62,14 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(
                 f"{args.masks}: of another model, data or seed than {args.start}; delete both and run again"
             )
+    if hasattr(module, "rebuild"):
+        model = module.rebuild(args.sparsify, model, donor_tensors, state["seed"])
     tensors = module.start(args.sparsify, model, donor, donor_tensors, state["seed"])
     forgotten = dict.fromkeys(("best_dev_loss", "train_loss", "dev_loss", "dev_score"))
     redrawn = args.sparsify.get("role") in REDRAWN or getattr(module, "OWN_VARIABLES", False)
     memory = {} if redrawn else checkpoint.load_tensors(args.start, cpu, checkpoint.OPTIMIZER)
     start_state = {**state, **forgotten, "model": args.model, "sparsify": args.sparsify, "made_from": made_from}
     start_state.pop("teacher", None)
+    if model.architecture.vectors is None:
+        start_state.pop("vectors", None)  # a smaller model starts from none
     checkpoint.save(args.checkpoint, model, start_state, tensors, memory)

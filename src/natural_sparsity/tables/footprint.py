@@ -116,5 +116,5 @@ def lay_out(rows: pd.DataFrame) -> Grid:
 def name_model(row: Mapping[Any, Any]) -> str:
     """What a row's model is called: by its family, level and control."""
     level = f", level {row['level']}" if row["level"] else ""
-    control = f", {row['role'].replace('_', ' ')}" if row["role"] in ("no_teacher", "retrained") else ""
+    control = f", {row['role'].replace('_', ' ')}" if row["role"] in ("no_teacher", "retrained", "equal_size") else ""
     return f"{row['family']}{level}{control}" if row["family"] else "dense"

@@ -16,6 +16,8 @@ from natural_sparsity import files
 from natural_sparsity.analysis.products import check_same, find_place
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.errors import UserError
+from natural_sparsity.tables import schedule
+from natural_sparsity.tables.schedule import KEYS
 from natural_sparsity.tables.scores import (
     MATCHING,
     MEASURE,
@@ -29,21 +31,23 @@ from natural_sparsity.tables.scores import (
 )
 from natural_sparsity.tables.writer import Grid, Table, format_interval
 
-KEYS = ["family", "method", "role", "level"]
 NOTE = (
     f"On the test split after the last epoch. {MATCHING}. Beats controls: each control's loss is larger, the 95 % t"
-    " interval of the difference by seed above 0."
+    f" interval of the difference by seed above 0. {schedule.NOTE}."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
     parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="JSON, one file per model and seed")
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per model, seed and epoch"
+    )
 
 
 def tabulate(args: argparse.Namespace) -> Table:
     """The table of the evaluations, and its grid."""
-    rows = compare(read_evaluations(args.evaluations))
+    rows = compare(read_evaluations(args.evaluations), schedule.read_rates(args.checkpoints))
     return Table(rows, [lay_out(rows)], note=NOTE)
 
 
@@ -73,27 +77,43 @@ def read_evaluations(paths: Sequence[Path]) -> pd.DataFrame:
     return frame
 
 
-def compare(evaluations: pd.DataFrame) -> pd.DataFrame:
+def compare(evaluations: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     """A row for the dense model and for each family, role and level.
 
-    ``density`` is the mean over seeds, counted from the checkpoints; ``loss`` with ``low`` and ``high``, in nats or the
-    data's own unit; ``score`` by the ``measure``, with its interval; ``excess`` is the loss above the dense model's of
-    the same seed, with its interval; ``matching`` and ``beats_controls`` are yes, no, or why they cannot be told.
+    ``density`` is the mean over seeds of the weights left, counted from the checkpoints, as a share of the dense
+    model's; ``schedule`` is the learning rate in words, and ``shared_schedule`` whether it is the dense model's;
+    ``loss`` with ``low`` and ``high``, in nats or the data's own unit; ``score`` by the ``measure``, with its interval;
+    ``excess`` is the loss above the dense model's of the same seed, with its interval; ``matching`` and
+    ``beats_controls`` are yes, no, or why they cannot be told.
+
+    Raises:
+        UserError: a model of a seed has no checkpoint among those that ``rates`` were read from.
     """
-    dense = evaluations[evaluations["role"] == "dense"].set_index("seed")["loss"]
+    is_dense = evaluations["role"] == "dense"
+    dense, weights = evaluations[is_dense].set_index("seed")["loss"], evaluations.loc[is_dense, "weights"].iloc[0]
+    dense_rates = rates.loc[rates["role"] == "dense", ["seed", "epoch", "rate"]]
     rows = []
     for key, group in evaluations.groupby(KEYS, sort=False):
         losses = sort_by_seed(group, "loss")
         loss, low, high = t_interval(losses.to_numpy())
         excess = t_interval((losses - dense.reindex(losses.index)).to_numpy())
-        is_dense = key[KEYS.index("role")] == "dense"
+        own = rates[(rates[KEYS] == list(key)).all(axis=1)]
+        if missing := set(group["seed"]) - set(own["seed"]):
+            raise UserError(
+                f"--checkpoints: none of {' '.join(map(str, key))}, seed {min(missing)}; give its state.json"
+            )
         rows.append(
             dict(zip(KEYS, key, strict=True))
-            | {"density": group["density"].mean(), "nonzero": round(group["nonzero"].mean()), "seeds": len(group)}
+            | {
+                "density": group["nonzero"].mean() / weights,
+                "nonzero": round(group["nonzero"].mean()),
+                "seeds": len(group),
+            }
+            | {"schedule": schedule.describe(own), "shared_schedule": schedule.is_shared(own, dense_rates)}
             | {"loss": loss, "low": low, "high": high}
             | average_score(group.sort_values("seed"))
             | dict(zip(("excess", "excess_low", "excess_high"), excess, strict=True))
-            | {"matching": "" if is_dense else judge_match(losses, dense)}
+            | {"matching": "" if key[KEYS.index("role")] == "dense" else judge_match(losses, dense)}
             | {"beats_controls": judge_controls(losses, find_controls(key, evaluations))}
         )
     return pd.DataFrame(rows).sort_values(KEYS, ignore_index=True)
@@ -120,10 +140,11 @@ def judge_controls(losses: pd.Series, controls: list[pd.Series]) -> str:
 
 def lay_out(rows: pd.DataFrame) -> Grid:
     """The table for readers."""
-    heads = ["Model", "Role", "Density", "Weights left", "Seeds", f"{format_measure(rows)} (95 %)"]
+    heads = ["Model", "Role", "Density", "Weights left", "Learning rate", "Seeds", f"{format_measure(rows)} (95 %)"]
     lines = []
     for row in rows.to_dict("records"):
-        numbers = [f"{row['density']:.4g}", f"{row['nonzero']:,}", str(row["seeds"]), format_score(row)]
+        rate = row["schedule"] if row["shared_schedule"] else f"*other*: {row['schedule']}"
+        numbers = [f"{row['density']:.4g}", f"{row['nonzero']:,}", rate, str(row["seeds"]), format_score(row)]
         verdicts = [format_excess(row), row["matching"], row["beats_controls"]]
         lines.append([row["family"] or "dense", row["role"], *numbers, *verdicts])
     return Grid([*heads, "Loss above dense (95 %)", "Matching", "Beats controls"], lines)

@@ -125,13 +125,14 @@ PrunedTensors = Annotated[
     ),
 ]
 Controls = Annotated[
-    list[Literal["random_mask", "random_init"]],
+    list[Literal["random_mask", "random_mask_global", "random_init", "equal_size"]],
     UNIQUE,
     UNIQUE_ITEMS,
     Field(
         description=(
             "Controls, each of which adds one model per level, `NAME-levelN-CONTROL`. `random_mask` shuffles the"
-            " mask within each tensor; `random_init` applies the mask to newly drawn weights."
+            " mask within each tensor, `random_mask_global` over all tensors together; `random_init` applies the mask"
+            " to newly drawn weights; `equal_size` is a dense model with as many weights as the ticket has left."
         )
     ),
 ]

@@ -24,6 +24,9 @@ from natural_sparsity.config.methods.base import (
     Variant,
 )
 
+# The controls whose weights are newly drawn.
+REDRAWN = ("random_init", "equal_size")
+
 
 class Levelled(Method):
     """Pruning to one density per level, each of which gives a model, ``NAME-levelN``."""
@@ -72,7 +75,7 @@ class Lottery(Levelled):
             yield Variant(ticket, place, {**start, "masks": Parent(donor, LAST)})
             for control in self.controls:
                 changed, begin = {**place, "role": control}, start
-                if control == "random_init":
+                if control in REDRAWN:
                     # Trained from the first epoch on, as were the weights that the ticket rewinds to.
                     changed["rewind"], begin = INIT, {"start": Parent(base, INIT)}
                 yield Variant(f"{ticket}-{control}", changed, {**begin, "masks": Parent(ticket, INIT)})

@@ -1,0 +1,61 @@
+"""The learning rates that models were trained at, for tables that compare them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from natural_sparsity import files
+from natural_sparsity.analysis.products import find_place
+from natural_sparsity.errors import UserError
+
+KEYS = ["family", "method", "role", "level"]
+NOTE = (
+    "Learning rate: that of the first epoch that a model trained, and the epochs from which it was another. *Other*"
+    " marks a model whose rate was not that of the dense model of the same seed in every epoch that it trained: the two"
+    " differ by more than their sparsity"
+)
+
+
+def read_rates(paths: Sequence[Path]) -> pd.DataFrame:
+    """The rate of each epoch: :data:`KEYS`, ``seed, epoch, rate``, a row per ``state.json``.
+
+    Raises:
+        UserError: a file is no checkpoint's state, or repeats another's model, seed and epoch.
+    """
+    rows = []
+    for path in paths:
+        state = files.read_json(path, ["seed", "epoch", "sparsify", "learning_rate_in"])
+        row = {"seed": state["seed"], "epoch": state["epoch"], "rate": state["learning_rate_in"], "path": path}
+        rows.append(find_place(state["sparsify"]) | row)
+    frame = pd.DataFrame(rows)
+    if (repeated := frame.duplicated([*KEYS, "seed", "epoch"])).any():
+        raise UserError(f"{frame.loc[repeated, 'path'].iloc[0]}: a second checkpoint of the same model, seed and epoch")
+    return frame.drop(columns="path").sort_values("epoch", kind="stable")
+
+
+def describe(rates: pd.DataFrame) -> str:
+    """The schedule of a model in words; where seeds differ, that of each.
+
+    Args:
+        rates: ``seed, epoch, rate`` of a model, by epoch.
+    """
+    by_seed: dict[str, list[int]] = {}
+    for _, part in rates.groupby("seed"):
+        changed = part[part["rate"] != part["rate"].shift()]
+        first, *later = changed.to_dict("records")
+        drops = [f"{row['rate']:g} from epoch {row['epoch']}" for row in later]
+        by_seed.setdefault(", ".join([f"{first['rate']:g}", *drops]), []).append(first["seed"])
+    if len(by_seed) == 1:
+        return next(iter(by_seed))
+    return "; ".join(f"seed {' and '.join(map(str, seeds))}: {text}" for text, seeds in by_seed.items())
+
+
+def is_shared(rates: pd.DataFrame, dense: pd.DataFrame) -> bool:
+    """Whether a model had the rate of the dense model of the same seed in every epoch that it trained.
+
+    Args:
+        rates, dense: ``seed, epoch, rate`` of either.
+    """
+    both = rates.merge(dense, "left", on=["seed", "epoch"], suffixes=("", "_dense"))
+    return bool((both["rate"] == both["rate_dense"]).all())
