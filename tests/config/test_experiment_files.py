@@ -39,9 +39,11 @@ def read(path):
 
 
 def make_local_files(config, folder):
-    """Empty files at the local paths of the sources, so that they are there."""
-    for block in config["data"].values():
-        paths = block.get("source", {}).get("path", [])
+    """Empty files at the local paths of sources and word vectors, so that they are there."""
+    sources = [block.get("source", {}) for block in config["data"].values()]
+    sources += [split for source in sources for split in source.values() if isinstance(split, dict)]
+    sources += [block.get("architecture", {}).get("vectors") or {} for block in config["models"].values()]
+    for paths in (source.get("path", []) for source in sources):
         for path in [paths] if isinstance(paths, str) else paths:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).touch()
@@ -56,6 +58,18 @@ def test_each_experiment_is_valid(path, tmp_path, monkeypatch):
     families(configuration)
     used = {run.data for run in configuration.runs}
     assert set(load(path).get("data", used)) <= used, "data on which nothing is trained"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("experiments/lottery*.yaml")), ids=lambda path: path.stem)
+def test_tickets_are_compared_on_one_schedule(path, tmp_path, monkeypatch):
+    """By the default rule each model would lower its rate in epochs of its own."""
+    config = read(path)
+    make_local_files(config, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    configuration = validate(config)
+    members = [member for run in configuration.runs for member in families(configuration)[run.model]]
+    assert len({tuple(member.training.milestones or ()) for member in members}) == 1
+    assert all(member.training.milestones is not None for member in members)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

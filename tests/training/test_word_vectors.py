@@ -93,6 +93,15 @@ def test_a_published_file_is_read(begin):
     torch.testing.assert_close(model.embedding.weight[WORDS.index("film")].detach(), expected)
 
 
+def test_words_with_spaces_are_read(begin, tmp_path):
+    """Such words are in glove.840B.300d, which the authors of structured sparsification start from."""
+    (tmp_path / "v.txt").write_text("the 1 2 3 4\n. . . 5 6 7 8\nfilm 9 10 11 12\n")
+    model, state = begin(tmp_path / "v.txt", "glove")
+    assert state["vectors"]["found"] == 2
+    rows = model.embedding.weight.detach()[[WORDS.index("the"), WORDS.index("film")]]
+    assert rows.tolist() == [[1, 2, 3, 4], [9, 10, 11, 12]]
+
+
 def test_newly_drawn_weights_keep_the_vectors(begin, vectors, tmp_path):
     """A control that also lost them would differ from its ticket in more than the draw."""
     vectors.save_word2vec_format(tmp_path / "v.txt")

@@ -1,5 +1,6 @@
 """Start an embedding from word vectors that were trained elsewhere."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +13,59 @@ from torch import Tensor
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 
-# How gensim reads each format of the configuration.
-FORMATS: dict[str, dict[str, bool]] = {
-    "word2vec": {},
-    "word2vec_binary": {"binary": True},
-    "glove": {"no_header": True},
-}
+FORMATS = ("word2vec", "word2vec_binary", "glove")
 KEY = "architecture.vectors"
 SHOWN = 5
 
 
-def read_vectors(path: Path, form: str) -> KeyedVectors:
-    """Read word vectors; ``form`` is a key of :data:`FORMATS`. Words that are not UTF-8 match no word.
+def read_vectors(path: Path, form: str, wanted: Collection[str]) -> KeyedVectors:
+    """Read the vectors of the ``wanted`` words, and perhaps of others; ``form`` is one of :data:`FORMATS`.
+
+    Words that are not UTF-8 match no word.
 
     Raises:
         UserError: the file cannot be read, or is of another format.
     """
     try:
+        if form == "glove":
+            return read_glove(path, wanted)
         if form == "word2vec_binary" and has_numbers_as_text(path):
             raise ValueError("its numbers are text")  # gensim would take their characters for binary numbers
-        return KeyedVectors.load_word2vec_format(str(path), unicode_errors="replace", **FORMATS[form])
-    except (OSError, EOFError, ValueError, TypeError, AssertionError, MemoryError) as error:
-        others = " or ".join(name for name in FORMATS if name != form)
+        return KeyedVectors.load_word2vec_format(str(path), binary=form == "word2vec_binary", unicode_errors="replace")
+    except (OSError, EOFError, ValueError, AssertionError, MemoryError) as error:
+        others = " or ".join(other for other in FORMATS if other != form)
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise UserError(
             f"{KEY}.format: {path} cannot be read as {form} ({reason}); if it is {others}, say so, else get it again"
         ) from error
+
+
+def read_glove(path: Path, wanted: Collection[str]) -> KeyedVectors:
+    """Read the vectors of the ``wanted`` words from GloVe's text; the width is that of the first line.
+
+    Words may have spaces, as in the vectors of 840 billion tokens, which gensim's reader refuses.
+
+    Raises:
+        ValueError: a line has another width or something that is no number, or the first one is none of GloVe's.
+    """
+    rows: dict[str, np.ndarray] = {}
+    width = 0
+    with utils.open(str(path), "rb") as file:
+        for line in file:
+            word, *numbers = line.rstrip().rsplit(b" ", width or -1)
+            width = width or len(numbers)
+            if width < 2:
+                raise ValueError("its first line is no word with a vector")
+            if len(numbers) != width:
+                raise ValueError(f"a line has {len(numbers)} numbers, the first has {width}")
+            if (name := word.decode("utf-8", "replace")) in wanted:
+                rows[name] = np.array(numbers).astype(np.float32)
+    if not width:
+        raise ValueError("it is empty")
+    vectors = KeyedVectors(width)
+    if rows:
+        vectors.add_vectors(list(rows), np.stack(list(rows.values())))
+    return vectors
 
 
 def has_numbers_as_text(path: Path) -> bool:
@@ -69,13 +97,13 @@ def set_rows(weight: Tensor, path: Path, form: str, vocabulary: Path) -> dict[st
     Raises:
         UserError: the file cannot be used: another format or width, a vector that is not finite, or no word in common.
     """
-    vectors = read_vectors(path, form)
+    table = files.read_parquet(vocabulary, ["id", "word", "count"])
+    vectors = read_vectors(path, form, set(table["word"]))
     if vectors.vector_size != weight.shape[1]:
         raise UserError(
             f"{KEY}: {path} has vectors of width {vectors.vector_size}, but architecture.embedding is"
             f" {weight.shape[1]}; set embedding: {vectors.vector_size}, or give other vectors"
         )
-    table = files.read_parquet(vocabulary, ["id", "word", "count"])
     known = table["word"].isin(vectors.key_to_index)
     if not known.any():
         raise UserError(
