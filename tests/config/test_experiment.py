@@ -149,6 +149,24 @@ def test_families(config):
     assert experiment.roundings("four") == []
 
 
+def test_a_small_dense_model_is_worth_its_cost_but_has_other_units(config):
+    experiment = make(add(config, "imp"))
+    experiment.configuration.models["imp"].sparsify.controls[:] = ["random_mask", "random_mask_global", "equal_size"]
+    experiment = Experiment(experiment.configuration)
+    wildcards = {"data": "chars", "model": "dense", "probe": "frozen"}
+    ticket = "chars/imp-level1"
+    compared = {
+        product: names(experiment.members(product, **wildcards)) for product in ("lottery", "footprint", "units")
+    }
+    assert {f"{ticket}-{name}" for name in ("random_mask", "random_mask_global", "equal_size")} < set(
+        compared["lottery"]
+    )
+    assert f"{ticket}-equal_size" in compared["footprint"]
+    assert not any("random" in name for name in compared["footprint"])
+    # Their null is the mask shuffled within each tensor.
+    assert {name for name in compared["units"] if "level1" in name} == {ticket, f"{ticket}-random_mask"}
+
+
 @pytest.mark.parametrize(
     ("more", "products"),
     [

@@ -29,7 +29,12 @@ def make_table(folder, **measure):
     for (role, level), losses in LOSSES.items():
         sparsify = {"family": "imp", "method": "iterative", "role": role, "level": level} if level else {}
         for seed, loss in enumerate(losses, 1):
-            scores = {"loss": loss, "score": loss / 10 if measure else math.exp(loss), "density": 0.4**level, **measure}
+            scores = {
+                "loss": loss,
+                "score": loss / 10 if measure else math.exp(loss),
+                "nonzero": round(1000 * 0.4**level),
+                **measure,
+            }
             paths.append(
                 write_evaluation(folder / f"{role}{level}-{seed}.json", seed=seed, sparsify=sparsify, **scores)
             )
