@@ -55,7 +55,7 @@ def test_the_figure_has_every_number_and_marks_what_matches(tmp_path):
         panel = figure.plot(figure.read_table(tmp_path / "t.parquet"), Style()).axes[0]
     filled = [line for line in panel.lines if line.get_linestyle() == "None" and line.get_markerfacecolor() != "white"]
     matching = table.frame[table.frame["matching"] == "yes"]
-    points = [value for line in filled if line.get_marker() in "os^D" for value in line.get_ydata()]
+    points = [value for line in filled if line.get_marker() in "os^Dpv" for value in line.get_ydata()]
     assert sorted(points) == pytest.approx(sorted(matching["score"]))
     files.write_parquet(tmp_path / "other.parquet", pd.DataFrame({"a": [1]}))
     with pytest.raises(SystemExit, match=r"other\.parquet: no column 'family'"):

@@ -24,7 +24,7 @@ ROLES: dict[str, tuple[Any, str, str]] = {  # line, marker, and name in the lege
     "random_init": (":", "^", "random weights"),
     "gradual": ("-.", "D", "pruned in training"),
     "random_mask_global": ("--", "p", "random mask, over all layers"),
-    "equal_size": (":", "P", "small dense model"),
+    "equal_size": (":", "v", "small dense model"),
 }
 SCORE = ["score", "score_low", "score_high"]
 COLUMNS = ["family", "role", "level", "density", "seeds", "measure", *SCORE, "matching"]
