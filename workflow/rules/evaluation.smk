@@ -9,11 +9,6 @@ UNITS = f"{CHECKPOINT}/units/{{probe}}.parquet"
 FOOTPRINT = f"{MODEL}/seed{{seed}}/{{checkpoint}}/footprint.json"
 
 
-def folded(wildcards):
-    """A parameter: ``--folded`` if the wildcards' model has a method that removes gates and neurons."""
-    return ["--folded"] if experiment.folds(wildcards.model) else []
-
-
 rule evaluate:
     input:
         checkpoint=FILES,
@@ -131,6 +126,8 @@ rule export:
         code=code("export", method),
         inputs=inputs_of_run,
         forms=lambda wildcards: "--fold" if folded(wildcards) else "",
+    message:
+        said("export")
     shell:
         "natural-sparsity export {params.inputs} {params.forms} --output {output} 2> {log}"
 

@@ -19,6 +19,11 @@ shell.prefix(
 )
 
 
+def folded(wildcards):
+    """A parameter: ``--folded`` if the wildcards' model has a method that removes gates and neurons."""
+    return ["--folded"] if experiment.folds(wildcards.model) else []
+
+
 def setting(*keys, of="settings"):
     """A parameter: a setting of the wildcards' data, or of the ``text`` whose words they have."""
     return lambda wildcards: reduce(getattr, (of, *keys), experiment.data[wildcards.data])
@@ -139,7 +144,11 @@ def titled(title):
 
 def title(name):
     """What a product is called where the report lists it: the comment at the head of its caption."""
-    return Path(workflow.basedir, f"workflow/report/{name}.rst").read_text(encoding="utf-8").splitlines()[0][3:]
+    path = Path(workflow.basedir, f"workflow/report/{name}.rst")
+    first = path.read_text(encoding="utf-8").partition("\n")[0] if path.is_file() else ""
+    if not first.startswith(".. "):
+        sys.exit(f"{path}: write a caption for {name}, with its title in the first line: .. TITLE")
+    return first[3:]
 
 
 def in_report(path, name, **labels):

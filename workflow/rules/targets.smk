@@ -20,6 +20,8 @@ TARGETS["text"] = targets("retention") + experiment.paths(f"{DATA}/summary.json"
 
 OTHERS = {
     "figures": "The figures and tables of what is probed",
+    "exports": "Each model after its last epoch as files to ship",
+    "exports_onnx": "The same as ONNX, which needs envs/install.sh .venv/bin/python onnx",
     "evaluations": "Loss and score of each model on the test split",
     "text": "What is kept of each text, before anything trains on it",
 }
