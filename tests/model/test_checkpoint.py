@@ -33,7 +33,7 @@ def load(saved):
 
 def test_what_is_loaded_is_what_was_saved(saved):
     model, state = load(saved)
-    assert state["architecture"] == {"embedding": 4, "hidden": [5, 6], "dropout": 0.2, "cell": "lstm"}
+    assert Architecture(**state["architecture"]) == Architecture(embedding=4, hidden=[5, 6], dropout=0.2)
     assert state["interface"] == {"outputs": 30, "vocabulary": 30, "inputs": 0, "start": 0}
     for name, value in saved[3].state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name

@@ -129,7 +129,7 @@ def test_the_page_has_the_columns_of_every_file_of_a_run(finished):
 
 def test_the_tutorial_runs_on_the_results_of_a_run(finished, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
-    cells = list(list_cells(ROOT / "docs/tutorial.py"))
+    cells = list(list_cells(ROOT / "docs/notebook.py"))
     assert 10 <= len(cells) <= 15
     values = run_cells(cells, {"results/runs/sample/lstm": str(finished.folder / "results/runs/tiny/small")})
     shares = values[-3]

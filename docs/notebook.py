@@ -18,7 +18,7 @@
 # place where the word stands?**
 #
 # Run it in the folder that holds `results/`. Open it in VS Code as it is, or turn it into a
-# notebook with `jupytext --to ipynb docs/tutorial.py`. The numbers in the text are from the default
+# notebook with `jupytext --to ipynb docs/notebook.py`. The numbers in the text are from the default
 # run, 2026-11-26. Yours will differ a little, since training is chaotic.
 
 # %%
