@@ -1,4 +1,4 @@
-"""docs/files.md has each file of a run with its columns; docs/python.md and the tutorial run on the results."""
+"""docs/files.md has each file of a run with its columns; docs/python.md and the notebook run on the results."""
 
 import ast
 import csv
@@ -127,7 +127,7 @@ def test_the_page_has_the_columns_of_every_file_of_a_run(finished):
     assert len(found) > 25
 
 
-def test_the_tutorial_runs_on_the_results_of_a_run(finished, monkeypatch):
+def test_the_notebook_runs_on_the_results_of_a_run(finished, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     cells = list(list_cells(ROOT / "docs/notebook.py"))
     assert 10 <= len(cells) <= 15
