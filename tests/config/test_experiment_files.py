@@ -76,3 +76,19 @@ def test_tickets_are_compared_on_one_schedule(path, tmp_path, monkeypatch):
 def test_headers_name_results_where_they_are(path):
     places = re.findall(r"results/\S+", path.read_text(encoding="utf-8"))
     assert all(place.startswith(f"results/experiments/{path.stem}/") for place in places)
+
+
+def test_experiments_can_share_a_folder_of_results():
+    """Runs are in results/runs/DATA/MODEL, whatever experiment they are of: the same names must be the same models."""
+    data, models = {}, {}
+    for path in EXPERIMENTS:
+        config = read(path)
+        for run in config["runs"]:
+            block = config["models"][run["model"]]
+            dense = config["models"].get(block.get("sparsify", {}).get("of"))
+            for known, key, found in [
+                (data, run["data"], config["data"][run["data"]]),
+                (models, (run["data"], run["model"]), (block, dense)),
+            ]:
+                first, other = known.setdefault(key, (path.name, found))
+                assert other == found, f"{path.name} and {first} mean different things by {key}"
