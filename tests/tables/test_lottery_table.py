@@ -11,6 +11,7 @@ from example_products import tabulate as tabulate_module
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables import lottery
+from natural_sparsity.tables.scores import MARGIN, find_power
 
 DENSE = [5.00, 5.04, 5.02]
 RATES = [10.0, 10.0, 2.5]
@@ -70,13 +71,31 @@ def levels(seeds=3):
 
 def test_verdicts(write):
     rows = tabulate(lottery, evaluations=write(*levels())).frame.set_index(["role", "level"])
-    # 0.01 above the dense model's mean, whose spread over seeds is 0.02.
+    # 0.01 above the dense model in every seed; the random weights by 0.01 ± 0.025.
     assert rows.loc[("ticket", 1), "matching"] == "yes"
     assert rows.loc[("random_init", 1), "matching"] == "yes"
     assert rows.loc[("ticket", 2), "matching"] == rows.loc[("random_mask", 1), "matching"] == "no"
     assert rows.loc[("ticket", 1), "beats_controls"] == "no", "random weights on the same mask are as good"
     assert rows.loc[("ticket", 2), "beats_controls"] == "yes"
     assert rows.loc[("dense", 0), ["matching", "beats_controls"]].tolist() == ["", ""]
+
+
+def test_a_match_needs_an_interval_that_ends_below_the_margin(write):
+    """By the mean the first ticket is the better one, but its three seeds do not show it to be as good."""
+    groups = [(DENSE,), ([4.90, 5.15, 5.02], "ticket", 1), ([5.02, 5.07, 5.05], "ticket", 2)]
+    rows = tabulate(lottery, evaluations=write(*groups)).frame.set_index("level")
+    assert rows.loc[1, "excess"] < rows.loc[2, "excess"]
+    assert rows.loc[[1, 2], "matching"].tolist() == ["undecided", "yes"]
+    assert rows.loc[1, "power"] < 0.1 < rows.loc[2, "power"]
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_the_power_is_how_often_an_equally_good_model_matches(seeds):
+    spread = 0.02
+    draws = np.random.default_rng(1).normal(0, spread, (100_000, seeds))
+    half = stats.t.ppf(0.975, seeds - 1) * draws.std(axis=1, ddof=1) / np.sqrt(seeds)
+    differences = stats.zscore(np.arange(seeds), ddof=1) * spread + 0.3
+    assert find_power(differences) == pytest.approx(np.mean(draws.mean(axis=1) + half < MARGIN), abs=0.01)
 
 
 def test_differences_are_taken_seed_by_seed(write):
@@ -136,7 +155,7 @@ def test_readers_see_a_line_for_each_model(write):
     lines = grid_lines(tabulate(lottery, evaluations=write(*levels())))
     heads = "Model | Role | Density | Weights left | Learning rate | Seeds | Perplexity (95 %) | Loss above dense"
     assert lines[0].startswith(heads)
-    assert {line.count("|") for line in lines} == {9}
+    assert {line.count("|") for line in lines} == {10}
     assert sum(line.startswith("imp | ticket |") for line in lines) == 2
     assert lines[1].startswith("dense | dense | 1 | 1,000 | 10, 2.5 from epoch 3 | 3 | 151.4 (")
 

@@ -11,7 +11,14 @@ from natural_sparsity import files
 from natural_sparsity.analysis.products import check_epochs, check_same, find_place
 from natural_sparsity.analysis.statistics import exponentiate, t_interval
 from natural_sparsity.errors import UserError
-from natural_sparsity.tables.scores import MATCHING, judge_match, sort_by_seed
+from natural_sparsity.tables.scores import (
+    MATCHING,
+    NOT_COMPARED,
+    compare_losses,
+    format_excess,
+    format_power,
+    sort_by_seed,
+)
 from natural_sparsity.tables.writer import Grid, Table, format_interval
 
 KEYS = ["family", "role", "level", "precision"]
@@ -75,9 +82,9 @@ def compare(footprints: pd.DataFrame) -> pd.DataFrame:
     for key, group in footprints.groupby(KEYS):
         losses = sort_by_seed(group, "loss")
         names = ("perplexity", "perplexity_low", "perplexity_high")
-        verdict = "" if key == DENSE else judge_match(losses, dense)
+        compared = NOT_COMPARED if key == DENSE else compare_losses(losses, dense)
         if group["epoch"].iloc[0] != epochs:
-            verdict = f"not comparable: the dense model has {epochs} epochs"
+            compared = NOT_COMPARED | {"matching": f"not comparable: the dense model has {epochs} epochs"}
         rows.append(
             dict(zip(KEYS, key, strict=True))
             | {"epochs": group["epoch"].iloc[0], "seeds": len(group)}
@@ -86,7 +93,7 @@ def compare(footprints: pd.DataFrame) -> pd.DataFrame:
             | {"bytes_of_dense": group["bytes"].mean() / reference["bytes"].mean()}
             | {"milliseconds_per_token": 1000 * group["seconds_per_token"].mean()}
             | {"milliseconds_per_token_at_once": 1000 * group["seconds_per_token_at_once"].mean()}
-            | {"matching": verdict}
+            | compared
         )
     return pd.DataFrame(rows)
 
@@ -109,8 +116,9 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         cells = [name_model(row), row["precision"], str(row["epochs"]), str(row["seeds"]), perplexity]
         cells += [f"{row['nonzero']:,}", f"{row['bytes']:,}", f"{row['bytes_of_dense']:.3f}"]
         times = [f"{row[f'milliseconds_per_token{how}']:.3f}" for how in ("", "_at_once")]
-        lines.append([*cells, *times, row["matching"]])
-    return Grid([*heads, "Time per token, ms", "In a window, ms", "Matching"], lines)
+        lines.append([*cells, *times, format_excess(row), row["matching"], format_power(row)])
+    heads += ["Time per token, ms", "In a window, ms", "Loss above dense, nats (95 %)", "Matching", "Power"]
+    return Grid(heads, lines)
 
 
 def name_model(row: Mapping[Any, Any]) -> str:

@@ -1,14 +1,13 @@
 """The lottery-ticket table: density against held-out loss, tickets against controls, over seeds.
 
-A sub-network *matches* at a density if, trained for the same number of epochs in all, its mean loss over seeds is not
-above the dense network's by more than the standard deviation of the dense network's over seeds. It *beats its controls*
-if, seed by seed, each control's loss is larger, by a difference whose 95 % t interval lies above 0.
+A sub-network *matches* at a density if, trained for the same number of epochs in all, its loss is shown to be less than
+an equivalence margin above the dense network's of the same seed. It *beats its controls* if, seed by seed, each
+control's loss is larger, by a difference whose 95 % t interval lies above 0.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -21,15 +20,18 @@ from natural_sparsity.tables.schedule import KEYS
 from natural_sparsity.tables.scores import (
     MATCHING,
     MEASURE,
+    NOT_COMPARED,
     UNTESTABLE,
     average_score,
     check_measure,
+    compare_losses,
+    format_excess,
     format_measure,
+    format_power,
     format_score,
-    judge_match,
     sort_by_seed,
 )
-from natural_sparsity.tables.writer import Grid, Table, format_interval
+from natural_sparsity.tables.writer import Grid, Table
 
 NOTE = (
     f"On the test split after the last epoch. {MATCHING}. Beats controls: each control's loss is larger, the 95 % t"
@@ -83,8 +85,8 @@ def compare(evaluations: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     ``density`` is the mean over seeds of the weights left, counted from the checkpoints, as a share of the dense
     model's; ``schedule`` is the learning rate in words, and ``shared_schedule`` whether it is the dense model's;
     ``loss`` with ``low`` and ``high``, in nats or the data's own unit; ``score`` by the ``measure``, with its interval;
-    ``excess`` is the loss above the dense model's of the same seed, with its interval; ``matching`` and
-    ``beats_controls`` are yes, no, or why they cannot be told.
+    :func:`~natural_sparsity.tables.scores.compare_losses` says what ``excess`` with its interval, ``matching`` and
+    ``power`` are; ``beats_controls`` is yes, no, or why it cannot be told.
 
     Raises:
         UserError: a model of a seed has no checkpoint among those that ``rates`` were read from.
@@ -96,7 +98,7 @@ def compare(evaluations: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     for key, group in evaluations.groupby(KEYS, sort=False):
         losses = sort_by_seed(group, "loss")
         loss, low, high = t_interval(losses.to_numpy())
-        excess = t_interval((losses - dense.reindex(losses.index)).to_numpy())
+        is_reference = key[KEYS.index("role")] == "dense"
         own = rates[(rates[KEYS] == list(key)).all(axis=1)]
         if missing := set(group["seed"]) - set(own["seed"]):
             raise UserError(
@@ -112,8 +114,7 @@ def compare(evaluations: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
             | {"schedule": schedule.describe(own), "shared_schedule": schedule.is_shared(own, dense_rates)}
             | {"loss": loss, "low": low, "high": high}
             | average_score(group.sort_values("seed"))
-            | dict(zip(("excess", "excess_low", "excess_high"), excess, strict=True))
-            | {"matching": "" if key[KEYS.index("role")] == "dense" else judge_match(losses, dense)}
+            | (NOT_COMPARED if is_reference else compare_losses(losses, dense))
             | {"beats_controls": judge_controls(losses, find_controls(key, evaluations))}
         )
     return pd.DataFrame(rows).sort_values(KEYS, ignore_index=True)
@@ -145,13 +146,6 @@ def lay_out(rows: pd.DataFrame) -> Grid:
     for row in rows.to_dict("records"):
         rate = row["schedule"] if row["shared_schedule"] else f"*other*: {row['schedule']}"
         numbers = [f"{row['density']:.4g}", f"{row['nonzero']:,}", rate, str(row["seeds"]), format_score(row)]
-        verdicts = [format_excess(row), row["matching"], row["beats_controls"]]
+        verdicts = [format_excess(row), row["matching"], format_power(row), row["beats_controls"]]
         lines.append([row["family"] or "dense", row["role"], *numbers, *verdicts])
-    return Grid([*heads, "Loss above dense (95 %)", "Matching", "Beats controls"], lines)
-
-
-def format_excess(row: dict[Any, Any]) -> str:
-    """The loss above the dense model's; empty for the dense model itself."""
-    if row["role"] == "dense":
-        return ""
-    return format_interval(row["excess"], row["excess_low"], row["excess_high"], "+.3f")
+    return Grid([*heads, "Loss above dense (95 %)", "Matching", "Power", "Beats controls"], lines)

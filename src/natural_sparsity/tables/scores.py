@@ -8,13 +8,18 @@ import pandas as pd
 
 from natural_sparsity.analysis.products import check_same
 from natural_sparsity.analysis.statistics import exponentiate, t_interval
+from natural_sparsity.tables.writer import format_interval
 
 # What an evaluation says of its score: the name of the measure, how many digits are shown, and which way is better.
 MEASURE = ("measure", "digits", "higher_is_better")
 UNTESTABLE = "not testable: one seed"
+# The equivalence margin, in the unit of the loss (nats, except for data with another): stated before any comparison.
+MARGIN = 0.05
+NOT_COMPARED = {**dict.fromkeys(("excess", "excess_low", "excess_high", "power"), float("nan")), "matching": ""}
 MATCHING = (
-    "Matching: the mean loss is not above the dense model's by more than the standard deviation of the dense model's"
-    " over seeds"
+    f"Matching, by the loss above the dense model's, seed by seed: yes if the upper end of its 95 % t interval is below"
+    f" {MARGIN}, no if the lower end is above it, otherwise undecided. Power: the chance of a yes, with this many seeds"
+    " that spread as much, for a model that is exactly as good as the dense one"
 )
 
 
@@ -57,15 +62,51 @@ def format_measure(rows: pd.DataFrame) -> str:
     return text[0].upper() + text[1:]
 
 
-def judge_match(losses: pd.Series, dense: pd.Series) -> str:
-    """Whether the mean loss is within the dense model's run-to-run spread of its mean, over the same seeds.
+def compare_losses(losses: pd.Series, dense: pd.Series) -> dict[str, Any]:
+    """The loss above the dense model's of the same seed, and whether it is below :data:`MARGIN`.
 
-    ``yes``, ``no``, or why it cannot be told. Both are losses by seed.
+    ``excess`` with the ends of its 95 % t interval, ``excess_low`` and ``excess_high``; ``matching``, which is ``yes``,
+    ``no``, ``undecided`` or why it cannot be told; ``power``, the chance of a ``yes`` if the true excess were 0 and the
+    differences spread as they do (NaN for one seed).
+
+    Args:
+        losses, dense: losses by seed; every seed of the first is in the second.
     """
-    spread = float(dense.std(ddof=1)) if len(dense) > 1 else float("nan")
-    if len(losses) < 2 or not np.isfinite(spread):
-        return UNTESTABLE
-    return "yes" if losses.mean() <= dense.reindex(losses.index).mean() + spread else "no"
+    differences = (losses - dense.reindex(losses.index)).to_numpy()
+    excess, low, high = t_interval(differences)
+    found = {"excess": excess, "excess_low": low, "excess_high": high, "power": find_power(differences)}
+    if np.isnan(high):
+        return found | {"matching": UNTESTABLE}
+    return found | {"matching": "yes" if high < MARGIN else "no" if low > MARGIN else "undecided"}
+
+
+def find_power(differences: np.ndarray, level: float = 0.95) -> float:
+    """The chance that the upper end of the t interval of new differences is below :data:`MARGIN`, if their mean is 0.
+
+    They are normal, as many as ``differences``, with the same standard deviation. (mean - margin) / standard error has
+    then the noncentral t distribution (Julious 2004, Statistics in Medicine 23, on non-inferiority).
+    """
+    seeds = len(differences)
+    if seeds < 2:
+        return float("nan")
+    spread = float(np.std(differences, ddof=1))
+    if spread < MARGIN * 1e-6:
+        return 1.0
+    from scipy.special import nctdtr, stdtrit  # here, since only tables over seeds need it
+
+    return float(nctdtr(seeds - 1, -MARGIN * np.sqrt(seeds) / spread, -stdtrit(seeds - 1, (1 + level) / 2)))
+
+
+def format_power(row: Mapping[Any, Any]) -> str:
+    """The power in per cent; empty where nothing is judged."""
+    return "" if pd.isna(row["power"]) else f"{row['power']:.0%}".replace("%", " %")
+
+
+def format_excess(row: Mapping[Any, Any]) -> str:
+    """The loss above the dense model's; empty for the dense model itself."""
+    if pd.isna(row["excess"]):
+        return ""
+    return format_interval(row["excess"], row["excess_low"], row["excess_high"], "+.3f")
 
 
 def sort_by_seed(group: pd.DataFrame, column: str) -> pd.Series:
