@@ -28,7 +28,7 @@ NOTE = (
     " Bytes: the size of the file that natural-sparsity export writes, which holds the whole model. Time: on one CPU"
     " thread, in dense arithmetic whatever the density; tokens one after the other, and a window of several streams at"
     " once."
-    f" {MATCHING}; only models with the same number of epochs are compared."
+    f" {MATCHING}. Only models with the same number of epochs are compared."
 )
 
 
