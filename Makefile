@@ -4,7 +4,7 @@ CORES ?= 2
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run help report docs check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install install-test lock
+.PHONY: run help report experiments docs check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install install-test lock
 
 run: install  ## the default experiment: from a text to every figure, on CORES=2
 	@$(BIN)/snakemake --cores $(CORES)
@@ -18,6 +18,9 @@ help:  ## this list
 
 report: run  ## the run, then all figures, tables and captions in one file, results/report.html
 	$(BIN)/snakemake --cores 1 --report results/report.html
+
+experiments: install  ## all experiments side by side, and the runs that none of them uses
+	$(BIN)/natural-sparsity experiments results --page results/experiments/index.html
 
 docs: install-test  ## the documentation site, results/docs/index.html; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs results/docs

@@ -47,6 +47,11 @@ rule all:
         experiment.paths(EVALUATION, [run for run in experiment.runs if not run.probes]),
 
 
+# From now on, `natural-sparsity experiments` knows that the runs below results/runs may be this experiment's.
+onstart:
+    Path(EXPERIMENT).mkdir(parents=True, exist_ok=True)
+
+
 # What src/natural_sparsity/terminal has to know for its last lines; other loggers show the message.
 logger.info(
     f"Results go to {EXPERIMENT}",

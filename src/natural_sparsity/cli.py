@@ -48,6 +48,7 @@ COMMANDS = {
     "tabulate": ("tables.tabulate", "write one table"),
     "draw": ("figures.draw", "draw one figure"),
     "describe": ("report.describe", "write down what the results were made with"),
+    "experiments": ("report.experiments", "list and compare experiments, and name the runs that none of them uses"),
     "pack": ("explorer.data", "encode the probes of one run for the explorer"),
     "explore": ("explorer.page", "write the page that explores every run"),
 }

@@ -1,6 +1,5 @@
 """The last lines of a run: what came out, and which files to open next."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -8,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from natural_sparsity.analysis.tensors import GRADIENT, write_tensor
+from natural_sparsity.tables.plain import align, count_verdicts, read_rows
 
 MOST_RUNS, MOST_FILES = 8, 6
 # What to open of a whole experiment, from its folder, and what it is.
@@ -35,17 +35,11 @@ def summarise(experiment: Path, asked: Collection[str] = ()) -> list[str]:
     lines = []
     comparison = experiment / "comparison.csv"
     if comparison.exists() and (not asked or str(comparison) in asked):
-        lines += describe_runs(read(comparison), experiment)
+        lines += describe_runs(read_rows(comparison), experiment)
     files = list_asked(asked) if asked else list_pages(experiment)
     if files:
         lines += ["Open next:", *align([[f"  {path}", about] for path, about in files])]
     return lines
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def describe_runs(rows: Sequence[dict[str, str]], experiment: Path) -> list[str]:
@@ -83,15 +77,6 @@ def write_range(values: Sequence[str], digits: int) -> str:
     return " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "none"
 
 
-def count_verdicts(path: Path, verdicts: Sequence[str]) -> Counter[str]:
-    """How many claims of a table of verdicts have each: over seeds, or of the one seed that there is."""
-    counts: Counter[str] = Counter()
-    for row in {row["claim"]: row for row in reversed(read(path))}.values():
-        alone = [verdict for verdict in verdicts if row["seeds"] == "1" and row[verdict] == "1"]
-        counts[row["verdict"] or (alone or verdicts[-1:])[0]] += 1
-    return counts
-
-
 def list_pages(experiment: Path) -> list[tuple[str, str]]:
     """The pages and pictures of an experiment to begin with, each with a word on it."""
     found = []
@@ -109,10 +94,3 @@ def list_asked(asked: Collection[str]) -> list[tuple[str, str]]:
     best = [path for suffix in (".html", ".png", ".json") for path in sorted(asked) if path.endswith(suffix)]
     shown = [(path, "") for path in best[:MOST_FILES]]
     return [*shown, *([(f"… and {len(best) - MOST_FILES} more", "")] if len(best) > MOST_FILES else [])]
-
-
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Cells as columns of equal width, two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return [line.rstrip() for line in lines]
