@@ -319,3 +319,28 @@ def test_offsets_of_decode_are_of_the_file() -> None:
         decode(b"ab\xff", Path("x"), 10)
     with pytest.raises(UserError, match="x: byte 13 is NUL"):
         decode("é\u00e9"[:1].encode() + b"c\0", Path("x"), 10)
+
+
+def test_a_refused_file_leaves_nothing_that_fails_when_it_is_collected(tmp_path: Path) -> None:
+    """Python 3.13 reports what an object's end raises; older versions do with -X dev."""
+    contents = {
+        "empty.zst": b"",
+        "text.gz": b"text",
+        "damaged.zst": b"\x28\xb5\x2f\xfdnonsense",
+        "damaged.gz": b"\x1f\x8b\x08x",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    code = (
+        "import sys, pathlib\n"
+        "from natural_sparsity.corpus.streams import open_compressed\n"
+        "from natural_sparsity.errors import UserError\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: open_compressed(pathlib.Path(name))\n"
+        "    except UserError: print('refused')\n"
+    )
+    paths = [str(tmp_path / name) for name in contents]
+    command = [sys.executable, "-X", "dev", "-W", "ignore", "-c", code, *paths]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout == "refused\n" * len(contents)
+    assert process.stderr == ""

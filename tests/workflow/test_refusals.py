@@ -69,6 +69,41 @@ def test_the_default_configuration_is_read_before_snakemake_reads_it(fresh, proj
     assert line == "config.yaml, line 2: a tab where YAML needs spaces; indent with spaces"
 
 
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"rusn": []}, "line 1: unknown key 'rusn'; did you mean 'runs'?"),
+        ({"device": "gpu"}, "line 1: device: 'gpu' is not auto, cpu, cuda or cuda:N"),
+        ({"runs": [{"data": "tiny", "model": "small", "seeds": 3}]}, "write seeds: [3]"),
+        ({"runs": {"data": "tiny", "model": "small"}}, "begin each entry with a dash"),
+    ],
+)
+def test_weak_lines_of_former_versions_say_what_to_write(fresh, values, line):
+    said = refused(fresh, fresh.snakemake(changes=values, environment={"PWD": str(ROOT)}))
+    assert said.startswith(f"{fresh.folder}/changes.yaml, line ")
+    assert said.endswith(line)
+    assert "configuration:" not in said
+
+
+@pytest.mark.parametrize("caption", [None, "A caption without a title.\n"])
+def test_a_figure_without_its_caption_or_title_is_one_line(fresh, project, caption):
+    path = project / "workflow/report/fig2.rst"
+    path.unlink()
+    if caption:
+        path.write_text(caption)
+    line = refused(fresh, fresh.snakemake(root=project, environment={"PWD": str(project)}))
+    assert line == f"{path}: write a caption for fig2, with its title in the first line: .. TITLE"
+
+
+@pytest.mark.parametrize("target", ["absent.yaml", "fig2"])
+def test_a_configuration_file_that_is_missing_is_one_line(fresh, target):
+    process = fresh.snakemake(changes={"device": "cpu"}, configfile=fresh.folder / target)
+    line = refused(fresh, process)
+    assert line.startswith(
+        f"--configfile: {fresh.folder / target}: no such file or directory; correct the path. Targets go"
+    )
+
+
 def test_anchors_merges_and_json_go_on_working(fresh):
     path = fresh.folder / "merged.yaml"
     path.write_text(

@@ -353,11 +353,14 @@ def add_article(phrase: str) -> str:
 
 def give_hint(value: Any, schema: Schema, keys: Sequence[str]) -> str:
     """Say how a list of one entry is written, and a number, true, false or null so that it does not arrive as text."""
+    if schema.get("type") == "array" and isinstance(value, dict):
+        return "; begin each entry with a dash"
     if schema.get("type") == "array" and isinstance(value, int | float | str) and not isinstance(value, bool):
         text = str(value) if can_be_repeated(value) else ""
         if text.startswith(("[", "{")):
             return AS_TEXT
-        return f"; write {keys[-1]}: [{text}]" if text else ""
+        is_block = resolve(schema["items"], schema.get("$defs", {})).get("type") == "object"
+        return f"; write {keys[-1]}: [{text}]" if text and not is_block else ""
     if schema.get("type") == "integer" and is_whole(value):
         return f" ({'YAML reads it as text: ' if isinstance(value, str) else ''}write {float(value):.0f})"
     if not isinstance(value, str) or "string" in str(schema.get("type")) or "enum" in schema:

@@ -108,8 +108,8 @@ def read_experiment(folder: Path) -> Experiment:
     """Read an experiment's record, if there is one."""
     path = folder / RECORD
     if not path.exists():
-        problem = f"{folder.name}: not finished, so it has no {RECORD}; run Snakemake with its configuration, or delete its folder"
-        return Experiment(folder, problem=problem)
+        mend = "run Snakemake with its configuration, or delete its folder"
+        return Experiment(folder, problem=f"{folder.name}: not finished, so it has no {RECORD}; {mend}")
     try:
         record = files.read_json(path, ["runs", "configuration"])
     except UserError as error:
