@@ -7,8 +7,8 @@ ASSETS = sorted(Path(workflow.basedir, "src/natural_sparsity/explorer").glob("*.
 
 rule pack:
     input:
-        probes=every(PROBE, at="course"),
-        checkpoints=every(STATE, at="course"),
+        probes=every(PROBE, at="all"),
+        checkpoints=every(STATE, at="all"),
         words=rules.words.output,
     output:
         directory(f"{EXPLORER}/data/{{data}}/{{model}}/seed{{seed}}/{{probe}}"),

@@ -2,7 +2,7 @@
 // The address keeps the choice, so that a view can be bookmarked or sent.
 
 const address = (() => {
-  const KEYS = ["run", "seed", "condition", "measure", "role", "tensor", "colour", "least", "set"];
+  const KEYS = ["run", "other", "seed", "condition", "measure", "role", "tensor", "colour", "least", "set"];
   let waiting = null; // browsers allow few changes of the address a second
 
   function remember() {
@@ -13,7 +13,7 @@ const address = (() => {
   function write() {
     const { state, shown } = view;
     const kept = new URLSearchParams(KEYS.map((key) => [key, state[key]]));
-    kept.set("epoch", shown.entry.epochs[state.epoch].epoch);
+    kept.set("epoch", shown.entry.epochs[state.epoch].time);
     kept.set("panels", state.panels.join(" "));
     kept.set("log", Number(state.log));
     kept.set("words", state.followed.join(" "));
@@ -30,7 +30,7 @@ const address = (() => {
     state.panels = (kept.get("panels") || "").split(" ").filter(Boolean);
     state.followed = (kept.get("words") || "").split(" ").filter(Boolean).slice(0, style.MOST_FOLLOWED);
     choices.settle();
-    const every = view.entry().epochs.map((e) => e.epoch);
+    const every = view.entry().epochs.map((e) => e.time);
     state.epoch = kept.has("epoch") ? Math.max(0, every.indexOf(Number(kept.get("epoch")))) : every.length - 1;
   }
 

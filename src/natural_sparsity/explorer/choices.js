@@ -19,9 +19,12 @@ const choices = (() => {
     const runs = new Map(manifest.data.map((d) => [view.runOf(d), `${d.data} · ${d.model}`]));
     state.run = fill($("run"), [...runs], state.run);
     const ofRun = manifest.data.filter((d) => view.runOf(d) === state.run);
-    state.seed = fill($("seed"), unique(ofRun.map((d) => d.seed)).map((seed) => [seed, seed]), state.seed);
-    const ofSeed = ofRun.filter((d) => String(d.seed) === state.seed);
-    state.condition = fill($("condition"), ofSeed.map((d) => [d.condition, d.condition]), state.condition);
+    const seeds = unique(ofRun.map((d) => d.seed)), all = seeds.length > 1 ? [[view.ALL, "all: mean and spread"]] : [];
+    state.seed = fill($("seed"), [...seeds.map((seed) => [seed, seed]), ...all], state.seed);
+    const ofSeed = ofRun.filter((d) => state.seed === view.ALL || String(d.seed) === state.seed);
+    state.condition = fill($("condition"), unique(ofSeed.map((d) => d.condition)).map((name) => [name, name]), state.condition);
+    const others = [...runs].filter(([name]) => name !== state.run);
+    state.other = fill($("other"), [["", "nothing"], ...others], state.other);
     const entry = view.entry();
     state.measure = fill($("measure"), Object.keys(entry.series).map((m) => [m, manifest.measures[m][0]]), state.measure);
     const tensors = view.tensors(entry, state);
@@ -47,12 +50,15 @@ const choices = (() => {
       + `Data ${data}: ${text.number(view.words.word.length - view.manifest.specials)} ${text.inUnits("words")}.`;
     for (const element of document.querySelectorAll(".unit")) element.textContent = text.inUnits(element.textContent);
     for (const element of document.querySelectorAll(".unit-label")) element.ariaLabel = text.inUnits(element.ariaLabel);
+    const { other } = view.shown;
+    $("other-help").hidden = !other;
+    $("other-help").textContent = other ? `Pale, open marks: ${other.entry.data} · ${other.entry.model}. No line: it lacks the word or the measure.` : "";
     $("colour").parentElement.hidden = view.words.unit === "character"; // which have no part of speech
   }
 
   function listen() {
     const { state } = view;
-    for (const key of ["run", "seed", "condition", "measure", "tensor"]) {
+    for (const key of ["run", "other", "seed", "condition", "measure", "tensor"]) {
       $(key).onchange = () => { state[key] = $(key).value; epochs.play(false); main.update(); };
     }
     $("role").onchange = (event) => { state.role = event.target.value; main.update(); };

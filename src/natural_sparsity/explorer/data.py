@@ -8,7 +8,7 @@ import argparse
 import base64
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from natural_sparsity.analysis.tensors import sort_tensors
 from natural_sparsity.errors import UserError
 from natural_sparsity.explorer.names import SURPRISAL, check_names
 from natural_sparsity.explorer.words import digest, read_words
-from natural_sparsity.identity import check_run
+from natural_sparsity.identity import check_run, name_checkpoint
 from natural_sparsity.settings import add_expect_option
 
 MEAN = "_mean"
@@ -44,9 +44,9 @@ LARGEST = float(np.array(0x7F7FFF00, np.uint32).view(np.float32))
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "--probes", type=Path, nargs="+", required=True, help="Parquet, one file per epoch of a run, 0 the untrained"
+        "--probes", type=Path, nargs="+", required=True, help="Parquet, one file per checkpoint of a run"
     )
-    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per epoch")
+    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per checkpoint")
     parser.add_argument("--words", type=Path, required=True, help="Parquet, the data's words")
     parser.add_argument(
         "--output", type=Path, required=True, help="out: folder, a script per measure, role and tensor, and data.json"
@@ -57,11 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the scripts, then ``data.json``, which says what they hold."""
     origin, metadata = read_run(args.probes)
-    probes = sort_by_epoch(args.probes)
-    states = read_epochs(args.checkpoints, origin)
-    missing = [epoch for epoch in probes if epoch not in states]
-    if missing:
-        raise UserError(f"{probes[missing[0]]}: no checkpoint of its epoch {missing[0]} was given; give its state.json")
+    probes = sort_by_time(args.probes)
+    states = read_states(args.checkpoints, origin)
+    for name, path in probes.items():
+        if name not in states:
+            raise UserError(f"{path}: its checkpoint {name} was not given; give its state.json")
     words = read_words(args.words)
     check_run(args.probes[0], metadata, args.expect)
     check_chain(args.probes, args.checkpoints, args.words)
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
         "series": series,
         "words": len(words),
         "words_digest": digest(words),
-        "epochs": [states[epoch] for epoch in probes],
+        "epochs": find_times(probes, states),
     }
     files.write_json(args.output / "data.json", facts)
 
@@ -97,43 +97,65 @@ def read_run(paths: Sequence[Path]) -> tuple[Origin, dict[str, Any]]:
     Raises:
         UserError: a file is no probe, or the probes belong to several runs or conditions.
     """
-    given = {path: read_origin(path, ["epoch", "positions", *PROBED])[1] for path in paths}
+    given = {path: read_origin(path, ["epoch", "steps", "positions", *PROBED])[1] for path in paths}
     check_same({path: {key: metadata[key] for key in (*PROBED, "seed")} for path, metadata in given.items()})
     return find_origin(given[paths[0]]), given[paths[0]]
 
 
-def sort_by_epoch(paths: Sequence[Path]) -> dict[int, Path]:
-    """The probes by their epoch, ascending.
+def sort_by_time(paths: Sequence[Path]) -> dict[str, Path]:
+    """The probes by the name of their checkpoint, in the order of training.
 
     Raises:
-        UserError: two belong to one epoch.
+        UserError: two belong to one checkpoint.
     """
-    by_epoch: dict[int, Path] = {}
+    by_name: dict[str, Path] = {}
+    times = {}
     for path in paths:
-        epoch = files.read_metadata(path)["epoch"]
-        if epoch in by_epoch:
-            raise UserError(f"{path}: a second probe of epoch {epoch}; give one file per epoch")
-        by_epoch[epoch] = path
-    return dict(sorted(by_epoch.items()))
+        metadata = files.read_metadata(path)
+        name = name_checkpoint(metadata)
+        if name in by_name:
+            raise UserError(f"{path}: a second probe of checkpoint {name}; give one file per checkpoint")
+        by_name[name], times[name] = path, (metadata["epoch"], metadata["steps"])
+    return {name: by_name[name] for name in sorted(by_name, key=times.__getitem__)}
 
 
-def read_epochs(paths: Sequence[Path], origin: Origin) -> dict[int, dict[str, Any]]:
-    """What the page shows for each epoch, 0 the untrained model: learning rates, losses in nats per token (or None).
+def read_states(paths: Sequence[Path], origin: Origin) -> dict[str, dict[str, Any]]:
+    """What the page shows for each checkpoint, by name: learning rates, losses in nats per token (or None), steps.
 
     Raises:
         UserError: a checkpoint belongs to another run than ``origin``.
     """
-    keys = ["epoch", "learning_rate_in", "learning_rate_out", "train_loss", "dev_loss"]
+    keys = ["epoch", "steps", "learning_rate_in", "learning_rate_out", "train_loss", "dev_loss"]
     states = {}
     for path in paths:
         state = files.read_json(path, [*Origin._fields, *keys])
         if find_origin(state) != origin:
             raise UserError(f"{path}: is of {find_origin(state)}, but the probes are of {origin}; give that run's")
-        states[state["epoch"]] = {key: state[key] for key in keys}
+        states[name_checkpoint(state)] = {key: state[key] for key in keys}
     return states
 
 
-def find_series(probes: dict[int, Path], vocabulary: int) -> dict[str, dict[str, list[str]]]:
+def find_times(probes: Mapping[str, Path], states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The states of what was probed, each with its ``checkpoint`` and its ``time`` in epochs.
+
+    Inside the first epoch, the time is the part of its steps that were done.
+
+    Raises:
+        UserError: there is a checkpoint inside the first epoch, but none at its end.
+    """
+    times = []
+    for name, path in probes.items():
+        state = states[name]
+        time = float(state["epoch"])
+        if not state["epoch"] and state["steps"]:
+            if "epoch1" not in states:
+                raise UserError(f"{path}: is inside epoch 1; give the state.json of epoch 1 too, which has all its steps")
+            time = state["steps"] / states["epoch1"]["steps"]
+        times.append({"checkpoint": name, "time": time, **state})
+    return times
+
+
+def find_series(probes: Mapping[str, Path], vocabulary: int) -> dict[str, dict[str, list[str]]]:
     """The tensors that there is something to show of, by measure and role.
 
     Measures stand in the order of the files' columns, so that the page opens with the first, and surprisal is the last:
@@ -161,11 +183,11 @@ def find_series(probes: dict[int, Path], vocabulary: int) -> dict[str, dict[str,
     return series | {SURPRISAL: dict.fromkeys(ROLES, [OUTPUT])} if SURPRISAL in measures else series
 
 
-def gather(probes: dict[int, Path], measure: str, tensors: list[str], vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
+def gather(probes: Mapping[str, Path], measure: str, tensors: list[str], vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
     """One measure's means at ``tensors``, and the number of positions that each is taken over.
 
     Returns:
-        float32 and uint32, each (roles, tensors, epochs, vocabulary). Where a word never has the role, or the measure
+        float32 and uint32, each (roles, tensors, checkpoints, vocabulary). Where a word never has the role, or the measure
         is nowhere defined, the mean is NaN and the number 0. Larger means become :data:`LARGEST`.
     """
     values = np.full((len(ROLES), len(tensors), len(probes), vocabulary), np.nan, np.float32)

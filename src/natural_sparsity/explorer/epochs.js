@@ -9,11 +9,13 @@ const epochs = (() => {
     const every = view.shown.entry.epochs, now = every[view.state.epoch];
     $("epoch").max = every.length - 1;
     $("epoch").value = view.state.epoch;
-    const name = now.epoch ? `epoch ${now.epoch}` : "untrained, epoch 0";
+    const inside = !now.epoch && now.steps > 0;
+    const name = inside ? `step ${text.number(now.steps)} in epoch 1` : now.epoch ? `epoch ${now.epoch}` : "untrained, epoch 0";
     $("epoch").setAttribute("aria-valuetext", name);
     $("epoch-label").textContent = `${name[0].toUpperCase()}${name.slice(1)} of ${every.at(-1).epoch}`;
-    const parts = now.epoch ? [`learning rate ${text.short(now.learning_rate_in)}`] : [];
-    if (view.isDrop(every, view.state.epoch)) parts[0] += `, ${text.short(now.learning_rate_out)} from the next epoch`;
+    const parts = !now.epoch && !inside ? []
+      : [now.learning_rate_in === null ? "learning rate differs between seeds" : `learning rate ${text.short(now.learning_rate_in)}`];
+    if (!view.shown.entry.members && view.isDrop(every, view.state.epoch)) parts[0] += `, ${text.short(now.learning_rate_out)} from the next epoch`;
     if (now.train_loss !== null) parts.push(`train loss ${now.train_loss.toFixed(3)}`);
     if (now.dev_loss !== null) parts.push(`dev loss ${now.dev_loss.toFixed(3)} nats per token`);
     $("now").textContent = parts.join(" · ");

@@ -2,9 +2,10 @@
 // Loading. Data are scripts that call explorer.receive…, since a page opened from a folder may read nothing else.
 
 const loading = (() => {
-  const KEPT = 24; // decoded series held in memory
+  const KEPT = 24; // decoded series held in memory, besides those under way
   const waiting = new Map(); // packed data handed over, by key
-  const series = new Map(); // promises of decoded data, by key; the oldest first
+  const series = new Map(); // promises of decoded data, by key
+  const finished = []; // keys of those that are decoded, the oldest first
   const vocabularies = new Map(); // words, by the name of their data
 
   const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
@@ -33,20 +34,29 @@ const loading = (() => {
     return vocabularies.get(name);
   }
 
-  // The measure and role chosen, at a tensor: {values, n, extents}.
+  // Keeps a promise of a series; the oldest of those that are done go. One under way stays, or it would load twice.
+  function keep(key, promise) {
+    series.set(key, promise);
+    promise.then(
+      () => { finished.push(key); if (finished.length > KEPT) series.delete(finished.shift()); },
+      () => series.delete(key));
+    return promise;
+  }
+
+  // The measure and role chosen, at a tensor: {values, n, extents, spread}. All seeds of a run are loaded and averaged.
   function loadSeries(entry, tensor) {
     const name = `${view.state.measure}.${view.state.role}.${tensor}`;
     const key = `${entry.key}/${name}`;
-    if (!series.has(key)) {
-      series.set(key, loadScript(encodePath(`${entry.folder}/${name}.js`)).then(() => {
-        const packed = waiting.get(key);
-        waiting.delete(key);
-        return decode(packed, entry.epochs.length, entry.words);
-      }));
-      series.get(key).catch(() => series.delete(key));
-      if (series.size > KEPT) series.delete(series.keys().next().value);
+    if (series.has(key)) return series.get(key);
+    if (entry.members) {
+      const parts = Promise.all(entry.members.map((member) => loadSeries(member, tensor)));
+      return keep(key, parts.then((each) => averaging.joinSeries(entry, each)));
     }
-    return series.get(key);
+    return keep(key, loadScript(encodePath(`${entry.folder}/${name}.js`)).then(() => {
+      const packed = waiting.get(key);
+      waiting.delete(key);
+      return decode(packed, entry.epochs.length, entry.words);
+    }));
   }
 
   // Undoes data.py: base64, deflate, byte planes, differences from epoch to epoch.
@@ -63,7 +73,7 @@ const loading = (() => {
       n[i] = bytes[place] + (bytes[place + size] << 8) + (bytes[place + 2 * size] << 16) + (bytes[place + 3 * size] << 24);
       if (i >= width) n[i] += n[i - width];
     }
-    return { values: new Float32Array(bits.buffer), n, extents: new Map() };
+    return { values: new Float32Array(bits.buffer), n, spread: null, extents: new Map() };
   }
 
   return { receive, receiveWords, loadWords, loadSeries };

@@ -16,9 +16,10 @@ const main = (() => {
         loading.loadWords(entry.data), loading.loadSeries(entry, tensor),
         ...panels.map((panel) => loading.loadSeries(entry, panel)),
       ]);
+      const other = await loadOther(view.otherEntry(), tensor, panels);
       if (mine !== turn) return;
       view.words = words;
-      view.shown = { entry, measure, role, tensor, panels, scatter: points, series };
+      view.shown = { entry, measure, role, tensor, panels, scatter: points, series, other };
       state.epoch = Math.min(state.epoch, entry.epochs.length - 1);
       $("problem").hidden = true;
       if (!started) start();
@@ -26,6 +27,7 @@ const main = (() => {
       state.cursor = null;
       tip.hide();
       choices.drawAbout();
+      terms.draw();
       scatter.drawLegend();
       redraw();
       document.body.dataset.ready = "true";
@@ -35,6 +37,16 @@ const main = (() => {
       $("problem").hidden = false;
     }
     document.body.removeAttribute("aria-busy");
+  }
+
+  // The run that the chosen one is compared with; series that it lacks are null.
+  async function loadOther(entry, tensor, panels) {
+    if (!entry) return null;
+    const has = view.tensors(entry, view.state);
+    const load = (name) => (has.includes(name) ? loading.loadSeries(entry, name) : null);
+    const [words, points, ...series] = await Promise.all(
+      [loading.loadWords(entry.data), load(tensor), ...panels.map(load)]);
+    return { entry, words, scatter: points, series };
   }
 
   function redraw() {

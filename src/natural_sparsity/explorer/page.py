@@ -19,8 +19,10 @@ from natural_sparsity.explorer.words import digest, read_words, write_script
 SCRIPTS = (
     "view.js",
     "text.js",
+    "terms.js",
     "style.js",
     "loading.js",
+    "averaging.js",
     "choices.js",
     "scatter.js",
     "trajectories.js",

@@ -3,7 +3,6 @@
 
 const scatter = (() => {
   const MARGIN = { l: 64, r: 14, t: 8, b: 48 };
-  const COUNTS = [1, 10, 100, 1000, 10000, 100000]; // the least that can be asked of a word
   const SETS = [
     ["all", "all"], ["matched", "frequency-matched ranges"], ["paired", "frequency-matched pairs"],
     ["frequent", "the more frequent half"], ["rare", "the rarer half"],
@@ -126,16 +125,46 @@ const scatter = (() => {
   // The ids of all words drawn; followed words and the cursor, which are drawn again, count once.
   const points = () => view.drawn.slice(0, -2).flat();
 
+  // The least counts that can be asked of a word: 1, 2, 5, 10 …, from the corpus's rarest word on, while words are left.
+  function listCounts() {
+    const { fewest, most } = view.words, counts = [1];
+    for (let decade = 1; decade <= most; decade *= 10) {
+      counts.push(...[1, 2, 5].map((n) => n * decade).filter((n) => n > fewest && n < most));
+    }
+    return counts;
+  }
+
   // Pearson's correlation of the measure with frequency over the words shown, as figure 3 has it over all words.
+  function correlate(ids, count, height) {
+    const mean = (of) => ids.reduce((sum, id) => sum + of(id), 0) / ids.length;
+    const [mx, my] = [mean(count), mean(height)];
+    const xy = mean((id) => (count(id) - mx) * (height(id) - my));
+    const r = xy / Math.sqrt(mean((id) => (count(id) - mx) ** 2) * mean((id) => (height(id) - my) ** 2));
+    return Number.isFinite(r) ? r.toFixed(3).replace("-", "−") : "undefined";
+  }
+
+  // The same of the run that the chosen one is compared with, at the same time of training.
+  function summariseOther(arrow) {
+    const { shown: { other, entry }, state, manifest } = view, line = $("other-summary");
+    line.hidden = !other;
+    if (!other) return;
+    const name = `${other.entry.data} · ${other.entry.model}, ${other.entry.seed === view.ALL ? "all seeds" : `seed ${other.entry.seed}`}`;
+    const place = view.placeAt(other.entry.epochs, entry.epochs[state.epoch].time);
+    if (!other.scatter || place < 0) {
+      line.textContent = `${name} was not measured here`;
+      return;
+    }
+    const { words, scatter: { values } } = other, height = (id) => values[place * words.word.length + id];
+    const ids = words.word.map((_, id) => id).filter((id) => id >= manifest.specials && view.isShown(id, words)
+      && !state.hidden.has(style.groupOf(id, words)) && !Number.isNaN(height(id)));
+    line.textContent = `${name}: ${arrow} = ${correlate(ids, (id) => words.count[id], height)}, over ${text.number(ids.length)} ${text.inUnits("words")}`;
+  }
+
   function summarise(ids) {
     const { words, shown } = view;
-    const mean = (of) => ids.reduce((sum, id) => sum + of(id), 0) / ids.length;
-    const count = (id) => words.count[id];
-    const [mx, my] = [mean(count), mean(value)];
-    const xy = mean((id) => (count(id) - mx) * (value(id) - my));
-    const r = xy / Math.sqrt(mean((id) => (count(id) - mx) ** 2) * mean((id) => (value(id) - my) ** 2));
     const arrow = shown.role === "target" ? "ρ←" : "ρ→";
-    const rounded = Number.isFinite(r) ? r.toFixed(3).replace("-", "−") : "undefined";
+    const rounded = correlate(ids, (id) => words.count[id], value);
+    summariseOther(arrow);
     $("summary").textContent = `${arrow} = ${rounded}: Pearson’s correlation of ${text.measure(shown.tensor)} with frequency, `
       + `over the ${text.number(ids.length)} ${text.inUnits("words")} shown`;
   }
@@ -144,6 +173,7 @@ const scatter = (() => {
     const { state, words, manifest } = view, sizes = new Map();
     const sets = SETS.filter(([name]) => name === "all" || Object.hasOwn(words.sets, name));
     state.set = choices.fill($("set"), sets, state.set);
+    state.least = Number(choices.fill($("least"), listCounts().map((n) => [n, text.number(n)]), state.least));
     for (let id = manifest.specials; id < words.word.length; id++) {
       if (view.isShown(id)) sizes.set(style.groupOf(id), (sizes.get(style.groupOf(id)) || 0) + 1);
     }
@@ -181,7 +211,6 @@ const scatter = (() => {
     const { state } = view;
     $("colour").value = state.colour;
     $("colour").onchange = () => { state.colour = $("colour").value; state.hidden.clear(); drawLegend(); main.redraw(); };
-    state.least = Number(choices.fill($("least"), COUNTS.map((n) => [n, text.number(n)]), state.least));
     $("set").onchange = () => { state.set = $("set").value; drawLegend(); main.redraw(); };
     $("least").onchange = () => { state.least = Number($("least").value); drawLegend(); main.redraw(); };
     $("legend").onclick = (event) => {

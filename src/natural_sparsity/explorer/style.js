@@ -22,8 +22,8 @@ const style = (() => {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
   // The group that a word is coloured by: the name of one of the groups, or "".
-  function groupOf(id) {
-    const { state, words } = view;
+  function groupOf(id, words = view.words) {
+    const { state } = view;
     const name = state.colour === "class" ? words.pos_class[id] : words.pos[id];
     return GROUPS[state.colour].some(([group]) => group === name) ? name : "";
   }

@@ -21,8 +21,11 @@ const text = {
   // The same with "mean", if it is one over positions: the static gradient of a word is one vector.
   mean: (tensor) => (tensor === "static" ? text.measure(tensor) : `mean ${text.measure(tensor)}`),
 
+  // The spread over seeds of a mean over them.
+  spread: ({ spread }, id, epoch) => (spread ? `± ${text.short(spread[epoch * view.words.word.length + id])} over seeds ` : ""),
+
   // When: before any training, or after an epoch.
-  when: (epoch) => (epoch ? `after epoch ${epoch}` : "before training"),
+  when: ({ epoch, steps }) => (epoch ? `after epoch ${epoch}` : steps ? `after step ${steps} in epoch 1` : "before training"),
 
   // A text that says word, said of what the data's tokens are.
   inUnits(string) {
@@ -36,7 +39,7 @@ const text = {
     const { words, shown } = view;
     return [
       words.word[id],
-      `${text.measure(tensor)} = ${text.short(view.at(data, id, epoch))} ${text.when(shown.entry.epochs[epoch].epoch)}`,
+      `${text.measure(tensor)} = ${text.short(view.at(data, id, epoch))} ${text.spread(data, id, epoch)}${text.when(shown.entry.epochs[epoch])}`,
       tensor === "static" ? "from weights and frequencies, at no position"
         : `mean over ${text.number(view.countAt(data, id, epoch))} positions as ${shown.role}`,
       `${text.number(words.count[id])} occurrences in training`,

@@ -19,7 +19,7 @@ const trajectories = (() => {
       const left = column * (wide + gapX), top = 1 - row * (tall + gapY);
       layout[`xaxis${suffix}`] = {
         ...axis, domain: [left, left + wide], anchor: `y${suffix}`, tickformat: "d", showgrid: false,
-        range: [epochs[0].epoch - 0.5, epochs.at(-1).epoch + 0.5], nticks: 9,
+        range: [epochs[0].time - 0.5, epochs.at(-1).time + 0.5], nticks: 9,
         title: i + columns >= panels.length ? { text: epochs[0].epoch ? "epoch" : "epoch (0: untrained)", standoff: 6 } : undefined,
         ...(epochs.length < 10 ? { dtick: 1 } : {}), ...(i ? { matches: "x" } : {}),
       };
@@ -31,22 +31,23 @@ const trajectories = (() => {
         showarrow: false, font: { color: style.colour("ink"), size: 13 },
       });
       const axes = { xref: `x${suffix}`, yref: `y${suffix} domain`, y0: 0, y1: 1, layer: "below" };
-      epochs.forEach(({ epoch }, place) => {
+      epochs.forEach(({ time }, place) => {
         if (view.isDrop(epochs, place)) {
-          shapes.push({ ...axes, type: "line", x0: epoch, x1: epoch, name: "drop",
+          shapes.push({ ...axes, type: "line", x0: time, x1: time, name: "drop",
             line: { color: style.colour("grey"), width: 1, dash: "dash" } });
         }
       });
-      const now = epochs[state.epoch].epoch;
+      const now = epochs[state.epoch].time;
       shapes.push({ ...axes, type: "line", x0: now, x1: now, name: "now", line: { color: style.colour("soft"), width: 1 } });
       for (const word of state.followed) {
         const id = words.ids.get(word), line = style.lineOf(word);
         traces.push({
           type: "scatter", mode: marked ? "lines+markers" : "lines", hoverinfo: "none", connectgaps: false,
-          xaxis: `x${suffix}`, yaxis: `y${suffix}`, x: epochs.map((e) => e.epoch), meta: { word, tensor: i },
+          xaxis: `x${suffix}`, yaxis: `y${suffix}`, x: epochs.map((e) => e.time), meta: { word, tensor: i, opacity: 1 },
           y: epochs.map((_, e) => (id === undefined ? NaN : view.at(shown.series[i], id, e))),
           line: { ...line, width: 2 }, marker: { size: 5, color: line.color },
         });
+        if (id !== undefined) drawMore(traces, { word, id, tensor: i, suffix, line });
       }
     });
     $("trajectories").style.height = `${height}px`;
@@ -55,9 +56,37 @@ const trajectories = (() => {
     }, style.CONFIG);
   }
 
+  // Behind a word's line: its band over seeds, and paler, with open marks, the run that it is compared with.
+  function drawMore(traces, { word, id, tensor, suffix, line }) {
+    const { entry, series, other } = view.shown;
+    const axes = { xaxis: `x${suffix}`, yaxis: `y${suffix}`, hoverinfo: "skip", type: "scatter", meta: { word, tensor, opacity: 0.5 } };
+    function add(epochs, data, wide, which, opacity) {
+      const places = epochs.map((_, e) => e).filter((e) => !Number.isNaN(data.values[e * wide + which]));
+      const x = places.map((e) => epochs[e].time), y = places.map((e) => data.values[e * wide + which]);
+      if (data.spread) {
+        const s = places.map((e) => data.spread[e * wide + which]);
+        const low = y.map((value, i) => (view.state.log ? Math.max(value - s[i], value / 10) : value - s[i]));
+        traces.push({
+          ...axes, mode: "lines", fill: "toself", line: { width: 0 }, fillcolor: line.color,
+          opacity: 0.16 * opacity, meta: { ...axes.meta, opacity: 0.16 * opacity },
+          x: [...x, ...[...x].reverse()], y: [...y.map((value, i) => value + s[i]), ...low.reverse()],
+        });
+      }
+      return { x, y };
+    }
+    add(entry.epochs, series[tensor], view.words.word.length, id, 1);
+    const which = other?.words.ids.get(word);
+    if (which === undefined || !other.series[tensor]) return;
+    const values = add(other.entry.epochs, other.series[tensor], other.words.word.length, which, 0.6);
+    traces.push({
+      ...axes, ...values, mode: "lines+markers", opacity: 0.5, line: { ...line, width: 1.2 },
+      marker: { size: 5, symbol: "circle-open", color: line.color },
+    });
+  }
+
   // Moves the line that marks the epoch of the scatter.
   function markEpoch() {
-    const { shapes } = $("trajectories").layout, now = view.shown.entry.epochs[view.state.epoch].epoch;
+    const { shapes } = $("trajectories").layout, now = view.shown.entry.epochs[view.state.epoch].time;
     Plotly.relayout($("trajectories"), { shapes: shapes.map((s) => (s.name === "now" ? { ...s, x0: now, x1: now } : s)) });
   }
 
@@ -65,7 +94,7 @@ const trajectories = (() => {
   function emphasise(word) {
     const traces = $("trajectories").data;
     if (traces?.length) {
-      Plotly.restyle($("trajectories"), { opacity: traces.map((t) => (word === undefined || t.meta.word === word ? 1 : 0.15)) });
+      Plotly.restyle($("trajectories"), { opacity: traces.map((t) => t.meta.opacity * (word === undefined || t.meta.word === word ? 1 : 0.15)) });
     }
   }
 
@@ -93,9 +122,9 @@ const trajectories = (() => {
     const quote = (string) => `"${String(string).replaceAll('"', '""')}"`;
     const head = [entry.data, entry.model, entry.seed, entry.condition, measure, role];
     const rows = ["data,model,seed,condition,measure,role,tensor,word,count,epoch,mean,n"];
-    panels.forEach((tensor, i) => state.followed.forEach((word) => entry.epochs.forEach(({ epoch }, e) => {
+    panels.forEach((tensor, i) => state.followed.forEach((word) => entry.epochs.forEach(({ time }, e) => {
       const id = words.ids.get(word), value = view.at(series[i], id, e);
-      rows.push([...head, tensor, quote(word), words.count[id], epoch,
+      rows.push([...head, tensor, quote(word), words.count[id], time,
         Number.isNaN(value) ? "" : Number(value.toPrecision(5)), view.countAt(series[i], id, e)].join());
     })));
     const link = document.createElement("a");

@@ -6,11 +6,12 @@ const view = {
 
   // What is chosen. What is loaded may be behind it.
   state: {
-    run: "", seed: "", condition: "", measure: "", role: "target", tensor: "", panels: [], epoch: 0,
+    run: "", seed: "", other: "", condition: "", measure: "", role: "target", tensor: "", panels: [], epoch: 0,
     colour: "class", least: 1, set: "all", log: false, hidden: new Set(), followed: [], cursor: null,
   },
-  // What is loaded, and so drawn and described: {entry, measure, role, tensor, panels, scatter, series}. The scatter and
-  // each of the series are {values, n, extents}, over epochs and ids.
+  // What is loaded, and so drawn and described: {entry, measure, role, tensor, panels, scatter, series, other}. The scatter
+  // and each of the series are {values, n, extents, spread}, over checkpoints and ids; the spread is null for one seed.
+  // other is null, or what the run is compared with: {entry, words, scatter, series}.
   shown: null,
   words: null, // of the data: {unit, word, count, pos, pos_class}, arrays by id; ids: word → id; sets: Sets of ids by name
   drawn: [], // for each trace of the scatter, the ids of its points
@@ -18,30 +19,46 @@ const view = {
   // The name of a run without its seed, as the list of runs has it.
   runOf: (entry) => `${entry.data}/${entry.model}`,
 
-  // The entry of the manifest that is chosen.
-  entry() {
-    const { run, seed, condition } = view.state;
-    return view.manifest.data.find(
-      (d) => view.runOf(d) === run && String(d.seed) === seed && d.condition === condition);
+  // The seed of an entry that stands for all seeds of a run: their mean.
+  ALL: "all",
+
+  // An entry of the manifest for a choice, or one that averages the entries of all seeds; undefined if there is none.
+  find({ run, seed, condition }) {
+    const members = view.manifest.data.filter((d) => view.runOf(d) === run && d.condition === condition);
+    return seed === view.ALL ? averaging.joinEntries(members) : members.find((d) => String(d.seed) === seed);
+  },
+
+  // The entry that is chosen, and the one that it is compared with: of the same seed, or of all if it lacks that.
+  entry: () => view.find(view.state),
+  otherEntry() {
+    const { other, seed } = view.state, choice = { ...view.state, run: other };
+    return other ? view.find(choice) || view.find({ ...choice, seed: view.ALL }) || null : null;
   },
 
   // The tensors that there is something to show of, for a measure and a role.
   tensors: ({ series }, { measure, role }) => (Object.hasOwn(series, measure) ? series[measure][role] : []),
 
   // Whether a word is counted often enough, and in the set chosen.
-  isShown(id) {
-    const { state, words } = view;
-    return words.count[id] >= state.least && (state.set === "all" || words.sets[state.set].has(id));
+  isShown(id, words = view.words) {
+    const { state } = view;
+    return words.count[id] >= state.least && (state.set === "all" || Boolean(words.sets[state.set]?.has(id)));
   },
 
   // Whether the learning rate dropped after an epoch, by its place, and a later one was trained at the lower rate.
   isDrop(epochs, place) {
-    const { learning_rate_in: before, learning_rate_out: after } = epochs[place];
-    return after < before && place < epochs.length - 1;
+    return epochs[place].dropped && place < epochs.length - 1;
   },
+
+  // A checkpoint of another run at the same time of training: its place, or -1.
+  placeAt: (epochs, time) => epochs.findIndex((e) => Math.abs(e.time - time) < 1e-9),
 
   at: (data, id, epoch = view.state.epoch) => data.values[epoch * view.words.word.length + id],
   countAt: (data, id, epoch) => data.n[epoch * view.words.word.length + id],
 };
+
+// Whether the rate fell after each checkpoint; of several seeds, whether it fell in any.
+for (const { epochs } of view.manifest.data) {
+  for (const epoch of epochs) epoch.dropped = epoch.learning_rate_out < epoch.learning_rate_in;
+}
 
 const $ = (id) => document.getElementById(id);
