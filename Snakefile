@@ -20,6 +20,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/explorer.smk"
 include: "workflow/rules/targets.smk"
+include: "workflow/rules/gallery.smk"
 
 
 # The longest path goes first: the text up to its tokens, then the epochs; and probes before tags and figures.
@@ -55,5 +56,5 @@ onstart:
 # What src/natural_sparsity/terminal has to know for its last lines; other loggers show the message.
 logger.info(
     f"Results go to {EXPERIMENT}",
-    extra={"natural_sparsity": {"results": EXPERIMENT, "targets": [*TARGETS, "explorer"]}},
+    extra={"natural_sparsity": {"results": EXPERIMENT, "targets": [*TARGETS, "explorer", "gallery"]}},
 )

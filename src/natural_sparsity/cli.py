@@ -49,6 +49,7 @@ COMMANDS = {
     "draw": ("figures.draw", "draw one figure"),
     "describe": ("report.describe", "write down what the results were made with"),
     "experiments": ("report.experiments", "list and compare experiments, and name the runs that none of them uses"),
+    "gallery": ("report.gallery", "write the page that shows all figures and links to the rest"),
     "pack": ("explorer.data", "encode the probes of one run for the explorer"),
     "explore": ("explorer.page", "write the page that explores every run"),
 }

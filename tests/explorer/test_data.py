@@ -138,12 +138,12 @@ def test_no_name_in_packed_data_leads_out_of_the_folder(explorer, words_file, tm
 
 
 def test_epochs_and_checkpoints_must_match(inputs, probes, tmp_path):
-    with pytest.raises(SystemExit, match="a second probe of epoch 5"):
+    with pytest.raises(SystemExit, match="a second probe of checkpoint epoch5"):
         pack(inputs | {"--probes": inputs["--probes"] + inputs["--probes"][:1]}, tmp_path / "out")
     write_probe(tmp_path / "nameless.parquet", pd.DataFrame({"id": [0]}))
     with pytest.raises(SystemExit, match=r"nameless\.parquet: its metadata has no 'positions'; give a file"):
         pack(inputs | {"--probes": [str(tmp_path / "nameless.parquet")]}, tmp_path / "out")
-    with pytest.raises(SystemExit, match="no checkpoint of its epoch 3"):
+    with pytest.raises(SystemExit, match="its checkpoint epoch3 was not given"):
         pack(inputs | {"--checkpoints": inputs["--checkpoints"][:3] + inputs["--checkpoints"][4:]}, tmp_path / "out")
     write_state(tmp_path / "other.json", data="small", seed=2)
     with pytest.raises(SystemExit, match=r"other\.json: is of small/lstm, seed 2, but the probes are of"):

@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--probes", type=Path, nargs="+", required=True, help="Parquet, one file per checkpoint of a run"
     )
-    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per checkpoint")
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per checkpoint"
+    )
     parser.add_argument("--words", type=Path, required=True, help="Parquet, the data's words")
     parser.add_argument(
         "--output", type=Path, required=True, help="out: folder, a script per measure, role and tensor, and data.json"
@@ -149,7 +151,9 @@ def find_times(probes: Mapping[str, Path], states: Mapping[str, Mapping[str, Any
         time = float(state["epoch"])
         if not state["epoch"] and state["steps"]:
             if "epoch1" not in states:
-                raise UserError(f"{path}: is inside epoch 1; give the state.json of epoch 1 too, which has all its steps")
+                raise UserError(
+                    f"{path}: is inside epoch 1; give the state.json of epoch 1 too, for its number of steps"
+                )
             time = state["steps"] / states["epoch1"]["steps"]
         times.append({"checkpoint": name, "time": time, **state})
     return times
@@ -183,12 +187,14 @@ def find_series(probes: Mapping[str, Path], vocabulary: int) -> dict[str, dict[s
     return series | {SURPRISAL: dict.fromkeys(ROLES, [OUTPUT])} if SURPRISAL in measures else series
 
 
-def gather(probes: Mapping[str, Path], measure: str, tensors: list[str], vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
+def gather(
+    probes: Mapping[str, Path], measure: str, tensors: list[str], vocabulary: int
+) -> tuple[np.ndarray, np.ndarray]:
     """One measure's means at ``tensors``, and the number of positions that each is taken over.
 
     Returns:
-        float32 and uint32, each (roles, tensors, checkpoints, vocabulary). Where a word never has the role, or the measure
-        is nowhere defined, the mean is NaN and the number 0. Larger means become :data:`LARGEST`.
+        float32 and uint32, each (roles, tensors, checkpoints, vocabulary). Where a word never has the role, or the
+        measure is nowhere defined, the mean is NaN and the number 0. Larger means become :data:`LARGEST`.
     """
     values = np.full((len(ROLES), len(tensors), len(probes), vocabulary), np.nan, np.float32)
     counts = np.zeros(values.shape, np.uint32)

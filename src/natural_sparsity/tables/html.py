@@ -30,7 +30,8 @@ NUMBER = re.compile(r"[+−-]?[\d,.\u2009]+( ?%)?$")
 
 def render_page(title: str, body: str) -> str:
     """A whole page around ``body``, which is markup."""
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    head += f'<title>{escape(title)}</title><style>{STYLE}</style>'
     body = f"<body><h1>{escape(title)}</h1>\n{body}\n</body>"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n{body}</html>\n'
 

@@ -12,6 +12,7 @@ from natural_sparsity.tables.plain import align, count_verdicts, read_rows
 MOST_RUNS, MOST_FILES = 8, 6
 # What to open of a whole experiment, from its folder, and what it is.
 PAGES = {
+    "index.html": "every figure, the verdicts, and links to the rest",
     "explorer/index.html": "every word, interactive",
     "comparison.html": "all runs side by side",
     "*/*/*/verdicts.html": "the paper's claims, one by one",

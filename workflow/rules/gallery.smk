@@ -1,0 +1,29 @@
+# The page to begin with: every figure of the experiment, the verdicts, and links to tables, explorer and provenance.
+
+SHOWN = TARGETS["figures"] + targets("lottery", "structure", "moduli", "connectivity", "network")
+
+
+rule gallery:
+    """One page with every figure, the verdicts, and links to the rest"""
+    input:
+        figures=[path for path in SHOWN if path.endswith(".png")],
+        tables=[path for path in SHOWN if path.endswith(".html")],
+        verdicts=[path for path in SHOWN if path.endswith("/verdicts.parquet")],
+        provenance=rules.describe.output.page,
+    output:
+        f"{EXPERIMENT}/index.html",
+    log:
+        f"{EXPERIMENT}/logs/gallery.log",
+    localrule: True
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    params:
+        code=code("gallery"),
+        inputs=inputs,
+        title=f"Experiment {experiment.name}",
+        titles=to_json({name: title(name) for name in {Path(path).stem for path in SHOWN}}),
+    message:
+        "gallery: every figure on one page"
+    shell:
+        "natural-sparsity gallery {params.inputs} --title {params.title:q} --titles {params.titles:q}"
+        " --output {output} 2> {log}"
