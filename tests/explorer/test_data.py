@@ -199,3 +199,19 @@ def test_nothing_within_the_page_can_end_its_script():
     text = embed({"a": "</script><!--"})
     assert "<" not in text
     assert json.loads(text) == {"a": "</script><!--"}
+
+
+def test_checkpoints_inside_the_first_epoch_have_their_time(words_file, probes, tmp_path):
+    arguments = {"--probes": [], "--checkpoints": [], "--words": [str(words_file)]}
+    for epoch, steps in ((1, 8), (0, 2), (0, 0)):
+        run = {"data": "small", "epoch": epoch, "steps": steps}
+        write_probe(tmp_path / f"{epoch}-{steps}.parquet", probes[epoch], **run, positions=1, probe=PROBE)
+        write_state(tmp_path / f"{epoch}-{steps}.json", **run)
+        arguments["--probes"].append(f"{tmp_path}/{epoch}-{steps}.parquet")
+        arguments["--checkpoints"].append(f"{tmp_path}/{epoch}-{steps}.json")
+    pack(arguments, tmp_path / "out")
+    epochs = files.read_json(tmp_path / "out/data.json")["epochs"]
+    assert [(e["checkpoint"], e["time"]) for e in epochs] == [("init", 0), ("step2", 0.25), ("epoch1", 1)]
+    arguments = {"--probes": arguments["--probes"][1:], "--checkpoints": arguments["--checkpoints"][1:]}
+    with pytest.raises(SystemExit, match=r"0-2\.parquet: is inside epoch 1; give the state\.json of epoch 1 too"):
+        pack(arguments | {"--words": [str(words_file)]}, tmp_path / "out")

@@ -513,3 +513,16 @@ def test_names_that_look_like_something_else_stay_names(open_page, words_file, p
     page.locator("#run").select_option("007/constructor")
     settled(page)
     assert page.locator("#about").inner_text().startswith("Condition null: ")
+
+
+def test_all_seeds_are_averaged_with_a_band(open_page, explorer, probes):
+    """Both seeds of the small run have the same probes: their mean is theirs, and the spread is none."""
+    one = open_page("#seed=1&condition=frozen&epoch=5&words=the")
+    every = open_page("#seed=all&condition=frozen&epoch=5&words=the")
+    np.testing.assert_allclose(trace(every, "trajectories", 0)[1], trace(one, "trajectories", 0)[1], rtol=1e-6)
+    assert traces(one, "trajectories") == 1
+    assert traces(every, "trajectories") == 2, "the band"
+    assert every.locator("#summary").text_content() == one.locator("#summary").text_content()
+    every.click("#terms summary")
+    assert "one sample standard deviation" in every.locator("#meanings").inner_text()
+    assert "‖v‖₂ / ‖v‖₁" in every.locator("#meanings").inner_text()

@@ -20,6 +20,7 @@ body { max-width: 80rem; margin: 1.5rem auto; padding: 0 1rem } a { color: var(-
 figure { margin: 0; padding: 0.8rem; border: 1px solid var(--line); border-radius: 8px }
 figure img { display: block; width: 100%; height: 15rem; object-fit: contain; background: #fff; border-radius: 4px }
 figcaption { margin-top: 0.6rem; font-size: 0.875rem }
+@media (max-width: 40rem) { .wide .long { min-width: 9rem } .wide td { font-size: 0.8rem } }
 </style>"""
 # Pages that exist only if somebody asked for them, from the experiment's folder.
 OPTIONAL = {"explorer/index.html": "Explorer of every word", "../../report.html": "Report with full captions"}
@@ -93,7 +94,9 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
             texts = [""]
             if claim in rows.index:
                 row = rows.loc[claim]
-                counts = [f"{name}: {int(row[name])} of {int(row['seeds'])}" for name in VERDICTS if row[name]]
+                seeds = {name: int(row[name]) for name in VERDICTS if row[name]}
+                agree = list(seeds) == [row["verdict"]]
+                counts = [f"{n} of {int(row['seeds'])} seeds{'' if agree else f' {name}'}" for name, n in seeds.items()]
                 texts = [str(row["verdict"] or ""), *counts]
             kind = {VERDICTS[0]: "good", VERDICTS[1]: "bad"}.get(texts[0], "")
             markup = f'<b>{escape(texts[0])}</b> <span class="soft">{escape("; ".join(texts[1:]))}</span>'

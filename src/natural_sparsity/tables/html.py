@@ -31,7 +31,7 @@ NUMBER = re.compile(r"[+−-]?[\d,.\u2009]+( ?%)?$")
 def render_page(title: str, body: str) -> str:
     """A whole page around ``body``, which is markup."""
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    head += f'<title>{escape(title)}</title><style>{STYLE}</style>'
+    head += f"<title>{escape(title)}</title><style>{STYLE}</style>"
     body = f"<body><h1>{escape(title)}</h1>\n{body}\n</body>"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n{body}</html>\n'
 

@@ -1,0 +1,47 @@
+"""The page to begin with."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from natural_sparsity import cli, files
+
+VERDICTS = ["reproduced", "not reproduced", "undecided", "not testable here"]
+
+
+@pytest.fixture
+def write_gallery(tmp_path):
+    """Write the page of an experiment with one figure and one run; returns its text."""
+    run = tmp_path / "results/experiments/mine/sample/lstm/frozen"
+    row = {"claim": "a", "statement": "∇h² < 1", "verdict": "reproduced", "seeds": 3}
+    frame = pd.DataFrame([row | dict(zip(VERDICTS, (2, 0, 1, 0), strict=True))])
+    files.write_parquet(run / "verdicts.parquet", frame, {})
+
+    def write(titles):
+        given = ["--figures", run / "figures/chi/fig2.png", "--tables", run / "verdicts.html"]
+        given += ["--verdicts", run / "verdicts.parquet", "--provenance", run.parents[2] / "provenance.html"]
+        given += ["--title", "Mine", "--titles", json.dumps(titles), "--output", run.parents[2] / "index.html"]
+        cli.main(["gallery", *map(str, given)])
+        return (run.parents[2] / "index.html").read_text(encoding="utf-8")
+
+    return write
+
+
+def test_the_gallery_has_verdicts_figures_and_links(write_gallery, tmp_path):
+    page = write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"})
+    assert "<b>reproduced</b>" in page and "2 of 3 seeds reproduced; 1 of 3 seeds undecided" in page
+    assert "∇h² &lt; 1" in page
+    assert page.index("Verdicts</h2>") < page.index("<img"), "verdicts stand first"
+    assert "2: mean χ (sample, lstm, frozen, chi)" in page
+    for path in ("fig2.png", "fig2.pdf", "fig2.csv"):
+        assert f'"sample/lstm/frozen/figures/chi/{path}"' in page
+    assert 'href="provenance.html"' in page and 'href="sample/lstm/frozen/verdicts.html"' in page
+    assert "report.html" not in page, "nobody made it"
+    (tmp_path / "results/report.html").touch()
+    assert 'href="../../report.html"' in write_gallery({"fig2": "2", "verdicts": "Verdicts"})
+
+
+def test_a_figure_without_a_title_is_named(write_gallery):
+    with pytest.raises(SystemExit, match=r"fig2\.png: --titles has no title for 'fig2'; add one"):
+        write_gallery({"verdicts": "Verdicts"})
