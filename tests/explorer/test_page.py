@@ -526,3 +526,15 @@ def test_all_seeds_are_averaged_with_a_band(open_page, explorer, probes):
     every.click("#terms summary")
     assert "one sample standard deviation" in every.locator("#meanings").inner_text()
     assert "‖v‖₂ / ‖v‖₁" in every.locator("#meanings").inner_text()
+
+
+def test_a_second_run_stands_beside_the_first(open_page, words_file, probes, tmp_path):
+    for model in ("lstm", "ticket"):
+        pack(write_inputs(tmp_path, words_file, probes, model=model), tmp_path / "page" / model)
+    given = ["--data", *(f"{tmp_path}/page/{model}" for model in ("lstm", "ticket")), "--units", "word"]
+    cli.main(["explore", *given, "--words", str(words_file), "--output", f"{tmp_path}/page/index.html"])
+    page = open_page("#run=small/lstm&other=small/ticket&words=the", folder=tmp_path / "page")
+    assert traces(page, "trajectories") == 2
+    np.testing.assert_array_equal(trace(page, "trajectories", 0)[1], trace(page, "trajectories", 1)[1])
+    rho = page.locator("#summary").text_content().split(":")[0]
+    assert page.locator("#other-summary").text_content().startswith(f"small · ticket, seed 1: {rho}")

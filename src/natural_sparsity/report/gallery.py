@@ -81,8 +81,8 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
     columns = []
     for path in paths:
         frame = files.read_parquet(path, ["claim", "statement", "verdict", "seeds", *VERDICTS])
-        rows = frame.drop_duplicates("claim").set_index("claim")
-        statements = dict(rows["statement"]) | statements
+        rows = {row["claim"]: row for row in frame.drop_duplicates("claim").to_dict("records")}
+        statements = {claim: row["statement"] for claim, row in rows.items()} | statements
         columns.append(rows)
     if not statements:
         return ""
@@ -92,8 +92,8 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
         cells = [render_cell(escape(statement), statement, is_number=False)]
         for rows in columns:
             texts = [""]
-            if claim in rows.index:
-                row = rows.loc[claim]
+            if claim in rows:
+                row = rows[claim]
                 seeds = {name: int(row[name]) for name in VERDICTS if row[name]}
                 agree = list(seeds) == [row["verdict"]]
                 counts = [f"{n} of {int(row['seeds'])} seeds{'' if agree else f' {name}'}" for name, n in seeds.items()]
