@@ -8,7 +8,7 @@ rule gallery:
     input:
         figures=[path for path in SHOWN if path.endswith(".png")],
         tables=[path for path in SHOWN if path.endswith(".html")],
-        verdicts=[path for path in SHOWN if path.endswith("/verdicts.parquet")],
+        verdicts=[path for path in SHOWN if Path(path).name == "verdicts.parquet"],
         provenance=rules.describe.output.page,
     output:
         f"{EXPERIMENT}/index.html",
