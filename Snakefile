@@ -30,17 +30,13 @@ NEXT = [job.name for kind in ("retrace", "probe") for job in experiment.jobs(kin
 for name in FIRST + NEXT:
     workflow.get_rule(name).priority = 100 if name in FIRST else 50
 
-# What a model costs is measured on one CPU thread: a small part of training, where that is on this machine's CPU too.
-CHEAP_TO_MEASURE = not GPUS and not ON_OTHERS
-
 
 rule all:
     """The whole experiment, which is made unless you name something else"""
     default_target: True
     input:
-        rules.figures.input,
-        targets("lottery", "structure", "moduli", "connectivity", "network"),
-        targets("footprint") if CHEAP_TO_MEASURE else [],
+        SHOWN,
+        rules.gallery.output,
         rules.describe.output,
         # Asked for by name, so that one that is missing is made again although the figures are there.
         experiment.paths(PROBE, experiment.probed, at="course"),
