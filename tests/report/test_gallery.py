@@ -14,7 +14,7 @@ VERDICTS = ["reproduced", "not reproduced", "undecided", "not testable here"]
 def write_gallery(tmp_path):
     """Write the page of an experiment with one figure and one run; returns its text."""
     run = tmp_path / "results/experiments/mine/sample/lstm/frozen"
-    row = {"claim": "a", "statement": "∇h² < 1", "verdict": "reproduced", "seeds": 3}
+    row = {"claim": "a", "statement": "∇h² < 1", "verdict": "reproduced", "seeds": 3, "also": "1 also untrained"}
     frame = pd.DataFrame([row | dict(zip(VERDICTS, (2, 0, 1, 0), strict=True))])
     files.write_parquet(run / "verdicts.parquet", frame, {})
 
@@ -30,7 +30,7 @@ def write_gallery(tmp_path):
 
 def test_the_gallery_has_verdicts_figures_and_links(write_gallery, tmp_path):
     page = write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"})
-    assert "<b>reproduced</b>" in page and "2 of 3 seeds reproduced; 1 of 3 seeds undecided" in page
+    assert "<b>reproduced</b>" in page and "2 of 3 seeds reproduced; 1 of 3 seeds undecided; (1 also untrained)" in page
     assert "∇h² &lt; 1" in page
     assert page.index("Verdicts</h2>") < page.index("<img"), "verdicts stand first"
     assert "2: mean χ (sample, lstm, frozen, chi)" in page

@@ -76,11 +76,11 @@ def render_figure(path: Path, folder: Path, titles: Mapping[str, str]) -> str:
 
 
 def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
-    """A row per claim and a column per run: the verdict over seeds, and how many seeds give each verdict."""
+    """A row per claim and a column per run: the verdict over seeds, how many seeds give each, and which a control shows too."""
     statements: dict[str, str] = {}
     columns = []
     for path in paths:
-        frame = files.read_parquet(path, ["claim", "statement", "verdict", "seeds", *VERDICTS])
+        frame = files.read_parquet(path, ["claim", "statement", "verdict", "seeds", *VERDICTS, "also"])
         rows = {row["claim"]: row for row in frame.drop_duplicates("claim").to_dict("records")}
         statements = {claim: row["statement"] for claim, row in rows.items()} | statements
         columns.append(rows)
@@ -97,7 +97,7 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
                 seeds = {name: int(row[name]) for name in VERDICTS if row[name]}
                 agree = list(seeds) == [row["verdict"]]
                 counts = [f"{n} of {int(row['seeds'])} seeds{'' if agree else f' {name}'}" for name, n in seeds.items()]
-                texts = [str(row["verdict"] or ""), *counts]
+                texts = [str(row["verdict"] or ""), *counts, *([f"({row['also']})"] if row["also"] else [])]
             kind = {VERDICTS[0]: "good", VERDICTS[1]: "bad"}.get(texts[0], "")
             markup = f'<b>{escape(texts[0])}</b> <span class="soft">{escape("; ".join(texts[1:]))}</span>'
             cells.append(render_cell(markup, "", is_number=False, kind=kind))
