@@ -76,7 +76,7 @@ def render_figure(path: Path, folder: Path, titles: Mapping[str, str]) -> str:
 
 
 def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
-    """A row per claim and a column per run: the verdict over seeds, how many seeds give each, and which a control shows too."""
+    """A row per claim, a column per run: the verdict over seeds, how many seeds give each, what controls show too."""
     statements: dict[str, str] = {}
     columns = []
     for path in paths:
