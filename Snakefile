@@ -52,5 +52,5 @@ onstart:
 # What src/natural_sparsity/terminal has to know for its last lines; other loggers show the message.
 logger.info(
     f"Results go to {EXPERIMENT}",
-    extra={"natural_sparsity": {"results": EXPERIMENT, "targets": [*TARGETS, "explorer", "gallery"]}},
+    extra={"natural_sparsity": {"results": EXPERIMENT, "targets": [*TARGETS, "explorer"]}},
 )

@@ -22,7 +22,7 @@ rule gallery:
         title=f"Experiment {experiment.name}",
         titles=to_json({name: title(name) for name in {Path(path).stem for path in SHOWN}}),
     message:
-        "gallery: every figure on one page"
+        "gallery: every figure on one page, {output}"
     shell:
         "natural-sparsity gallery {params.inputs} --title {params.title:q} --titles {params.titles:q}"
         " --output {output} 2> {log}"
