@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_a_result_says_what_is_installed(load, monkeypatch, tmp_path):
     monkeypatch.setattr(common, "PACKAGES", ("torch", "no-such-package"))
     common.write(tmp_path, "name", {})
     written = json.loads((tmp_path / "name.json").read_text())
-    assert written["versions"] == {"torch": torch.__version__, "no-such-package": "not installed"}
+    assert written["versions"] == {"torch": version("torch"), "no-such-package": "not installed"}
 
 
 def test_a_processors_rows_are_replaced_as_a_whole_or_not_at_all(load, tmp_path):

@@ -15,10 +15,10 @@ def write_gallery(tmp_path):
     """Write the page of an experiment with one figure and one run; returns its text."""
     run = tmp_path / "results/experiments/mine/sample/lstm/frozen"
     row = {"claim": "a", "statement": "∇h² < 1", "verdict": "reproduced", "seeds": 3, "also": "1 also untrained"}
-    frame = pd.DataFrame([row | dict(zip(VERDICTS, (2, 0, 1, 0), strict=True))])
-    files.write_parquet(run / "verdicts.parquet", frame, {})
+    row |= dict(zip(VERDICTS, (2, 0, 1, 0), strict=True))
 
-    def write(titles):
+    def write(titles, **changes):
+        files.write_parquet(run / "verdicts.parquet", pd.DataFrame([row | changes]), {})
         given = ["--figures", run / "figures/chi/fig2.png", "--tables", run / "verdicts.html"]
         given += ["--verdicts", run / "verdicts.parquet", "--provenance", run.parents[2] / "provenance.html"]
         given += ["--title", "Mine", "--titles", json.dumps(titles), "--output", run.parents[2] / "index.html"]
@@ -45,3 +45,9 @@ def test_the_gallery_has_verdicts_figures_and_links(write_gallery, tmp_path):
 def test_a_figure_without_a_title_is_named(write_gallery):
     with pytest.raises(SystemExit, match=r"fig2\.png: --titles has no title for 'fig2'; add one"):
         write_gallery({"verdicts": "Verdicts"})
+
+
+def test_one_seed_has_no_verdict_over_seeds(write_gallery):
+    changes = {"verdict": None, "seeds": 1, "reproduced": 1, "undecided": 0, "also": ""}
+    page = write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"}, **changes)
+    assert '<b></b> <span class="soft">reproduced, in one seed</span>' in page

@@ -20,7 +20,7 @@ rule gallery:
         code=code("gallery"),
         inputs=inputs,
         title=f"Experiment {experiment.name}",
-        titles=to_json({name: title(name) for name in {Path(path).stem for path in SHOWN}}),
+        titles=to_json({name: numbered(title(name)) for name in sorted({Path(path).stem for path in SHOWN})}),
     message:
         "gallery: every figure on one page, {output}"
     shell:

@@ -151,6 +151,11 @@ def title(name):
     return first[3:]
 
 
+def numbered(title):
+    """A title as a reader meets it outside the report, whose categories say that it lists figures: `Figure 2: …`."""
+    return re.sub(r"^(?=\d)", "Figure ", title)
+
+
 def in_report(path, name, **labels):
     """A file in the report: its caption, its place, and labels by the wildcards in its path."""
     wildcards = set(re.findall(r"{(\w+)", path)) - {"figure", "table"}

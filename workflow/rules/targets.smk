@@ -41,4 +41,4 @@ for name, files in TARGETS.items():
             files or refuse(name),
         localrule: True
 
-    workflow.get_rule(name).docstring = OTHERS.get(name) or re.sub(r"^(?=\d)", "Figure ", title(name))
+    workflow.get_rule(name).docstring = OTHERS.get(name) or numbered(title(name))

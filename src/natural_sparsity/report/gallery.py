@@ -22,6 +22,10 @@ figure img { display: block; width: 100%; height: 15rem; object-fit: contain; ba
 figcaption { margin-top: 0.6rem; font-size: 0.875rem }
 @media (max-width: 40rem) { .wide .long { min-width: 9rem } .wide td { font-size: 0.8rem } }
 </style>"""
+READ_VERDICTS = (
+    "Bold: the verdict over seeds, which needs two at least. After it: how many seeds give which verdict. In brackets: how"
+    " many show the effect in a control too."
+)
 # Pages that exist only if somebody asked for them, from the experiment's folder.
 OPTIONAL = {"explorer/index.html": "Explorer of every word", "../../report.html": "Report with full captions"}
 
@@ -96,10 +100,13 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
                 row = rows[claim]
                 seeds = {name: int(row[name]) for name in VERDICTS if row[name]}
                 agree = list(seeds) == [row["verdict"]]
-                counts = [f"{n} of {int(row['seeds'])} seeds{'' if agree else f' {name}'}" for name, n in seeds.items()]
+                total = int(row["seeds"])
+                counts = [f"{n} of {total} seeds{'' if agree else f' {name}'}" for name, n in seeds.items()]
+                if total == 1:
+                    counts = [f"{name}, in one seed" for name in seeds]
                 texts = [str(row["verdict"] or ""), *counts, *([f"({row['also']})"] if row["also"] else [])]
             kind = {VERDICTS[0]: "good", VERDICTS[1]: "bad"}.get(texts[0], "")
             markup = f'<b>{escape(texts[0])}</b> <span class="soft">{escape("; ".join(texts[1:]))}</span>'
             cells.append(render_cell(markup, "", is_number=False, kind=kind))
         table.append(cells)
-    return f'<h2>Verdicts</h2>\n<div class="wide">{join_table(heads, table)}</div>'
+    return f'<h2>Verdicts</h2>\n<p class="soft">{READ_VERDICTS}</p>\n<div class="wide">{join_table(heads, table)}</div>'
