@@ -23,8 +23,8 @@ figcaption { margin-top: 0.6rem; font-size: 0.875rem }
 @media (max-width: 40rem) { .wide .long { min-width: 9rem } .wide td { font-size: 0.8rem } }
 </style>"""
 READ_VERDICTS = (
-    "Bold: the verdict over seeds, which needs two at least. After it: how many seeds give which verdict. In brackets: how"
-    " many show the effect in a control too."
+    "Bold: the verdict over seeds, which needs two at least. After it: how many seeds give which verdict. In brackets:"
+    " how many show the effect in a control too."
 )
 # Pages that exist only if somebody asked for them, from the experiment's folder.
 OPTIONAL = {"explorer/index.html": "Explorer of every word", "../../report.html": "Report with full captions"}
