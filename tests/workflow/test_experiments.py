@@ -30,7 +30,7 @@ def test_experiments_share_runs_and_overwrite_nothing(fresh):
 
     planned = fresh.planned(configfile=b, name=None)
     assert (planned.pop("train"), planned.pop("probe")) == (1, 1)
-    made = {"correlate", "acquire"} | {name for name in planned if name.startswith(("draw_", "tabulate_"))}
+    made = {"correlate", "acquire", "gallery"} | {name for name in planned if name.startswith(("draw_", "tabulate_"))}
     assert set(planned) == made, "what is made of data alone is there"
     process = fresh.snakemake(configfile=b, name=None)
     assert process.returncode == 0, process.stderr[-3000:]

@@ -25,7 +25,7 @@ def test_models_are_trained_and_evaluated_and_nothing_of_a_text_is_made(fresh):
 def test_all_that_there_is_of_generated_data(fresh):
     half = {"sparsify": {"method": "one_shot", "of": "rnn", "levels": 1}}
     planned = fresh.planned(changes=changes(half=half))
-    shown = {"tabulate_lottery": 1, "draw_lottery": 1, "draw_architecture": 1, "draw_chi": 1}
+    shown = {"tabulate_lottery": 1, "draw_lottery": 1, "draw_architecture": 1, "draw_chi": 1, "gallery": 1}
     assert planned == {"initialise": 1, "sparsify": 1, "train": 4, "evaluate": 2, **shown}
 
 

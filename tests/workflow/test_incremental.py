@@ -10,7 +10,7 @@ RUN = "results/runs/tiny/small/seed1"
 FROM_PROBES = {"correlate": 1, "draw_fig2": 1, "draw_fig3a": 1, "draw_fig3b": 1, "draw_fig4": 1, "draw_fig5": 1}
 FROM_PROBES |= {"tabulate_claims": 1, "draw_claims": 1, "tabulate_verdicts": 1, "draw_emergence": 1}
 FROM_PROBES |= {"tabulate_comparison": 1, "draw_comparison": 1}
-FROM_PROBES |= {"acquire": 1, "tabulate_acquisition": 1, "draw_acquisition": 1}
+FROM_PROBES |= {"gallery": 1, "acquire": 1, "tabulate_acquisition": 1, "draw_acquisition": 1}
 
 
 def tiny(**changes):
