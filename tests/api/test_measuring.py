@@ -42,6 +42,9 @@ def test_sparsity_of_raw_vectors_of_any_shape():
     vectors = np.random.default_rng(0).normal(size=(3, 4, 50)) * 1e-20
     np.testing.assert_allclose(ns.sparsity(vectors), naive_chi(vectors * 1e20), rtol=1e-12)
     assert ns.sparsity([3, -4]) == pytest.approx(5 / 7)
+    for same in (vectors.tolist(), vectors[::-1][::-1], vectors.astype(">f8"), list(torch.tensor(vectors))):
+        assert np.array_equal(ns.sparsity(same), ns.sparsity(vectors)), "a list keeps double precision"
+    assert ns.sparsity(pd.Series([3e300, -4e300])) == pytest.approx(5 / 7)
     of_tensor = ns.sparsity(torch.tensor(vectors, dtype=torch.float32, requires_grad=True))
     assert isinstance(of_tensor, torch.Tensor)
     assert (of_tensor.shape, of_tensor.dtype) == ((3, 4), torch.float64)
@@ -64,10 +67,14 @@ def test_every_measure_takes_raw_vectors(measure):
     ("given", "message"),
     [
         (([1, 2], "xi"), r"^measure: 'xi' is not one of chi, hoyer, gini"),
-        ((3,), r"^vectors: shape \(\), torch.int64; give real numbers of shape \(…, d\)"),
+        ((3,), r"^vectors: shape \(\), torch.float64; give real numbers of shape \(…, d\)"),
         (([[1, 2], [3]],), r"^vectors: not an array of numbers"),
         ((np.ones((2, 0)),), r"^vectors: shape \(2, 0\)"),
-        (([1j],), r"^vectors: shape \(1,\), torch.complex64; give real numbers"),
+        (([1j],), r"^vectors: shape \(1,\), torch.complex128; give real numbers"),
+        (([1, 2], ["chi"]), r"^measure: \['chi'\] is not one of chi"),
+        ((["1", "2"],), r"^vectors: not an array of numbers \(its entries are <U1\)"),
+        ((np.ma.array([1.0, 2.0], mask=[0, 1]),), r"^vectors: a masked array"),
+        ((torch.eye(2).to_sparse(),), r"^vectors: a sparse, nested or quantised tensor; give a dense one"),
     ],
 )
 def test_what_is_no_vector_is_refused_in_one_line(given, message):
@@ -179,6 +186,28 @@ def test_a_model_that_the_probe_does_not_know_is_refused_in_one_line(model, mess
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_that_differs_only_later_or_at_some_words_is_refused():
+    class Later(Plain):
+        def forward(self, inputs):
+            return super().forward(inputs, None)[0] * (1 + (torch.arange(len(inputs)) > 20))[:, None]
+
+    class Special(Plain):
+        def forward(self, inputs):
+            return super().forward(inputs.where(inputs != 1, 2), None)[0]
+
+    for model, ids in ((Later(), IDS), (Special(), [0, 1, 2])):
+        with pytest.raises(ns.UserError, match="^model: .* does not apply its parts one after the other"):
+            ns.probe(model, ids)
+
+
+def test_a_model_whose_weights_are_not_finite_is_refused():
+    broken = Plain()
+    with torch.no_grad():
+        broken.read.bias[0] = np.nan
+    with pytest.raises(ns.UserError, match="^model: some of its weights are not finite"):
+        ns.probe(broken, IDS)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -186,6 +215,9 @@ def test_a_model_that_the_probe_does_not_know_is_refused_in_one_line(model, mess
         ({"tokens": [0, WORDS]}, "^tokens: ids from 0 to 23, but the model has words 0 to 22"),
         ({"tokens": [0.5, 1.0]}, r"^tokens: float64 of shape \(2,\); give a text, or word ids"),
         ({"tokens": [1, 2, 3], "batch": 2}, "^tokens: 3 are too few for batch=2, which needs 4; lower batch"),
+        ({"tokens": [1]}, "^tokens: 1 are too few for batch=1, which needs 2; give more"),
+        ({"tokens": [[1, 2], [3]]}, "^tokens: no array .*; give a text, or word ids"),
+        ({"tokens": IDS, "measures": "chi"}, r"^measures: 'chi' is no list; give one, such as \['chi'\]"),
         ({"tokens": IDS, "window": 0}, "^window: 0 is not an integer from 1"),
         ({"tokens": IDS, "measures": ["xi"]}, r"^measures\.0: 'xi' is not one of chi"),
         ({"tokens": IDS, "words": pd.DataFrame({"id": [0]})}, "^words: no column 'word'; give run.words"),

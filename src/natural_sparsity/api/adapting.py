@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +36,7 @@ def to_recurrent(model: nn.Module) -> RecurrentModel:
         raise UserError(f"model: {type(model).__name__} is no torch module; supported are {KINDS}")
     embedding, layers, linear = find_parts(model)
     result = copy_weights(embedding, layers, linear)
-    check_same_predictions(model, layers.batch_first, result)
+    check_same_predictions(model, result, np.arange(STEPS) * 7 % embedding.num_embeddings)
     return result
 
 
@@ -66,8 +67,9 @@ def copy_weights(embedding: nn.Embedding, layers: nn.RNNBase, linear: nn.Linear)
     """A model with the same weights, a module per layer; a missing bias is 0.
 
     Raises:
-        UserError: the widths do not follow each other, or a weight is not in single precision.
+        UserError: the widths do not follow each other, or a weight is not in single precision or not finite.
     """
+    given = [*embedding.parameters(), *layers.parameters(), *linear.parameters()]
     vocabulary, width = embedding.weight.shape
     outputs, last = linear.weight.shape
     if (width, last, outputs) != (layers.input_size, layers.hidden_size, vocabulary):
@@ -77,6 +79,8 @@ def copy_weights(embedding: nn.Embedding, layers: nn.RNNBase, linear: nn.Linear)
         )
     if linear.weight.dtype != torch.get_default_dtype():
         raise UserError(f"model: its weights are {linear.weight.dtype}; give it in {torch.get_default_dtype()}")
+    if any(value.is_meta or not value.isfinite().all() for value in given):
+        raise UserError("model: some of its weights are not finite, or not loaded; give a model with numbers")
     block = {"embedding": width, "hidden": [layers.hidden_size] * layers.num_layers, "dropout": 0}
     activation = {"activation": layers.nonlinearity} if isinstance(layers, nn.RNN) else {}
     block |= {"cell": CELLS[layers.mode.partition("_")[0]], **activation}
@@ -96,8 +100,8 @@ def copy_weights(embedding: nn.Embedding, layers: nn.RNNBase, linear: nn.Linear)
 
 
 @torch.no_grad()
-def check_same_predictions(model: nn.Module, batch_first: bool, copied: RecurrentModel) -> None:
-    """Refuse a module that predicts something else than its copy.
+def check_same_predictions(model: nn.Module, copied: RecurrentModel, tokens: np.ndarray) -> None:
+    """Refuse a module that predicts something else than its copy after some tokens, word ids (n,).
 
     Its forward gets word ids, (steps, 1), or (1, steps) if it reads batches first; and None, a zero state, for each
     further argument without default. It gives logits or their log-softmax, alone or before other results.
@@ -105,8 +109,11 @@ def check_same_predictions(model: nn.Module, batch_first: bool, copied: Recurren
     Raises:
         UserError: it cannot be called so, or predicts something else.
     """
+    if isinstance(model, RecurrentModel):
+        return
     weight, name, training = copied.output.weight, type(model).__name__, model.training
-    ids = (torch.arange(STEPS, device=weight.device) * 7 % len(weight))[:, None]
+    batch_first = find_parts(model)[1].batch_first
+    ids = torch.from_numpy(tokens.astype(np.int64)).to(weight.device)[:, None]
     needed = [p for p in inspect.signature(model.forward).parameters.values() if p.default is p.empty]
     try:
         result = model.eval()(ids.T if batch_first else ids, *[None] * (len(needed) - 1))
@@ -119,5 +126,5 @@ def check_same_predictions(model: nn.Module, batch_first: bool, copied: Recurren
     expected = copied.output(copied.eval()(ids, copied.zero_state(1))[1]).flatten(0, 1).log_softmax(1)
     if not isinstance(given, Tensor) or given.numel() != expected.numel():
         raise UserError(f"model: {name}.forward gives no logits of shape (steps, batch, {len(weight)})")
-    if (given.reshape(expected.shape).log_softmax(1) - expected).abs().max() > TOLERANCE:
+    if not ((given.reshape(expected.shape).log_softmax(1) - expected).abs() <= TOLERANCE).all():  # nor if it is NaN
         raise UserError(f"model: {name} does not apply its parts one after the other; supported are {KINDS}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from natural_sparsity.api.adapting import to_recurrent
+from natural_sparsity.api.adapting import check_same_predictions, to_recurrent
 from natural_sparsity.config.base import read_block
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.corpus.sentences import UNITS, normalise, tokenise
@@ -28,6 +28,8 @@ from natural_sparsity.registry import MEASURES
 
 # What the vocabulary says about a word, beside its probe.
 ABOUT_WORDS = ["word", "count", "pos_class"]
+# Of the tokens, so many are first read by a plain torch model and by its copy, for comparison.
+READ = 64
 
 
 def sparsity(vectors: Any, measure: str = "chi", *, epsilon: float = 0.1) -> Any:
@@ -47,13 +49,12 @@ def sparsity(vectors: Any, measure: str = "chi", *, epsilon: float = 0.1) -> Any
     Raises:
         UserError: the measure is unknown, or these are no vectors.
     """
-    if measure not in MEASURES:
+    if not isinstance(measure, str) or measure not in MEASURES:
         raise UserError(f"measure: {measure!r} is not one of {', '.join(MEASURES)}")
     settings = read_block(Probe, {"measures": [measure], "epsilon": epsilon}, "")
-    try:
-        values = torch.as_tensor(vectors)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"vectors: not an array of numbers ({' '.join(str(error).split())})") from error
+    values = vectors if isinstance(vectors, Tensor) else to_tensor(vectors)
+    if values.layout != torch.strided or values.is_quantized or values.is_nested:
+        raise UserError("vectors: a sparse, nested or quantised tensor; give a dense one")
     if values.ndim == 0 or not values.shape[-1] or values.is_complex():
         raise UserError(
             f"vectors: shape {tuple(values.shape)}, {values.dtype}; give real numbers of shape (…, d), d at least 1"
@@ -62,6 +63,23 @@ def sparsity(vectors: Any, measure: str = "chi", *, epsilon: float = 0.1) -> Any
     finite = rows.isfinite().all(1)
     result = measure_rows(rows.where(finite[:, None], 0), choose([measure], settings))[:, 2].reshape(values.shape[:-1])
     return result if isinstance(vectors, Tensor) else result.numpy()[()]
+
+
+def to_tensor(vectors: Any) -> Tensor:
+    """An array or nested lists as a tensor of their own, real numbers in double precision.
+
+    Raises:
+        UserError: they are no numbers, or some are masked.
+    """
+    if isinstance(vectors, np.ma.MaskedArray):
+        raise UserError("vectors: a masked array, whose masked entries have no value; fill them or leave them out")
+    try:
+        values = np.asarray(vectors)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"vectors: not an array of numbers ({' '.join(str(error).split())})") from error
+    if values.dtype.kind not in "buifc":
+        raise UserError(f"vectors: not an array of numbers (its entries are {values.dtype}); give real numbers")
+    return torch.from_numpy(values.astype(complex if values.dtype.kind == "c" else float))
 
 
 def probe(
@@ -100,7 +118,10 @@ def probe(
     Raises:
         UserError: the model is of no supported kind, or the tokens do not fit its vocabulary.
     """
+    if isinstance(measures, str) or not isinstance(measures, Iterable):
+        raise UserError(f"measures: {measures!r} is no list; give one, such as ['chi']")
     given = {"measures": list(measures), "epsilon": epsilon, "batch": batch, "window": window}
+    given = {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
     chosen = choose(measures, read_block(Probe, given, ""))
     recurrent = copy.deepcopy(to_recurrent(model)).requires_grad_(False).eval()
     vocabulary = recurrent.interface.vocabulary
@@ -113,7 +134,9 @@ def probe(
     ids = check_ids(tokens, vocabulary)
     steps = len(ids) // batch
     if steps < 2:
-        raise UserError(f"tokens: {len(ids)} are too few for batch={batch}, which needs {2 * batch}; lower batch")
+        mend = "lower batch" if batch > 1 else "give more"
+        raise UserError(f"tokens: {len(ids)} are too few for batch={batch}, which needs {2 * batch}; {mend}")
+    check_same_predictions(model, recurrent, ids[:READ])
     device = recurrent.output.weight.device
     columns = torch.from_numpy(ids[: steps * batch].reshape(batch, steps).T.copy()).to(device)
     gathering = Gathering(recurrent, chosen)
@@ -151,7 +174,11 @@ def check_ids(tokens: Any, vocabulary: int | None) -> np.ndarray:
     Raises:
         UserError: they are no ids of the vocabulary.
     """
-    ids = np.asarray(tokens.cpu() if isinstance(tokens, Tensor) else tokens)
+    try:
+        ids = np.asarray(tokens.detach().cpu() if isinstance(tokens, Tensor) else tokens)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"tokens: no array ({reason}); give a text, or word ids of shape (n,)") from error
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise UserError(f"tokens: {ids.dtype} of shape {ids.shape}; give a text, or word ids of shape (n,)")
     if len(ids) and not 0 <= ids.min() <= ids.max() < (vocabulary or 0):
@@ -165,8 +192,12 @@ def encode(text: str, words: pd.DataFrame, unit: str = "word") -> np.ndarray:
     """The ids (n,) of a text's tokens: ``<eos>``, then each sentence with ``<eos>`` behind it.
 
     Raises:
-        UserError: the text has no sentence with a letter or digit.
+        UserError: the text has no sentence with a letter or digit, or is no Unicode.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"tokens: the text has half a character at {error.start}; read it as UTF-8") from error
     if unit not in UNITS:
         raise UserError(f"unit={unit!r}: choose {' or '.join(UNITS)}")
     ids = dict(zip(words["word"], words["id"], strict=True))
