@@ -80,6 +80,13 @@ def test_a_model_is_loaded_in_eval_mode(results):
     ("act", "message"),
     [
         (lambda root: ns.open(root / "runs/d/n"), r"runs/d/n: no such folder; give one .* results/runs/sample/lstm"),
+        (lambda root: ns.open(3), r"^3: no path; give a folder of results"),
+        (lambda root: ns.open(root / "runs/d/m").probes(["h_1"]), r"no tensor \['h_1'\]; there are"),
+        (lambda root: ns.open(root / "runs/d/m").read("claims.csv"), r"^claims.csv: not a Parquet file; give the name"),
+        (
+            lambda root: ns.open(root / "runs/d/m").read(root / "data/d/words.parquet"),
+            r"words.parquet: no field 'data'",
+        ),
         (lambda root: ns.open(root.parent), r"project\d*: not below results/runs or results/experiments"),
         (lambda root: ns.open(root / "experiments"), r"experiments: choose one of its experiments, e$"),
         (lambda root: ns.open(root / "runs/d/m").model(), r"runs/d/m: seeds 3, 4; choose one, such as seed=3"),
@@ -108,6 +115,15 @@ def test_what_is_missing_is_said_in_one_line(results, act, message):
     with pytest.raises(ns.UserError, match=message) as caught:
         act(results)
     assert "\n" not in str(caught.value)
+
+
+def test_a_copy_of_a_checkpoint_is_refused(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    seed = tmp_path / "results/runs/d/m/seed3"
+    assert ns.open(seed / "..").seeds == [3, 4]
+    shutil.copytree(seed / "epoch1", seed / "old")
+    with pytest.raises(ns.UserError, match=r"seed3/old: the same checkpoint as .*seed3/epoch1; move one of them out"):
+        ns.open(seed)
 
 
 def test_two_experiments_with_a_run_are_never_mixed(results, tmp_path):

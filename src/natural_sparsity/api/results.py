@@ -16,7 +16,7 @@ import pandas as pd
 
 from natural_sparsity.analysis.products import SEEN, Origin, check_chain, find_origin, read_origin
 from natural_sparsity.errors import UserError
-from natural_sparsity.files import read_json, read_metadata, read_parquet, read_schema
+from natural_sparsity.files import read_json, read_metadata, read_parquet, read_schema, require_keys
 from natural_sparsity.identity import check_run, name_checkpoint
 
 if TYPE_CHECKING:
@@ -42,7 +42,10 @@ def open_results(path: str | os.PathLike[str], experiment: str | None = None, co
     Raises:
         UserError: there are no results in the folder.
     """
-    folder = Path(path).absolute()
+    try:
+        folder = Path(os.path.abspath(Path(path)))  # noqa: PTH100  # Path.absolute keeps "..": no checkpoint is below
+    except TypeError as error:
+        raise UserError(f"{path!r}: no path; give a folder of results, such as results/runs/sample/lstm") from error
     if not folder.is_dir():
         raise UserError(f"{path}: no such folder; give one that a run wrote, such as results/runs/sample/lstm")
     base = find_base(folder)
@@ -95,8 +98,23 @@ def read_checkpoints(states: Iterable[Path]) -> pd.DataFrame:
         time = {column: int(state[name]) for name, column in SEEN.items()}
         run = {**find_origin(state)._asdict(), "checkpoint": name_checkpoint(state), **time}
         rows.append({**run, **{name: state[name] for name in NUMBERS}, "kind": state["kind"], "folder": path.parent})
+    check_once(rows)
     table = pd.DataFrame(rows).astype(dict.fromkeys(NUMBERS, float))
     return table.sort_values([*Origin._fields, *SEEN.values()], kind="stable", ignore_index=True)
+
+
+def check_once(rows: Iterable[dict[str, Any]]) -> None:
+    """Refuse two checkpoints that say that they are the same: one is a copy, or left from another training.
+
+    Raises:
+        UserError: there are two.
+    """
+    folders: dict[tuple[Any, ...], Path] = {}
+    for row in rows:
+        key = tuple(row[name] for name in (*Origin._fields, "checkpoint"))
+        first = folders.setdefault(key, row["folder"])
+        if first != row["folder"]:
+            raise UserError(f"{row['folder']}: the same checkpoint as {first}; move one of them out of {RUNS}")
 
 
 def choose(kind: str, given: str | None, there: Iterable[str], where: Path, hint: str) -> str:
@@ -198,6 +216,8 @@ class Results:
         Raises:
             UserError: a run lacks it, or several experiments or conditions have it and none was chosen.
         """
+        if not str(name).endswith(".parquet"):
+            raise UserError(f"{name}: not a Parquet file; give the name of one, such as partials.parquet")
         tables = []
         for origin in self.list_runs():
             path = self.find(origin, name)
@@ -205,6 +225,7 @@ class Results:
             fields = (
                 {str(key): value for key, value in table.iloc[0].items()} if "seed" in table else read_metadata(path)
             )
+            require_keys(path, fields, Origin._fields)
             check_run(path, find_origin(fields)._asdict(), origin._asdict())
             tables.append(table.assign(**origin._asdict(), condition=self.choose_condition()))
         return put_first([*Origin._fields, "condition"], pd.concat(tables, ignore_index=True))
@@ -296,7 +317,7 @@ class Results:
 
     def pick(self, column: str, value: Any, table: pd.DataFrame, path: Path | None = None) -> pd.DataFrame:
         """The rows of a table with a value; refuse, naming those that there are, if none has it."""
-        chosen = table[table[column] == value]
+        chosen = table.iloc[:0] if pd.api.types.is_list_like(value) else table[table[column] == value]
         if chosen.empty:
             there = ", ".join(map(str, table[column].unique()))
             raise UserError(f"{path or self.folder}: no {column} {value!r}; there are {there}")
