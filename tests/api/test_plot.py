@@ -106,6 +106,24 @@ def test_the_style_holds_wherever_the_figure_is_drawn(results):
             lambda run: ns.plot.fig3a(pd.concat([run.correlations, run.correlations.assign(data="e")])),
             "^correlations: of d/m/frozen and e/m/frozen; choose the rows of one",
         ),
+        (lambda run: ns.plot.fig3b(None), "^correlations: NoneType is no DataFrame; give a table of ns.open"),
+        (lambda run: ns.plot.emergence(run.correlations, statistic="mean"), "^statistic: 'mean' is not one of pearson"),
+        (
+            lambda run: ns.plot.fig2(run.probes("grad_h_2"), run.words.assign(data="e")),
+            "^words: of e, but what is drawn is of d; give the rows of d",
+        ),
+        (
+            lambda run: ns.plot.fig5(run.probes("grad_h_2"), pd.concat([run.words] * 2)),
+            "^words: an id has several rows",
+        ),
+        (
+            lambda run: ns.plot.fig3a(run.correlations, run.checkpoints.assign(model="n")),
+            "^checkpoints: of d/n, but what is drawn is of d/m; give the table of the same model",
+        ),
+        (
+            lambda run: ns.plot.comparison(run.correlations.query("role == 'input'")),
+            "^correlations of role target, words all: has no rows",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_drawn_is_refused_in_one_line(results, act, message):

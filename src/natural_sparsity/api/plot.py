@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -26,6 +27,7 @@ from natural_sparsity.figures import fig2 as heat_map
 from natural_sparsity.figures import fig4 as classes
 from natural_sparsity.figures import fig5 as scatter
 from natural_sparsity.figures import training as training_figure
+from natural_sparsity.figures.arguments import STATISTICS
 from natural_sparsity.figures.style import Style
 
 RUN = ["data", "model"]
@@ -51,6 +53,7 @@ def fig2(
         UserError: a table lacks something, or is of several models.
     """
     frame, tensor = select_probes(probes, measure)
+    check_words(words, probes, threshold)
     table = heat_map.select_cells(frame, words, threshold, measure)
     with open_style(style) as look:
         return heat_map.plot(table, look, measure, tensor)
@@ -119,6 +122,7 @@ def fig4(
     """ρ← of the top layer's gradient within open and closed classes; ``words`` is ``run.words``; as :func:`fig3a`."""
     with open_style(style) as look:
         course = select_course(correlations, checkpoints, control, measure, statistic, look.intervals is not False)
+        check_words(words, correlations)
         tensor = GRADIENT + find_top(course[0]["tensor"])
         table = classes.select_points(*course, words, tensor)
         return classes.plot(table, look, measure, statistic, tensor, INTERVAL)
@@ -129,6 +133,7 @@ def fig5(
 ) -> Figure:
     """Mean sparsity of the top layer's gradient against frequency after the last epoch, by class; as :func:`fig2`."""
     frame, tensor = select_probes(probes, measure)
+    check_words(words, probes, threshold)
     table = scatter.select_words(frame, words, threshold, measure)
     with open_style(style) as look:
         return scatter.plot(table, look, measure, tensor)
@@ -137,6 +142,7 @@ def fig5(
 def training(checkpoints: pd.DataFrame, style: Options = None) -> Figure:
     """Losses, perplexity and learning rate by epoch; ``checkpoints`` are ``run.checkpoints``."""
     check_one_model("checkpoints", checkpoints, [*RUN, "kind"])
+    require("checkpoints", checkpoints, ["epoch", "steps", "tokens", *RATES, "train_loss", "dev_loss"])
     with open_style(style) as look:
         return training_figure.draw_checkpoints(checkpoints, checkpoints["kind"].iloc[0], look)[1]
 
@@ -163,19 +169,20 @@ def emergence(
         UserError: a table lacks something, or is of several models.
     """
 
-    def select(name: str, table: pd.DataFrame | None) -> pd.DataFrame:
-        if table is None:
-            return pd.DataFrame()
+    def select(name: str, table: pd.DataFrame) -> pd.DataFrame:
         frame, means = (
             emergence_figure.order(select_correlations(name, table, measure, each)) for each in (statistic, "mean")
         )
         intervals = emergence_figure.read_intervals([], "", measure)
         if differences is not None and table is correlations:
             check_one_model("differences", differences)
+            check_same_model("differences", differences, correlations)
             intervals = emergence_figure.select_intervals(differences, GRADIENT + find_top(frame["tensor"]), measure)
         return emergence_figure.list_points(frame, means, intervals)
 
-    own, other = select("correlations", correlations), select("control", control)
+    check_statistic(statistic)
+    own = select("correlations", correlations)
+    other = pd.DataFrame() if control is None else select("control", control)
     if len(other):  # it may have trained for longer
         other = other[other["tokens"] <= own["tokens"].max()]
     table = emergence_figure.select_points(own, other, intervals=True)
@@ -186,6 +193,7 @@ def emergence(
 def claims(claims: pd.DataFrame, style: Options = None) -> Figure:
     """The paper's statements with values, intervals, controls and verdicts; ``claims`` are ``run.claims``."""
     check_one_model("claims", claims)
+    require("claims", claims, ["shown", *(name for name in claims_figure.COLUMNS if name != "values")])
     with open_style(style) as look:
         return claims_figure.plot(claims_figure.select_rows(claims), look)
 
@@ -194,10 +202,13 @@ def comparison(
     correlations: pd.DataFrame, measure: str = "chi", statistic: str = "pearson", style: Options = None
 ) -> Figure:
     """ρ← of the top layer in each of several runs, a panel per model; ``correlations`` are those of all runs."""
-    require("correlations", correlations, [*RUN, "condition"])
+    require("correlations", correlations, [*RUN, "condition", "role", "words"])
+    check_statistic(statistic)
+    drawn = (correlations["role"] == "target") & (correlations["words"] == "all")
+    require("correlations of role target, words all", correlations[drawn], [])
     runs = {
         (str(data), str(model), str(condition)): select_correlations("correlations", part, measure, statistic)
-        for (data, model, condition), part in correlations.groupby([*RUN, "condition"], sort=False)
+        for (data, model, condition), part in correlations[drawn].groupby([*RUN, "condition"], sort=False)
     }
     with open_style(style) as look:
         return comparison_figure.plot(comparison_figure.arrange(runs), look, measure, statistic)
@@ -222,6 +233,8 @@ def require(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
     Raises:
         UserError: it lacks one.
     """
+    if not isinstance(table, pd.DataFrame):
+        raise UserError(f"{name}: {type(table).__name__} is no DataFrame; give a table of ns.open(…), or rows of it")
     for column in columns:
         if column not in table:
             raise UserError(f"{name}: no column {column!r}; give a table of ns.open(…), or rows of it")
@@ -240,6 +253,44 @@ def check_one_model(name: str, table: pd.DataFrame, keys: Sequence[str] = RUN) -
     if len(models) > 1:
         names = " and ".join("/".join(map(str, row)) for row in models.head(2).itertuples(index=False))
         raise UserError(f"{name}: of {names}; choose the rows of one, or open its folder")
+
+
+def check_same_model(name: str, table: pd.DataFrame, drawn: pd.DataFrame) -> None:
+    """Refuse a table of one model beside the table of another that is drawn.
+
+    Raises:
+        UserError: they differ.
+    """
+    given, expected = ("/".join(map(str, each[RUN].iloc[0])) for each in (table, drawn))
+    if given != expected:
+        raise UserError(f"{name}: of {given}, but what is drawn is of {expected}; give the table of the same model")
+
+
+def check_words(words: pd.DataFrame, drawn: pd.DataFrame, threshold: int = 0) -> None:
+    """Refuse words that are not those of the data that the other table is of, each once, or a threshold of no use.
+
+    Raises:
+        UserError: they are of other data or of several, or lack a column.
+    """
+    require("words", words, ["id", "word", "count", "pos_class"])
+    data = drawn["data"].iloc[0]
+    others = [name for name in words["data"].unique() if name != data] if "data" in words else []
+    if others:
+        raise UserError(f"words: of {others[0]}, but what is drawn is of {data}; give the rows of {data}")
+    if words["id"].duplicated().any():
+        raise UserError("words: an id has several rows; give run.words of one text")
+    if not isinstance(threshold, int | float | np.number):
+        raise UserError(f"threshold: {threshold!r} is no number of occurrences")
+
+
+def check_statistic(statistic: str) -> None:
+    """Refuse what is no statistic of a correlation.
+
+    Raises:
+        UserError: it is none.
+    """
+    if statistic not in list(STATISTICS):
+        raise UserError(f"statistic: {statistic!r} is not one of {', '.join(STATISTICS)}")
 
 
 def select_probes(probes: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, str]:
@@ -284,6 +335,7 @@ def select_course(
     intervals: bool,
 ) -> tuple[pd.DataFrame, list[int]]:
     """What figures 3 and 4 draw by epoch, and the epochs after which the learning rate dropped."""
+    check_statistic(statistic)
     tables = {"correlations": correlations} | ({} if control is None else {"control": control})
     frames = {name: select_correlations(name, table, measure, statistic) for name, table in tables.items()}
     frames = {name: frame[at_epochs(frame)] for name, frame in frames.items()}
@@ -291,4 +343,6 @@ def select_course(
         checkpoints = pd.DataFrame(columns=["seed", "epoch", *RATES], dtype=float)
     else:
         check_one_model("checkpoints", checkpoints)
+        require("checkpoints", checkpoints, ["epoch", *RATES])
+        check_same_model("checkpoints", checkpoints, correlations)
     return courses.make_course(frames["correlations"], frames.get("control"), checkpoints, intervals)
