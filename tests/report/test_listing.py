@@ -107,3 +107,11 @@ def test_the_page_links_to_each_experiments_pages(results, capsys):
 def test_a_folder_without_experiments_is_one_line(tmp_path):
     with pytest.raises(SystemExit, match="has no folder experiments; give the folder results of a run"):
         main(["experiments", str(tmp_path)])
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\n1,2\n", b"claim,verdict,seeds\none,repro"])
+def test_a_damaged_table_of_verdicts_is_one_line(results, content):
+    add_verdicts(results, "first/a/lstm/frozen", "reproduced")
+    (results / "experiments/first/a/lstm/frozen/verdicts.csv").write_bytes(content)
+    with pytest.raises(SystemExit, match="verdicts.csv: not a whole table of verdicts; delete it and run again"):
+        main(["experiments"])

@@ -114,10 +114,14 @@ def read_experiment(folder: Path) -> Experiment:
         record = files.read_json(path, ["runs", "configuration"])
     except UserError as error:
         return Experiment(folder, problem=str(error))
-    runs, blocks = record["configuration"]["runs"], record["configuration"]["data"]
-    used = frozenset((run["data"], run["model"], seed) for run in runs for seed in run["seeds"])
-    # Models that others are made from are among the runs; a text that is shuffled need not be.
-    texts = {blocks[run["data"]].get("of", run["data"]) for run in runs}
+    try:
+        runs, blocks = record["configuration"]["runs"], record["configuration"]["data"]
+        used = frozenset((run["data"], run["model"], seed) for run in runs for seed in run["seeds"])
+        # Models that others are made from are among the runs; a text that is shuffled need not be.
+        texts = {blocks[run["data"]].get("of", run["data"]) for run in runs}
+        _ = [(row["data"], row["model"], row["seed"], row["epochs"]) for row in record["runs"]]
+    except (KeyError, TypeError, AttributeError):
+        return Experiment(folder, problem=f"{path}: does not say which runs it has; delete it and run again")
     return Experiment(folder, used, frozenset({run["data"] for run in runs} | texts), record["runs"])
 
 

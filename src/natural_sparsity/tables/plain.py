@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from natural_sparsity.errors import UserError
+
 
 def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV."""
@@ -13,11 +15,21 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def count_verdicts(path: Path, verdicts: Sequence[str]) -> Counter[str]:
-    """How many claims of a table of verdicts have each: over seeds, or of the one seed that there is."""
+    """How many claims of a table of verdicts have each: over seeds, or of the one seed that there is.
+
+    Raises:
+        UserError: it is no such table, or was cut.
+    """
     counts: Counter[str] = Counter()
-    for row in {row["claim"]: row for row in reversed(read_rows(path))}.values():
-        alone = [verdict for verdict in verdicts if row["seeds"] == "1" and row[verdict] == "1"]
-        counts[row["verdict"] or (alone or verdicts[-1:])[0]] += 1
+    try:
+        rows = read_rows(path)
+        if not rows or any(None in row.values() for row in rows):
+            raise ValueError("cut")
+        for row in {row["claim"]: row for row in reversed(rows)}.values():
+            alone = [verdict for verdict in verdicts if row["seeds"] == "1" and row[verdict] == "1"]
+            counts[row["verdict"] or (alone or verdicts[-1:])[0]] += 1
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise UserError(f"{path}: not a whole table of verdicts; delete it and run again") from error
     return counts
 
 
