@@ -110,6 +110,11 @@ def test_json_names_what_is_missing(tmp_path):
             files.read_json(tmp_path / name, keys)
 
 
+def test_json_that_is_not_there_is_not_called_damaged(tmp_path):
+    with pytest.raises(UserError, match=r"state\.json: no such file; check the path$"):
+        files.read_json(tmp_path / "state.json")
+
+
 def test_what_is_written_is_as_readable_as_the_umask_says(tmp_path):
     def make(name):
         with files.atomic(tmp_path / name) as temporary:

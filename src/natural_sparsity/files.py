@@ -391,6 +391,8 @@ def parse_json(path: Path | str, keys: Sequence[str] = ()) -> dict[str, Any]:
     """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; check the path") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable JSON ({error}); delete it and run again") from error
     if not isinstance(value, dict):

@@ -221,3 +221,15 @@ def test_snakemake_finds_the_logger_by_the_name_of_its_package():
     plugin = registry.get_plugin("natural-sparsity")
     assert plugin.log_handler is LogHandler
     assert registry.expected_attributes()["LogHandler"].kind is AttributeKind.CLASS
+
+
+def test_a_table_that_was_damaged_is_named_after_a_run_that_is_done(run, stream, tmp_path):
+    comparison = tmp_path / "results/experiments/mine/comparison.csv"
+    verdicts = comparison.parent / "sample/lstm/frozen/verdicts.csv"
+    verdicts.parent.mkdir(parents=True)
+    names = "data,model,seed,condition,layers,dev_perplexity,grad_h_L_last,"
+    names += "reproduced,not reproduced,undecided,not testable here"
+    comparison.write_text(f"{names}\nsample,lstm,1,frozen,2,280,0.2,1,0,0,0\n")
+    verdicts.write_text("claim,ver")
+    run.summarise(whole=True)
+    assert "verdicts.csv" in stream.getvalue().splitlines()[-1]

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from natural_sparsity.errors import UserError
 from natural_sparsity.terminal import wording
 from natural_sparsity.terminal.pace import KIND, Job, Pace
 from natural_sparsity.terminal.screen import SECONDS_BETWEEN_LOOKS, Paper, Screen
@@ -229,7 +230,10 @@ class Run:
         """Write what came out: of the whole experiment, or of the targets that were asked for."""
         asked = [path for paths in self.asked.values() for path in paths]
         if self.results.name and (whole or asked):
-            lines = summarise(self.results, [] if whole else asked)
+            try:
+                lines = summarise(self.results, [] if whole else asked)
+            except UserError as error:  # a table that somebody changed: the run itself is done
+                lines = [str(error)]
             self.screen.write("\n".join(["", *lines] if lines else []))
 
     def say(self, record: Any) -> None:
