@@ -37,9 +37,9 @@ def test_the_gallery_has_verdicts_figures_and_links(write_gallery, tmp_path):
     for path in ("fig2.png", "fig2.pdf", "fig2.csv"):
         assert f'"sample/lstm/frozen/figures/chi/{path}"' in page
     assert 'href="provenance.html"' in page and 'href="sample/lstm/frozen/verdicts.html"' in page
-    assert "report.html" not in page, "nobody made it"
+    assert 'href="../../report.html"' in page and 'href="explorer/index.html"' in page
     (tmp_path / "results/report.html").touch()
-    assert 'href="../../report.html"' in write_gallery({"fig2": "2", "verdicts": "Verdicts"})
+    assert write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"}) == page, "whatever was made before"
 
 
 def test_a_figure_without_a_title_is_named(write_gallery):

@@ -26,8 +26,10 @@ READ_VERDICTS = (
     "Bold: the verdict over seeds, which needs two at least. After it: how many seeds give which verdict. In brackets:"
     " how many show the effect in a control too."
 )
-# Pages that exist only if somebody asked for them, from the experiment's folder.
-OPTIONAL = {"explorer/index.html": "Explorer of every word", "../../report.html": "Report with full captions"}
+# Pages that exist once somebody has asked for them, from the experiment's folder. The links do not depend on whether they
+# do: the page is the same whichever job ends first.
+EXPLORER = ("explorer/index.html", "Explorer of every word (made by: snakemake --cores 1 explorer)")
+REPORT = ("../../report.html", "Report with full captions (made by: make report)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
         if path.stem not in args.titles:
             raise UserError(f"{path}: --titles has no title for {path.stem!r}; add one")
     links = [(args.provenance, "Provenance: configuration and versions")]
-    links += [(folder / path, about) for path, about in OPTIONAL.items() if (folder / path).exists()]
+    links += [(folder / path, about) for path, about in ([EXPLORER, REPORT] if args.verdicts else [REPORT])]
     links += [(path, describe_place(path, folder, args.titles)) for path in args.tables]
     items = "\n".join(f"<li>{render_link(path, folder, text)}</li>" for path, text in links)
     figures = "\n".join(render_figure(path, folder, args.titles) for path in args.figures)
