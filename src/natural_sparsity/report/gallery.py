@@ -26,8 +26,8 @@ READ_VERDICTS = (
     "Bold: the verdict over seeds, which needs two at least. After it: how many seeds give which verdict. In brackets:"
     " how many show the effect in a control too."
 )
-# Pages that exist once somebody has asked for them, from the experiment's folder. The links stand there in any case: the
-# page is the same whichever job ends first.
+# Pages that exist once somebody has asked for them, from the experiment's folder. The links stand there in any
+# case: the page is the same whichever job ends first.
 EXPLORER = ("explorer/index.html", "Explorer of every word (made by: snakemake --cores 1 explorer)")
 REPORT = ("../../report.html", "Report with full captions (made by: make report)")
 
