@@ -118,7 +118,7 @@ def test_single_jobs_killed(fresh, finished):
         snakemake = start(fresh)
         os.kill(wait_for(job, snakemake, fresh.folder), signal.SIGKILL)
         assert snakemake.wait() == 1
-        assert "Error in rule " in (fresh.folder / "snakemake.log").read_text()
+        assert f"FAILED  {job}" in (fresh.folder / "snakemake.log").read_text()
     fresh.run()
     assert_as_undisturbed(fresh, finished)
 
