@@ -15,6 +15,7 @@ from natural_sparsity.evaluation.latency import step_by_step
 from natural_sparsity.evaluation.speedup import compare_outputs, run_recurrence
 from natural_sparsity.evaluation.structure import read_masks, remove_dead
 from natural_sparsity.model.device import select_device
+from natural_sparsity.model.exported import Exported
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
 
 
@@ -53,7 +54,7 @@ def main() -> None:
 
     windows = [run_recurrence(each, batch) for each in (small, model)]
     report_rates("folding-recurrence", inputs.numel(), "words/s, embedding and recurrent layers on windows", *windows)
-    single = [step_by_step(each, steps, each.zero_state(1)) for each in (small, model)]
+    single = [step_by_step(Exported(each), steps) for each in (small, model)]
     report_rates("folding-words", len(steps), "words/s, one after the other, output layer included", *single)
 
 

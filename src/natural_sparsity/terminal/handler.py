@@ -223,7 +223,7 @@ class Run:
         if record.done == record.total:
             self.close()
             took = wording.write_seconds(time.time() - self.began)
-            self.screen.write(f"Done: {wording.count(self.done, 'job')} in {took}.")
+            self.screen.write(f"Done: {wording.count(self.total, 'job')} in {took}.")
             self.summarise("all" in self.asked)
 
     def summarise(self, whole: bool) -> None:
