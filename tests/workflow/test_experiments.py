@@ -34,7 +34,7 @@ def test_experiments_share_runs_and_overwrite_nothing(fresh):
     assert set(planned) == made, "what is made of data alone is there"
     process = fresh.snakemake(configfile=b, name=None)
     assert process.returncode == 0, process.stderr[-3000:]
-    assert "Open next:\n  results/experiments/b/comparison.html" in process.stderr
+    assert "Open next:\n  results/experiments/b/index.html" in process.stderr
     after = snapshot(results)
     assert {path: after[path] for path in shared} == shared
     assert {path: after[path] for path in mine} == mine
