@@ -61,7 +61,7 @@ class Screen:
         tqdm.write(text, file=self.stream)
 
     def show(self, done: int, total: int, running: Sequence[Job], paces: Mapping[str, Pace], now: float) -> None:
-        """Draw the bars anew; none while a job writes to the terminal itself."""
+        """Draw the bars again. While a job writes to the terminal itself, hide them."""
         if any(job.speaks for job in running):
             self.hide()
             return
