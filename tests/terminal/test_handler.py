@@ -233,3 +233,9 @@ def test_a_table_that_was_damaged_is_named_after_a_run_that_is_done(run, stream,
     verdicts.write_text("claim,ver")
     run.summarise(whole=True)
     assert "verdicts.csv" in stream.getvalue().splitlines()[-1]
+
+
+def test_jobs_that_are_not_shown_are_counted_at_the_end(run, stream):
+    """With --quiet, Snakemake hands over no job, only how far it is."""
+    run.take(record(event=LogEvent.PROGRESS, done=5, total=5))
+    assert "Done: 3 jobs in" in stream.getvalue()
