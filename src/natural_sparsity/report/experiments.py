@@ -22,7 +22,12 @@ from natural_sparsity.tables.plain import align, count_verdicts
 
 RECORD = "provenance.json"
 # Pages of an experiment, from its folder, and what a link to them says.
-PAGES = {"index.html": "figures", "comparison.html": "all runs", "explorer/index.html": "explorer", "provenance.html": "made with"}
+PAGES = {
+    "index.html": "figures",
+    "comparison.html": "all runs",
+    "explorer/index.html": "explorer",
+    "provenance.html": "made with",
+}
 # What is beside the results that it belongs to, and goes with them.
 BESIDE = ("logs", "benchmarks")
 COLUMNS = ["experiment", "runs", "seeds", "epochs", "changed", "disk"]
