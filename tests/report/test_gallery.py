@@ -31,7 +31,7 @@ def write_gallery(tmp_path):
 def test_the_gallery_has_verdicts_figures_and_links(write_gallery, tmp_path):
     page = write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"})
     assert "<b>reproduced</b>" in page and "2 of 3 seeds reproduced; 1 of 3 seeds undecided; (1 also untrained)" in page
-    assert "∇h² &lt; 1" in page
+    assert '∇h² &lt; 1 <span class="soft">a</span>' in page, "with its name: two claims may say the same"
     assert page.index("Verdicts</h2>") < page.index("<img"), "verdicts stand first"
     assert "2: mean χ (sample, lstm, frozen, chi)" in page
     for path in ("fig2.png", "fig2.pdf", "fig2.csv"):
@@ -51,3 +51,5 @@ def test_one_seed_has_no_verdict_over_seeds(write_gallery):
     changes = {"verdict": None, "seeds": 1, "reproduced": 1, "undecided": 0, "also": ""}
     page = write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"}, **changes)
     assert '<b></b> <span class="soft">reproduced, in one seed</span>' in page
+    page = write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"}, **{**changes, "verdict": "reproduced"})
+    assert '<b>reproduced</b> <span class="soft">in one seed</span>' in page, "a claim about the text needs one"

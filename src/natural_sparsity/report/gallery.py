@@ -95,7 +95,9 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
     heads = ["Claim", *(render_link(p.with_suffix(".html"), folder, str(p.parent.relative_to(folder))) for p in paths)]
     table = []
     for claim, statement in statements.items():
-        cells = [render_cell(escape(statement), statement, is_number=False)]
+        # Two claims may make the same statement, of other words.
+        named = f'{escape(statement)} <span class="soft">{escape(claim)}</span>'
+        cells = [render_cell(named, statement, is_number=False)]
         for rows in columns:
             texts = [""]
             if claim in rows:
@@ -105,7 +107,7 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
                 total = int(row["seeds"])
                 counts = [f"{n} of {total} seeds{'' if agree else f' {name}'}" for name, n in seeds.items()]
                 if total == 1:
-                    counts = [f"{name}, in one seed" for name in seeds]
+                    counts = ["in one seed" if agree else f"{name}, in one seed" for name in seeds]
                 texts = [str(row["verdict"] or ""), *counts, *([f"({row['also']})"] if row["also"] else [])]
             kind = {VERDICTS[0]: "good", VERDICTS[1]: "bad"}.get(texts[0], "")
             markup = f'<b>{escape(texts[0])}</b> <span class="soft">{escape("; ".join(texts[1:]))}</span>'
