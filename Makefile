@@ -31,6 +31,7 @@ lint: install-test  ## formatters, linters, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --check-untyped-defs --allow-untyped-defs benchmarks
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint

@@ -24,10 +24,9 @@ TINY = ROOT / "tests/workflow/tiny.yaml"
 BIN = Path(sys.executable).parent
 PACKAGES = ("natural-sparsity", "torch", "numpy", "spacy", "snakemake")
 PRECISIONS = ("highest", "high", "medium")
-Value = int | str
 
 
-def parse(parser: argparse.ArgumentParser, tiny: Mapping[str, Value], **defaults: Value) -> argparse.Namespace:
+def parse(parser: argparse.ArgumentParser, tiny: Mapping[str, Any], **defaults: Any) -> argparse.Namespace:
     """Parse a benchmark's options: its parser's own, those of ``defaults``, and what every benchmark has.
 
     ``--tiny`` puts the values of ``tiny`` in place of the defaults: a run of seconds that shows that the benchmark
@@ -44,7 +43,7 @@ def parse(parser: argparse.ArgumentParser, tiny: Mapping[str, Value], **defaults
     return parser.parse_args()
 
 
-def arguments(description: str | None, tiny: Mapping[str, Value], **defaults: Value) -> argparse.Namespace:
+def arguments(description: str | None, tiny: Mapping[str, Any], **defaults: Any) -> argparse.Namespace:
     """:func:`parse` for a benchmark that has no options of another kind."""
     return parse(argparse.ArgumentParser(description=(description or "").splitlines()[0]), tiny, **defaults)
 
@@ -61,13 +60,13 @@ def snakemake(folder: Path | str, *options: str) -> list[str]:
     return [f"{BIN}/snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), *options]
 
 
-def in_turn(
-    repeats: int, pick: Callable[[list[float]], float] = statistics.median, **functions: Callable[[], object]
-) -> dict[str, float]:
-    """Median seconds of each function, or what ``pick`` makes of them.
+def in_turn(repeats: int, **functions: Callable[[], object]) -> dict[str, float]:
+    """Median seconds of each function, of those of :func:`time_in_turn`."""
+    return {name: statistics.median(values) for name, values in time_in_turn(repeats, **functions).items()}
 
-    The functions are called in turn, ``repeats`` times, after one call that is not counted.
-    """
+
+def time_in_turn(repeats: int, **functions: Callable[[], object]) -> dict[str, list[float]]:
+    """Seconds of each function's calls: in turn, ``repeats`` times, after one call that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for repeat in range(repeats + 1):
         for name, function in functions.items():
@@ -75,7 +74,7 @@ def in_turn(
             function()
             if repeat:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: pick(values) for name, values in seconds.items()}
+    return seconds
 
 
 class PeakMemory:

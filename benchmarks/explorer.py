@@ -38,10 +38,10 @@ def write_explorer(folder: Path, n_words: int, epochs: int) -> None:
     """Write an explorer of random numbers that change little from epoch to epoch, as real ones do."""
     random = np.random.default_rng(0)
     count = (3e6 / np.arange(1, n_words + 1)).astype(np.uint32)
-    classes = random.choice(["open", "closed", None], n_words, p=[0.5, 0.02, 0.48])
-    pos = [None if c is None else random.choice(OPEN if c == "open" else CLOSED) for c in classes]
+    classes = pd.Series(random.choice(["open", "closed", ""], n_words, p=[0.5, 0.02, 0.48]))
+    pos = classes.map(lambda c: random.choice(OPEN if c == "open" else CLOSED) if c else None)
     words = pd.DataFrame({"id": np.arange(n_words), "word": [f"word{i}" for i in range(n_words)], "count": count})
-    words = words.assign(pos=pos, pos_class=classes, matched=False, pair=-1)
+    words = words.assign(pos=pos, pos_class=classes.replace("", None), matched=False, pair=-1)
     files.write_parquet(folder / "words.parquet", words)
     data = folder / "big/lstm/seed1/frozen"
     counts = np.broadcast_to(count, (epochs, n_words))

@@ -5,6 +5,8 @@ arithmetic is dense, so only shapes count, and no run is needed. The dense model
 distance from 1 is the machine's noise.
 """
 
+from typing import Any
+
 import torch
 from common import arguments, in_turn, report
 
@@ -25,16 +27,20 @@ def make_model(words: int, width: int, kept: list[int]) -> RecurrentModel:
     torch.manual_seed(0)
     architecture = Architecture(embedding=width, hidden=[width, width], dropout=0.0)
     model = RecurrentModel(Interface(outputs=words, vocabulary=words), architecture).eval()
-    first, second = model.recurrent
-    model.embedding.weight[:, kept[0] :] = 0
-    first.weight_hh_l0[:, kept[1] :] = second.weight_ih_l0[:, kept[1] :] = 0
-    second.weight_hh_l0[:, kept[2] :] = model.output.weight[:, kept[2] :] = 0
+    for name, unit in (
+        ("embedding.weight", 0),
+        ("recurrent.0.weight_hh_l0", 1),
+        ("recurrent.1.weight_ih_l0", 1),
+        ("recurrent.1.weight_hh_l0", 2),
+        ("output.weight", 2),
+    ):
+        model.get_parameter(name)[:, kept[unit] :] = 0
     return model
 
 
 @torch.no_grad()
 def main() -> None:
-    sizes = {"words": 635, "width": 64, "kept": "30,29,52", "batch": 10, "window": 35, "text": 200}
+    sizes: dict[str, Any] = {"words": 635, "width": 64, "kept": "30,29,52", "batch": 10, "window": 35, "text": 200}
     args = arguments(__doc__, {"text": 20}, repeats=25, threads=1, **sizes)
     select_device("cpu", args.threads)
     kept = [int(width) for width in args.kept.split(",")]

@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,6 +97,7 @@ def recipe_steps(model: Recipe, streams: Tensor, rate: float, window: int = WIND
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         for parameter in model.parameters():
+            assert parameter.grad is not None
             parameter.data.add_(parameter.grad, alpha=-rate)
         yield loss.item()
 
@@ -194,7 +196,7 @@ def main() -> None:
         threads=args.threads,
         vocabulary=words,
         batch=args.batch,
-        **{f"{name}_s": [round(value, 2) for value in values] for name, values in seconds.items()},
+        **dict[str, Any]({f"{name}_s": [round(value, 2) for value in values] for name, values in seconds.items()}),
     )
     report(
         args.output,
@@ -202,7 +204,9 @@ def main() -> None:
         **{name: statistics.mean(values) for name, values in perplexity.items()},
         unit="dev perplexity, less is better",
         epochs=args.epochs,
-        **{f"{name}_of_seeds": [round(value, 1) for value in values] for name, values in perplexity.items()},
+        **dict[str, Any](
+            {f"{name}_of_seeds": [round(value, 1) for value in values] for name, values in perplexity.items()}
+        ),
     )
 
 

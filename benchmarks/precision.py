@@ -1,5 +1,8 @@
 """Training and probe with products in bfloat16, against the same code in single precision; on a CPU."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from common import arguments, in_turn, report
 from probe import our_pass, problem
@@ -8,6 +11,12 @@ from natural_sparsity.model.device import select_device, set_precision
 from training import BATCH, WINDOW, models, our_runner, our_steps
 
 NAMES = {"ours": "medium", "reference": "highest"}
+
+
+def run_at(precision: str, function: Callable[[], object]) -> None:
+    """Call the function with matrix products at this precision."""
+    set_precision(precision)
+    function()
 
 
 def main() -> None:
@@ -21,10 +30,7 @@ def main() -> None:
         ("training", lambda: our_steps(step, [(words[:-1], words[1:])] * 2), 2 * words[1:].numel()),
         ("probe", lambda: our_pass(model, windows[:2]), 2 * words[1:].numel()),
     ):
-        calls = {
-            key: lambda value=value, function=function: (set_precision(value), function())
-            for key, value in NAMES.items()
-        }
+        calls = {key: partial(run_at, value, function) for key, value in NAMES.items()}
         seconds = in_turn(args.repeats, **calls)
         rates = {key: tokens / value for key, value in seconds.items()}
         report(

@@ -96,9 +96,9 @@ def main():
         warm_up, small = problem(100, args.batch, device)
         run = our_pass if args.memory == "ours" else reference_pass
         run(warm_up, small)  # the libraries' own workspaces are the same for both
-        with PeakMemory() as memory:
+        with PeakMemory() as used:
             run(model, windows)
-        print(memory.peak - memory.before)
+        print(used.peak - used.before)
         return
     frozen = problem(args.vocabulary, args.batch, device)[0].requires_grad_(False)
     ours, reference = our_pass(frozen, windows).sums, reference_pass(model, windows)

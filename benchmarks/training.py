@@ -55,6 +55,7 @@ def models(vocabulary, dropout, device):
     architecture = Architecture(embedding=WIDTH, hidden=[WIDTH, WIDTH], dropout=dropout)
     ours = RecurrentModel(Interface(outputs=vocabulary, vocabulary=vocabulary), architecture).to(device)
     reference = Recipe(vocabulary, WIDTH, dropout).to(device)
+    assert ours.embedding is not None
     reference.encoder.load_state_dict(ours.embedding.state_dict())
     reference.decoder.load_state_dict(ours.output.state_dict())
     for layer, lstm in enumerate(ours.recurrent):

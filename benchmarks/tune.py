@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from common import in_turn, machine, parse, write
+from common import machine, parse, time_in_turn, write
 from probe import our_pass, problem
 
 from natural_sparsity import files
@@ -46,6 +46,11 @@ def probe_window(vocabulary: int, blocks: Blocks, lstm: str) -> Callable[[], obj
     return lambda: our_pass(model, windows[:1])
 
 
+def find_least(repeats: int, functions: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the least seconds of each function: other load only adds to them."""
+    return {name: min(seconds) for name, seconds in time_in_turn(repeats, **functions).items()}
+
+
 def choose_fastest(seconds: dict[str, float], sizes: dict[str, tuple[Blocks, str]]) -> tuple[Blocks, str]:
     """Return the blocks and the LSTM that need least memory among those that are nearly the fastest."""
     fast = [name for name, value in seconds.items() if value <= NEARLY * min(seconds.values())]
@@ -53,13 +58,13 @@ def choose_fastest(seconds: dict[str, float], sizes: dict[str, tuple[Blocks, str
 
 
 def tune(vocabulary: int, repeats: int, blocks: list[Blocks]) -> tuple[Tuning, dict[str, dict[str, float]]]:
-    """Return the best sizes for a vocabulary, and the least seconds of each size: other load only adds to them."""
+    """Return the best sizes for a vocabulary, and the least seconds of each size."""
     processor = tuning.find_processor()
     sizes = {f"{block.product:,} {block.chunk:,}": (block, "steps") for block in blocks}
-    steps = in_turn(repeats, min, **{name: training_step(vocabulary, block) for name, (block, _) in sizes.items()})
+    steps = find_least(repeats, {name: training_step(vocabulary, block) for name, (block, _) in sizes.items()})
     training, _ = choose_fastest(steps, sizes)
     probed = {f"{name} {lstm}": (block, lstm) for name, (block, _) in sizes.items() for lstm in LSTMS}
-    windows = in_turn(repeats, min, **{name: probe_window(vocabulary, *size) for name, size in probed.items()})
+    windows = find_least(repeats, {name: probe_window(vocabulary, *size) for name, size in probed.items()})
     probe, lstm = choose_fastest(windows, probed)
     return Tuning(processor, training, probe, lstm), {"training": steps, "probe": windows}
 
