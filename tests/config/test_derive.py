@@ -139,6 +139,20 @@ def test_what_goes_on_from_a_dense_epoch_has_a_role_of_its_own(config):
     }
 
 
+def test_a_quantised_model_has_a_control_at_its_own_rate(config):
+    """A key that nobody sets is not in the settings, so that it trains nothing again."""
+    qat = {"method": "qat", "of": "lstm", "rewind": 2}
+    config["models"]["imp"]["sparsify"] = qat
+    assert "learning_rate" not in derive(config)["imp"].sparsify
+    config["models"]["imp"]["sparsify"] = {**qat, "learning_rate": 0.5, "controls": ["rounded"]}
+    models = derive(config)
+    assert list(models) == ["lstm", "imp", "imp-rounded"]
+    control, quantised = models["imp-rounded"], models["imp"]
+    assert control.sparsify == {**quantised.sparsify, "role": "rounded"}
+    assert control.sparsify["learning_rate"] == 0.5
+    assert (control.parents, control.training) == (quantised.parents, quantised.training)
+
+
 def block(**changes):
     def change(config):
         sparsify = config["models"]["imp"]["sparsify"]

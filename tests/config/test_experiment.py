@@ -149,6 +149,17 @@ def test_families(config):
     assert experiment.roundings("four") == []
 
 
+def test_the_control_of_a_quantised_model_is_rounded_as_that_is(config):
+    four = {"sparsify": {**MODELS["four"]["sparsify"], "scope": "tensor", "controls": ["rounded"]}}
+    add(config, "four")["models"]["four"] = four
+    experiment = make(config)
+    wildcards = {"data": "chars", "model": "dense"}
+    compared = ["chars/dense", "chars/four", "chars/four-rounded"]
+    assert names(experiment.members("footprint", **wildcards)) == compared
+    bits = ['{"bits": 4, "scope": "tensor"}']
+    assert [experiment.roundings(name) for name in ("dense", "four", "four-rounded")] == [bits, [], bits]
+
+
 def test_a_small_dense_model_is_worth_its_cost_but_has_other_units(config):
     experiment = make(add(config, "imp"))
     experiment.configuration.models["imp"].sparsify.controls[:] = ["random_mask", "random_mask_global", "equal_size"]

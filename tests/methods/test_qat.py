@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from chains import VOCABULARY, language_model, make_text_step, text_batches
+from chains import VOCABULARY, Chain, language_model, make_text_step, text_batches
 from natural_sparsity import files
 from natural_sparsity.data.base import open_data
 from natural_sparsity.data.held_out import evaluate
@@ -13,6 +13,7 @@ from natural_sparsity.methods import qat
 from natural_sparsity.methods.base import Place
 from natural_sparsity.methods.masks import TENSORS, prunable
 from natural_sparsity.methods.qat import SINGLE, integers, quantise
+from natural_sparsity.model import checkpoint
 
 pytestmark = pytest.mark.integration
 
@@ -140,3 +141,39 @@ def test_interrupted_and_resumed_equals_uninterrupted(chain, monkeypatch):
     chain.train("q0", "q1", "q2", **EIGHT)
     chain.train_with_interruption(monkeypatch, 20, "q1", "r2", **EIGHT)
     assert chain.bytes("r2") == chain.bytes("q2")
+
+
+SCHEDULE = {"learning_rate": 4.0, "decay": 8, "milestones": [1, 3]}
+OWN = {**EIGHT, "bits": 2, "learning_rate": 2.0}
+
+
+@pytest.fixture(scope="module")
+def scheduled(tmp_path_factory):
+    """A dense model on a schedule; from its second epoch on, a model at a rate of its own and the control."""
+    chain = Chain(tmp_path_factory.mktemp("scheduled"), **SCHEDULE)
+    chain.initialise()
+    chain.train("dense0", "dense1", "dense2", "dense3", "dense4")
+    for name, role in (("two", "qat"), ("rounded", "rounded")):
+        chain.start(f"{name}2", "dense2", None, **{**OWN, "role": role})
+        chain.train(f"{name}2", f"{name}3", f"{name}4", **{**OWN, "role": role})
+    return chain
+
+
+def test_a_rate_of_its_own_is_lowered_at_the_milestones_to_come(scheduled):
+    states = {name: [scheduled.load(f"{name}{k}")[2] for k in (3, 4)] for name in ("dense", "two", "rounded")}
+    rates = {name: [state["learning_rate_in"] for state in of_model] for name, of_model in states.items()}
+    assert rates == {"dense": [0.5, 0.0625], "two": [2.0, 0.25], "rounded": [2.0, 0.25]}
+
+
+def test_the_control_trains_as_the_dense_model_would_at_that_rate(scheduled):
+    """Bit for bit, against a dense model whose checkpoint says that its rate is another."""
+    scheduled.copy("dense2", "slow2")
+    path = scheduled.path("slow2") / checkpoint.STATE
+    state = {key: value for key, value in files.read_json(path).items() if key not in ("digest", "format")}
+    files.write_json(path, {**state, "learning_rate_out": OWN["learning_rate"]})
+    scheduled.train("slow2", "slow3", "slow4")
+    for epoch in (3, 4):
+        slow, control = (scheduled.load(f"{name}{epoch}") for name in ("slow", "rounded"))
+        assert all(torch.equal(slow[0][name], control[0][name]) for name in slow[0])
+        assert control[1] == {}, "the control has weights of few bits"
+        assert control[2]["learning_rate_in"] == slow[2]["learning_rate_in"]

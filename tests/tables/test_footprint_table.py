@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from example_products import RUN, grid_lines, tabulate
+from example_products import RUN, grid_lines, write_state
+from example_products import tabulate as tabulate_module
 from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables import footprint
@@ -13,6 +14,17 @@ from natural_sparsity.tables import footprint
 def cost(loss, precision="float32", size=400):
     times = {"seconds_per_token": 0.002, "seconds_per_token_at_once": 0.0001}
     return {"precision": precision, "loss": loss, "nonzero": 100, "bytes": size, **times}
+
+
+def tabulate(paths, rates=None):
+    """The table, of models that trained for an epoch at the same rate; ``rates`` gives others by role."""
+    states = []
+    for path in paths:
+        about = files.read_json(path, ["seed", "sparsify", "epoch"])
+        rate = (rates or {}).get(about["sparsify"].get("role"), 10)
+        state = {"seed": about["seed"], "sparsify": about["sparsify"], "learning_rate_in": rate}
+        states.append(write_state(path.with_suffix(".state"), about["epoch"], **state))
+    return tabulate_module(footprint, footprints=paths, checkpoints=states)
 
 
 @pytest.fixture
@@ -38,7 +50,7 @@ def write(tmp_path):
 def test_models_are_compared_with_the_dense_one_in_float(write):
     paths = [write(seed, [cost(loss), cost(loss + 0.01, "int8", 100)]) for seed, loss in ((1, 5.0), (2, 5.1))]
     tickets = [write(seed, [cost(loss)], family="imp", role="ticket", level=1) for seed, loss in ((1, 5.2), (2, 5.3))]
-    table = tabulate(footprint, footprints=[*paths, *tickets])
+    table = tabulate([*paths, *tickets])
     rows = table.frame.set_index(["role", "precision"])
     assert rows["matching"].to_dict() == {
         ("dense", "float32"): "",
@@ -50,7 +62,7 @@ def test_models_are_compared_with_the_dense_one_in_float(write):
     assert rows.loc[("dense", "int8"), "milliseconds_per_token"] == pytest.approx(2)
     assert rows.loc[("dense", "int8"), "milliseconds_per_token_at_once"] == pytest.approx(0.1)
     assert rows["nonzero"].tolist() == [100] * 3
-    assert {line.count("|") for line in grid_lines(table)} == {12}
+    assert {line.count("|") for line in grid_lines(table)} == {13}
 
 
 def test_controls_have_names_and_models_of_more_epochs_are_not_compared(write):
@@ -59,10 +71,26 @@ def test_controls_have_names_and_models_of_more_epochs_are_not_compared(write):
         for role in ("student", "no_teacher", "retrained"):
             paths.append(write(seed, [cost(5.0)], family="little", role=role))
         paths.append(write(seed, [cost(5.0)], epoch=9, family="long", role="qat"))
-    rows = tabulate(footprint, footprints=paths).frame
+    rows = tabulate(paths).frame
     names = [footprint.name_model(row) for row in rows.to_dict("records")]
     assert names == ["dense", "little, no teacher", "little, retrained", "little", "long"]
     assert rows["matching"].tolist()[1:] == ["undecided"] * 3 + ["not comparable: the dense model has 4 epochs"]
+
+
+def test_a_model_at_a_rate_of_its_own_says_so(write):
+    paths = [write(1, [cost(5.0)])]
+    two = {"family": "two", "method": "qat"}
+    paths += [
+        write(1, [cost(5.0, form)], role=role, **two) for role, form in (("qat", "int2, trained"), ("rounded", "int2"))
+    ]
+    table = tabulate(paths, {"qat": 1, "rounded": 1})
+    dense, trained, rounded = grid_lines(table)[1:]
+    assert dense.startswith("dense | float32 | 4 | 10 | ")
+    assert trained.startswith("two | int2, trained | 4 | *other*: 1 | ")
+    assert rounded.startswith("two, rounded | int2 | 4 | *other*: 1 | ")
+    path = write_state(paths[0].with_suffix(".state"), 4, seed=1, learning_rate_in=10)
+    with pytest.raises(UserError, match="--checkpoints: none of two qat 0, seed 1; give its state.json"):
+        tabulate_module(footprint, footprints=paths, checkpoints=[path])
 
 
 def test_what_does_not_belong_together_is_refused(write):

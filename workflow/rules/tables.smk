@@ -92,6 +92,7 @@ use rule tabulate as tabulate_lottery with:
 use rule tabulate_lottery as tabulate_footprint with:
     input:
         footprints=every(FOOTPRINT, product="footprint"),
+        checkpoints=every(STATE, product="footprint", at="epochs"),
     output:
         table(MODEL, "footprint"),
     params:

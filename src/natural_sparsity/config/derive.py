@@ -92,7 +92,9 @@ def family(name: str, blocks: Mapping[str, "Model"]) -> Iterator[Member]:
         return
     check_effect(f"models.{name}.sparsify", dump(block.sparsify))
     base = getattr(block.sparsify, "of", None)
-    settings = {key: value for key, value in dump(block.sparsify).items() if key not in OF_FAMILIES}
+    dumped = dump(block.sparsify)
+    # A key that is null is left out, so that a new one that nobody sets trains nothing again.
+    settings = {key: value for key, value in dumped.items() if key not in OF_FAMILIES and value is not None}
     if base is None:
         yield Member(name, block.architecture, block.training, settings)
         return

@@ -507,9 +507,15 @@ class Experiment:
         return [run for run in self.runs if run.data.name == data and belongs(run.model)]
 
     def roundings(self, model: str) -> list[str]:
-        """Bit widths and scopes of the QAT models derived from a model, as JSON."""
+        """Bit widths and scopes to which a model is rounded, as JSON.
+
+        A dense model is rounded as the QAT models derived from it, and such a model's control as the model itself.
+        """
+        members = [member for member in self.models.values() if member.method == "qat"]
         settings = [
-            member.sparsify for member in self.models.values() if member.base == model and member.method == "qat"
+            member.sparsify
+            for member in members
+            if member.base == model or (member.name, member.role) == (model, "rounded")
         ]
         pairs = sorted({(each["bits"], each["scope"]) for each in settings})
         return [to_json({"bits": bits, "scope": scope}) for bits, scope in pairs]

@@ -45,6 +45,7 @@ ROLES = {
     "equal_size": "small dense model",
     "no_teacher": "without teacher",
     "retrained": "retrained",
+    "rounded": "in single precision",
 }
 
 

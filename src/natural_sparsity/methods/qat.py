@@ -8,6 +8,8 @@ activations while training.
 
 The parameters of a checkpoint are the quantised weights, so that every reader sees the model that training aims at. The
 weights in single precision and the scales are the method's tensors.
+
+The role ``rounded`` is the control: it trains in single precision and is rounded when it is measured.
 """
 
 from collections.abc import Mapping
@@ -23,6 +25,8 @@ from natural_sparsity.model.recurrent import RecurrentModel
 
 # Prefixes of the method's tensors in a checkpoint; the parameter's name follows.
 SINGLE, SCALE = "single.", "scale."
+# The role of the control.
+ROUNDED = "rounded"
 
 
 def quantise(weight: Tensor, bits: int, scope: str) -> tuple[Tensor, Tensor]:
@@ -64,8 +68,13 @@ def start(
     donor_tensors: dict[str, Tensor],
     seed: int,
 ) -> dict[str, Tensor]:
-    """Quantise the dense weights in place; return the weights in single precision, and the scales."""
-    tensors = {}
+    """Quantise the dense weights in place; return the weights in single precision, and the scales.
+
+    In the role ``rounded``, the weights stay as they are, and there are no tensors.
+    """
+    tensors: dict[str, Tensor] = {}
+    if settings["role"] == ROUNDED:
+        return tensors
     for name, weight in prunable(model, list(TENSORS)).items():
         tensors[SINGLE + name] = weight.clone()
         values, tensors[SCALE + name] = quantise(weight, settings["bits"], settings["scope"])
@@ -98,5 +107,6 @@ class QuantisationAware(Method):
 
 
 def make(settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Tensor], place: Place) -> Method:
-    """Make the hooks."""
-    return QuantisationAware(settings, model, tensors, place)
+    """Make the hooks; those of the control do nothing."""
+    chosen = Method if settings["role"] == ROUNDED else QuantisationAware
+    return chosen(settings, model, tensors, place)

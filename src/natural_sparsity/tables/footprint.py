@@ -11,6 +11,7 @@ from natural_sparsity import files
 from natural_sparsity.analysis.products import check_epochs, check_same, find_place
 from natural_sparsity.analysis.statistics import exponentiate, t_interval
 from natural_sparsity.errors import UserError
+from natural_sparsity.tables import schedule
 from natural_sparsity.tables.scores import (
     MATCHING,
     NOT_COMPARED,
@@ -23,23 +24,28 @@ from natural_sparsity.tables.writer import Grid, Table, format_interval
 
 KEYS = ["family", "role", "level", "precision"]
 DENSE = ("", "dense", 0, "float32")
+# Roles that the name of the family does not tell.
+CONTROLS = ("no_teacher", "retrained", "equal_size", "rounded")
 NOTE = (
     "Perplexity on the test split, with its 95 % t interval over seeds. Weights: nonzero weights of the matrices."
     " Bytes: the size of the file that natural-sparsity export writes, which holds the whole model. Time: on one CPU"
     " thread, in dense arithmetic whatever the density; tokens one after the other, and a window of several streams at"
     " once."
-    f" {MATCHING}. Only models with the same number of epochs are compared."
+    f" {MATCHING}. Only models with the same number of epochs are compared. {schedule.NOTE}."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
     parser.add_argument("--footprints", type=Path, nargs="+", required=True, help="JSON, one file per model and seed")
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per model, seed and epoch"
+    )
 
 
 def tabulate(args: argparse.Namespace) -> Table:
     """The table of the footprints, and its grid."""
-    rows = compare(read_footprints(args.footprints))
+    rows = compare(read_footprints(args.footprints), schedule.read_rates(args.checkpoints))
     return Table(rows, [lay_out(rows)], note=NOTE)
 
 
@@ -74,8 +80,12 @@ def select_dense(footprints: pd.DataFrame) -> pd.Series:
     return (footprints["role"] == "dense") & (footprints["precision"] == "float32")
 
 
-def compare(footprints: pd.DataFrame) -> pd.DataFrame:
-    """A row per model and precision: perplexity with its interval, weights, bytes, times, verdict."""
+def compare(footprints: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
+    """A row per model and precision: learning rates, perplexity with its interval, weights, bytes, times, verdict.
+
+    Raises:
+        UserError: a model of a seed has no checkpoint among those that ``rates`` were read from.
+    """
     reference = footprints[select_dense(footprints)]
     dense, epochs = reference.set_index("seed")["loss"], reference["epoch"].iloc[0]
     rows = []
@@ -88,6 +98,7 @@ def compare(footprints: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             dict(zip(KEYS, key, strict=True))
             | {"epochs": group["epoch"].iloc[0], "seeds": len(group)}
+            | schedule.compare(rates, dict(zip(KEYS[:-1], key, strict=False)), group["seed"])
             | dict(zip(names, exponentiate(t_interval(losses.to_numpy())), strict=True))
             | {"nonzero": round(group["nonzero"].mean()), "bytes": round(group["bytes"].mean())}
             | {"bytes_of_dense": group["bytes"].mean() / reference["bytes"].mean()}
@@ -104,6 +115,7 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         "Model",
         "Precision",
         "Epochs",
+        "Learning rate",
         "Seeds",
         "Perplexity (95 %)",
         "Weights",
@@ -113,7 +125,8 @@ def lay_out(rows: pd.DataFrame) -> Grid:
     lines = []
     for row in rows.to_dict("records"):
         perplexity = format_interval(row["perplexity"], row["perplexity_low"], row["perplexity_high"])
-        cells = [name_model(row), row["precision"], str(row["epochs"]), str(row["seeds"]), perplexity]
+        cells = [name_model(row), row["precision"], str(row["epochs"]), schedule.format_rate(row)]
+        cells += [str(row["seeds"]), perplexity]
         cells += [f"{row['nonzero']:,}", f"{row['bytes']:,}", f"{row['bytes_of_dense']:.3f}"]
         times = [f"{row[f'milliseconds_per_token{how}']:.3f}" for how in ("", "_at_once")]
         lines.append([*cells, *times, format_excess(row), row["matching"], format_power(row)])
@@ -124,5 +137,5 @@ def lay_out(rows: pd.DataFrame) -> Grid:
 def name_model(row: Mapping[Any, Any]) -> str:
     """What a row's model is called: by its family, level and control."""
     level = f", level {row['level']}" if row["level"] else ""
-    control = f", {row['role'].replace('_', ' ')}" if row["role"] in ("no_teacher", "retrained", "equal_size") else ""
+    control = f", {row['role'].replace('_', ' ')}" if row["role"] in CONTROLS else ""
     return f"{row['family']}{level}{control}" if row["family"] else "dense"

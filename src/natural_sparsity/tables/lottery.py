@@ -93,17 +93,11 @@ def compare(evaluations: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     """
     is_dense = evaluations["role"] == "dense"
     dense, weights = evaluations[is_dense].set_index("seed")["loss"], evaluations.loc[is_dense, "weights"].iloc[0]
-    dense_rates = rates.loc[rates["role"] == "dense", ["seed", "epoch", "rate"]]
     rows = []
     for key, group in evaluations.groupby(KEYS, sort=False):
         losses = sort_by_seed(group, "loss")
         loss, low, high = t_interval(losses.to_numpy())
         is_reference = key[KEYS.index("role")] == "dense"
-        own = rates[(rates[KEYS] == list(key)).all(axis=1)]
-        if missing := set(group["seed"]) - set(own["seed"]):
-            raise UserError(
-                f"--checkpoints: none of {' '.join(map(str, key))}, seed {min(missing)}; give its state.json"
-            )
         rows.append(
             dict(zip(KEYS, key, strict=True))
             | {
@@ -111,7 +105,7 @@ def compare(evaluations: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
                 "nonzero": round(group["nonzero"].mean()),
                 "seeds": len(group),
             }
-            | {"schedule": schedule.describe(own), "shared_schedule": schedule.is_shared(own, dense_rates)}
+            | schedule.compare(rates, dict(zip(KEYS, key, strict=True)), group["seed"])
             | {"loss": loss, "low": low, "high": high}
             | average_score(group.sort_values("seed"))
             | (NOT_COMPARED if is_reference else compare_losses(losses, dense))
@@ -144,8 +138,8 @@ def lay_out(rows: pd.DataFrame) -> Grid:
     heads = ["Model", "Role", "Density", "Weights left", "Learning rate", "Seeds", f"{format_measure(rows)} (95 %)"]
     lines = []
     for row in rows.to_dict("records"):
-        rate = row["schedule"] if row["shared_schedule"] else f"*other*: {row['schedule']}"
-        numbers = [f"{row['density']:.4g}", f"{row['nonzero']:,}", rate, str(row["seeds"]), format_score(row)]
+        numbers = [f"{row['density']:.4g}", f"{row['nonzero']:,}", schedule.format_rate(row)]
+        numbers += [str(row["seeds"]), format_score(row)]
         verdicts = [format_excess(row), row["matching"], format_power(row), row["beats_controls"]]
         lines.append([row["family"] or "dense", row["role"], *numbers, *verdicts])
     return Grid([*heads, "Loss above dense (95 %)", "Matching", "Power", "Beats controls"], lines)

@@ -1,7 +1,8 @@
 """The learning rates that models were trained at, for tables that compare them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -59,3 +60,29 @@ def is_shared(rates: pd.DataFrame, dense: pd.DataFrame) -> bool:
     """
     both = rates.merge(dense, "left", on=["seed", "epoch"], suffixes=("", "_dense"))
     return bool((both["rate"] == both["rate_dense"]).all())
+
+
+def compare(rates: pd.DataFrame, place: Mapping[str, Any], seeds: Iterable[int]) -> dict[str, Any]:
+    """The ``schedule`` of a model in words, and whether it is the dense model's, ``shared_schedule``.
+
+    Args:
+        rates: of all models, as :func:`read_rates` returns them.
+        place: which model, by some of :data:`KEYS`.
+        seeds: those that the table has of it.
+
+    Raises:
+        UserError: it has no checkpoint of a seed.
+    """
+    own = rates[(rates[list(place)] == list(place.values())).all(axis=1)]
+    if missing := set(seeds) - set(own["seed"]):
+        raise UserError(
+            f"--checkpoints: none of {' '.join(map(str, place.values()))}, seed {min(missing)}; give its state.json"
+        )
+    dense = rates.loc[rates["role"] == "dense", ["seed", "epoch", "rate"]]
+    return {"schedule": describe(own), "shared_schedule": is_shared(own, dense)}
+
+
+def format_rate(row: Mapping[Any, Any]) -> str:
+    """The schedule of a row, marked where it is not the dense model's."""
+    text = str(row["schedule"])
+    return text if row["shared_schedule"] else f"*other*: {text}"

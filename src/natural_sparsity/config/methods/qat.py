@@ -1,10 +1,12 @@
 """The settings of ``method: qat``: quantisation-aware training."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from natural_sparsity.config.methods.base import DenseModel, Method, Needs, Rewind
+from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, Rate
+from natural_sparsity.config.methods.base import DenseModel, Method, Needs, Rewind, Variant
 
 
 class Settings(Method):
@@ -20,3 +22,24 @@ class Settings(Method):
     scope: Literal["channel", "tensor"] = Field(
         "channel", description="One scale per row of a weight matrix, or one for the whole matrix."
     )
+    learning_rate: Rate | None = Field(
+        None,
+        description=(
+            "Learning rate of the first epoch after `rewind`. The dense model's `milestones` after that, or without"
+            " these the dev loss, lower it. `null` goes on with the dense model's."
+        ),
+    )
+    controls: Annotated[list[Literal["rounded"]], UNIQUE, UNIQUE_ITEMS] = Field(
+        [],
+        description=(
+            "`rounded` adds a model that trains for the same epochs at the same rates in single precision and is"
+            " rounded after that, `NAME-rounded`."
+        ),
+    )
+
+    def list_variants(self, name: str, base: str) -> Iterator[Variant]:
+        """Yield the quantised model, and its controls, which start from the same weights."""
+        for model in super().list_variants(name, base):
+            yield model
+            for control in self.controls:
+                yield Variant(f"{name}-{control}", {"role": control}, model.parents)
