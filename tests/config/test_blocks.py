@@ -47,7 +47,7 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.001, "clip": 1}
         (Statistics, {"seed": -1}, "block.seed: -1 is not an integer from 0 to 4294967295"),
         (Statistics, {"seed": 0.5}, "block.seed: 0.5 is not an integer from 0 to 4294967295"),
         (Training, {"clip": 10**400}, "block.clip: 1000000000000000000000000…"),
-        (Training, {"clip": float("inf")}, "block.clip: inf is not a number above 0 up to 1e+30"),
+        (Training, {"clip": float("inf")}, "block.clip: inf is not a number above 0 up to 1e+30, or null"),
         (Training, {"milestones": [4, 2]}, "block.milestones: [4, 2] are not in rising order, each once; sort them"),
         (
             Training,

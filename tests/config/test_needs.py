@@ -119,6 +119,12 @@ def test_a_refusal_names_the_need(tmp_path, kind, method, cell, settings, line):
     assert str(refusal.value) == line
 
 
+def test_the_second_moduli_penalty_is_for_data_with_a_vocabulary(tmp_path):
+    for kind in DATA:
+        config = configuration(tmp_path, kind, "moduli", l1=0.1)
+        assert accepts(config) == (kind in ("text", "shuffled", "classification"))
+
+
 def test_the_group_vocabulary_is_for_data_that_have_one(tmp_path):
     for kind in DATA:
         config = configuration(tmp_path, kind, "sparse_vd", groups=["vocabulary"])

@@ -147,7 +147,7 @@ REFUSALS = {
         "models.lstm.training.learning_rate: '1e-3' is not a number above 0 up to 1e+30"
         " (YAML reads it as text: write 1.0e-3)"
     ),
-    "models.lstm.training.clip=true": "models.lstm.training.clip: true is not a number above 0 up to 1e+30",
+    "models.lstm.training.clip=true": "models.lstm.training.clip: true is not a number above 0 up to 1e+30, or null",
     "models.lstm.training.decay=1": "models.lstm.training.decay: 1 is not a number above 1 up to 1e+30, or null",
     "models.lstm.training.optimizer=adam": "models.lstm.training.learning_rate: 20 is a rate for SGD; give Adam…",
     "models.lstm.training={optimizer: adam, clip: 1}": (

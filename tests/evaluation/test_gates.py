@@ -88,6 +88,28 @@ def test_compression_is_counted_as_the_authors_do():
     assert masks.count_all() / masks.count_kept() == pytest.approx(18457.5, abs=0.05)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_compression_of_a_single_pass_is_that_of_the_authors_rules(seed, split, tmp_path):
+    """Written out for one layer with numpy: a gate's own variable removes none of the weights that lead into it."""
+    model, tensors = sparsified(seed, hidden=[6])
+    with torch.no_grad():
+        subject = subject_of(tmp_path, model.float(), {name: tensor.float() for name, tensor in tensors.items()})
+    measured = structure.measure_structure(subject, split)
+    kept = {name: mask.numpy() for name, mask in sparse_vd.kept(subject.tensors, 3).items()}
+    words, inputs = kept["embedding.weight"], kept["recurrent.0.weight_ih_l0"]
+    recurrent, outputs = kept["recurrent.0.weight_hh_l0"], kept["output.weight"]
+    voc = kept["vocabulary"]
+    units = words.any(0) & inputs.any(0) & kept["neurons.embedding"]
+    neurons = (recurrent.any(0) | outputs.any(0)) & kept["neurons.0"]
+    rows = np.tile(neurons, 4)
+    left = (words[voc][:, units], inputs[rows][:, units], recurrent[rows][:, neurons], outputs[:, neurons])
+    total = sum(matrix.size for matrix in (words, inputs, recurrent, outputs))
+    assert measured["compression_single_pass"] == pytest.approx(total / sum(part.sum() for part in left))
+    # A gate is dropped whose weights are kept: ours leaves them out, so our compression is higher.
+    assert (~kept["gates.0"] & inputs.any(1)).any()
+    assert measured["compression"] > measured["compression_single_pass"]
+
+
 def test_a_gate_that_reads_only_the_dead_is_constant_in_the_end_but_not_after_one_pass():
     """Neuron 5 is read by gate f of neuron 0 alone, and has been removed; that gate reads nothing else."""
     masks = all_kept()

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
-from chains import TENSORS, Chain, language_model
+from chains import TENSORS, VOCABULARY, Chain, language_model, make_text_step, text_batches
+from natural_sparsity import files
 from natural_sparsity.errors import UserError
 from natural_sparsity.methods import moduli, spaces
 from natural_sparsity.methods.base import Place
@@ -43,6 +45,39 @@ def test_the_gradient_is_that_of_the_penalty(cell, gates):
         assert torch.allclose(gradients[name], expected, atol=1e-9)
         assert float(expected.abs().max()) > 0
     assert not any(bool(g.any()) for name, g in gradients.items() if "weight_hh" not in name)
+
+
+def test_means_of_other_weights_are_penalised_as_in_plain_torch(tmp_path):
+    """Fifteen steps against autograd of the loss and of all terms of the published penalty, clipped together."""
+    torch.manual_seed(0)
+    ours = language_model(embedding=6, hidden=[5, 7], dropout=0.0)
+    plain = nn.ModuleList([nn.Embedding(VOCABULARY, 6), nn.LSTM(6, 5), nn.LSTM(5, 7), nn.Linear(7, VOCABULARY)])
+    plain.load_state_dict(dict(zip(plain.state_dict(), (p.detach().clone() for p in ours.parameters()), strict=True)))
+    settings = {**SETTINGS, "l1": 3.0}
+    tensors = moduli.start(settings, ours, None, {}, 1)
+    step = make_text_step(ours.train(), 4.0, moduli.make(settings, ours, tensors, Place(1, 30, 1)), clip=0.05)
+    files.write_array(tmp_path / "train.npy", torch.randint(VOCABULARY // 2, (1200,)).numpy().astype("uint8"))
+    state = [tuple(torch.zeros(1, 8, n) for _ in range(2)) for n in (5, 7)]
+    for batch in text_batches(tmp_path / "train.npy")[:15]:
+        h, first = plain[1](plain[0](batch.inputs), state[0])
+        h, second = plain[2](h, state[1])
+        state = [tuple(part.detach() for part in pair) for pair in (first, second)]
+        loss = nn.functional.cross_entropy(plain[3](h).flatten(0, 1), batch.targets.flatten())
+        penalty = 3.0 * (plain[0].weight.abs().mean() + plain[3].weight.abs().mean())
+        for i, lstm in enumerate(plain[1:3]):
+            k = tensors[f"inhibition.recurrent.{i}.weight_hh_l0"].repeat(4, 1)
+            penalty = penalty + 3.0 * lstm.weight_ih_l0.abs().mean() + 0.1 * (k * lstm.weight_hh_l0.abs()).mean()
+        plain.zero_grad()
+        (loss + penalty).backward()
+        nn.utils.clip_grad_norm_(plain.parameters(), 0.05)
+        with torch.no_grad():
+            for parameter in plain.parameters():
+                parameter -= 4.0 * parameter.grad
+        assert step(batch).item() == pytest.approx(loss.item(), abs=2e-5)
+    for ours_after, expected in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours_after, expected, atol=1e-5, rtol=0)
+    # Half of the words are in no batch, and are penalised all the same.
+    assert float(ours.embedding.weight.detach()[VOCABULARY // 2 :].abs().mean()) < 0.045
 
 
 def test_a_matched_control_is_l1_of_the_same_mean_strength():

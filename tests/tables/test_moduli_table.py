@@ -38,6 +38,16 @@ def test_scores_have_means_and_t_intervals(tmp_path):
     assert lines[2].startswith(expected)
 
 
+def test_a_second_penalty_is_named(tmp_path):
+    """A model with and one without it are different rows."""
+    given = [(0, MODULI), (1, {**MODULI, "l1": 0.5})]
+    paths = [write_evaluation(tmp_path / f"{i}.json", sparsify=each, geometry=DISTANCES) for i, each in given]
+    table = tabulate(moduli, evaluations=paths)
+    assert table.frame["l1"].tolist() == [0, 0.5]
+    penalties = [line.split(" | ")[2] for line in grid_lines(table)[1:]]
+    assert penalties == ["dog, inverted", "dog, inverted; mean weights 0.5"]
+
+
 def test_perplexities_are_of_mean_and_interval_of_the_loss(tmp_path):
     """As in the other tables of language models; by hand, mean 2 and t interval ± 2.4841 of 1, 2 and 3."""
     paths = [

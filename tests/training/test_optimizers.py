@@ -81,6 +81,24 @@ def test_a_language_models_parameters_move_by_the_formulas(batches, cell, hidden
             np.testing.assert_allclose(moved, updates[name], rtol=0, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_without_a_bound_gradients_are_not_scaled(batches, optimizer):
+    """Against torch's optimizers on autograd's gradients, three steps; a bound of 0.25 would change them."""
+    model, plain = new_model().double().train(), new_model().double()
+    reference = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[optimizer](plain.parameters(), lr=RATE)
+    step = make_text_step(model, RATE, batch=BATCH, window=WINDOW, optimizer=optimizer, clip=None)
+    for batch in batches[:3]:
+        _, features, _ = plain(batch.inputs, [tuple(part.clone() for part in layer) for layer in step.state])
+        loss = functional.cross_entropy(plain.output(features).flatten(0, 1), batch.targets.flatten())
+        reference.zero_grad()
+        loss.backward()
+        assert torch.nn.utils.get_total_norm([p.grad for p in plain.parameters()]) > CLIP
+        reference.step()
+        step(batch)
+    for ours, expected in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("variational", [False, True], ids=["parameters", "means and log sigmas"])
 def test_single_precision_is_the_formulas_to_six_digits(batches, variational):
     """Given the gradients that the optimizer is given; of words that do not occur they are 0, and the words stay."""

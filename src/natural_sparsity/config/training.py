@@ -24,7 +24,7 @@ class Training(Block):
         description="Plain SGD or Adam. With Adam, give `learning_rate` and `clip`, since their defaults are for SGD.",
     )
     learning_rate: Rate = Field(20.0, description="Learning rate of the first epoch.")
-    clip: Rate = Field(0.25, description="Bound on the global ℓ2 norm of the gradient.")
+    clip: Rate | None = Field(0.25, description="Bound on the global ℓ2 norm of the gradient; `null`: none.")
     decay: float | None = Field(
         4.0,
         gt=1,

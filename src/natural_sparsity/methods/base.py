@@ -36,11 +36,11 @@ class Place:
 
 
 class Optimization(NamedTuple):
-    """An optimizer by name, its constant learning rate, and the bound on the gradient's norm."""
+    """An optimizer by name, its constant learning rate, and the bound on the gradient's norm (None: no bound)."""
 
     optimizer: str
     learning_rate: float
-    clip: float
+    clip: float | None
 
 
 class Method:
@@ -51,9 +51,11 @@ class Method:
     Everything works in place and on the model's device.
 
     ``optimization`` takes the place of the training block's optimizer, where a method needs one of its own.
+    ``whole_embedding``: whether the embedding's gradient must have the rows of words that are not in the batch, too.
     """
 
     optimization: Optimization | None = None
+    whole_embedding: bool = False
 
     def __init__(self, settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Tensor], place: Place):
         self.settings, self.model, self.tensors, self.place = settings, model, tensors, place

@@ -2,9 +2,11 @@
 
 The units of each layer lie at random points of a space, drawn once. R = strength · mean(K · |W_hh|) is added to the
 loss, with K[i, j] = f(distance of units i and j), the same for every gate. The checkpoint holds K and the points as
-well as the parameters. At the start of epoch e, from the second on, weights are pruned by magnitude to the sparsity
-``sparsity`` · e / ``ramp``, and the masks hold for the epoch. To see what the masks alone are worth, the role
-``retrained`` trains newly drawn weights under the final masks, with the same K.
+well as the parameters. The paper's language models have a second penalty: with the setting ``l1``, it is l1 · (mean
+|W| of the embedding + that of each layer's input weights + that of the output). At the start of epoch e, from the
+second on, weights are pruned by magnitude to the sparsity ``sparsity`` · e / ``ramp``, and the masks hold for the
+epoch. To see what the masks alone are worth, the role ``retrained`` trains newly drawn weights under the final masks,
+with the same K.
 """
 
 from typing import Any
@@ -78,11 +80,17 @@ class Moduli(Masked):
             for name, parameter in model.named_parameters()
             if INHIBITION + name in tensors
         }
+        # The embedding's penalty is on the rows of all words, also of those that a batch lacks.
+        self.whole_embedding = "l1" in settings
+        self.by_mean = list(prunable(model, ["embedding", "input", "output"])) if self.whole_embedding else []
 
     def adjust(self, gradients: Gradients, words: Tensor | None) -> None:
         """Add the regulariser's gradient, and drop the gradient of pruned weights."""
         for name, (weight, k) in self.penalised.items():
             gradients[name].add_(k * weight.sign())
+        for name in self.by_mean:
+            weight = self.model.get_parameter(name).detach()
+            gradients[name].add_(weight.sign(), alpha=self.settings["l1"] / weight.numel())
         super().adjust(gradients, words)
 
 

@@ -18,9 +18,9 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.tables.scores import MEASURE, average_score, check_measure, format_measure, format_score
 from natural_sparsity.tables.writer import Grid, Table
 
-KEYS = ["family", "role", "space", "inhibitor", "inverted", "control", "strength"]
-# The values of these keys for a dense model.
-OF_DENSE = {"space": "", "inhibitor": "", "inverted": False, "control": "", "strength": 0.0}
+KEYS = ["family", "role", "space", "inhibitor", "inverted", "control", "strength", "l1"]
+# The values of these keys for a dense model; settings without a second penalty lack l1.
+OF_DENSE = {"space": "", "inhibitor": "", "inverted": False, "control": "", "strength": 0.0, "l1": 0.0}
 GEOMETRY = ("distance_kept", "distance_all", "k_kept", "k_all")
 NOTE = (
     "The score is that of the test split after the last epoch, the mean over seeds with its 95 % t interval. Weights"
@@ -92,10 +92,16 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         has_space = row["role"] != "dense"
         role = f" ({row['role']})" if row["role"] in ("dense", "retrained") else ""
         cells = [f"{row['family']}{role}, {row['cell']}", row["space"]]
-        cells += [f"{row['inhibitor']}{', inverted' if row['inverted'] else ''}" if has_space else "", row["control"]]
+        cells += [name_penalty(row) if has_space else "", row["control"]]
         cells += [f"{row['strength']:g}" if has_space else "", str(row["seeds"]), f"{100 * row['sparsity']:.1f} %"]
         lines.append([*cells, format_score(row), *(format_pair(row, key) for key in ("distance", "k"))])
     return Grid([*heads, "Distance kept / all", "Penalty K kept / all"], lines)
+
+
+def name_penalty(row: dict[Any, Any]) -> str:
+    """The inhibitor, and the strength of the second penalty, if there is one."""
+    inverted = ", inverted" if row["inverted"] else ""
+    return f"{row['inhibitor']}{inverted}" + (f"; mean weights {row['l1']:g}" if row["l1"] else "")
 
 
 def format_pair(row: dict[Any, Any], key: str) -> str:

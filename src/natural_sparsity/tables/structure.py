@@ -22,10 +22,11 @@ NOTE = (
     "Means over seeds, with the least and the greatest in parentheses. The score is that of the test split."
     " Compression: all weights divided by those left; biases and group variables do not count. Neurons: left in each"
     " layer. Gates: those that some weight leads into, i + f + g + o of each layer; the others are constant or belong"
-    " to removed neurons. Single pass: the same gates, counted as the paper's authors do, before the weights of"
-    " removed units are taken away. Folded: the weights of the smaller dense model with the same outputs, and how"
-    " many times faster it is than the unfolded one, on one CPU thread: step by step with the output layer, and in"
-    " the recurrent layers alone on a whole batch."
+    " to removed neurons. Single pass: compression and gates as the paper's authors count them. Weights into a gate"
+    " whose own variable is removed count as left then, and gates are counted before the weights of removed units are"
+    " taken away. Folded: the weights of the smaller dense model with the same outputs, and how many times faster it is"
+    " than the unfolded one, on one CPU thread: step by step with the output layer, and in the recurrent layers alone"
+    " on a whole batch."
 )
 
 
@@ -45,8 +46,9 @@ def join(structures: Sequence[Path], speedups: Sequence[Path]) -> pd.DataFrame:
     """A row per run, seed and layer; columns about the whole model are the same for all its layers.
 
     ``data, model, seed, epoch``; the held-out ``loss``, and the ``score`` by the ``measure``; ``weights``,
-    ``weights_left``, ``compression``; ``units_left``, of the embedding; ``neurons``, ``neurons_left``, ``reading_…``
-    and ``constant_…`` of each gate, of the layer; ``folded_…``: weights, bytes, and how many times faster.
+    ``weights_left``, ``compression``, ``compression_single_pass``; ``units_left``, of the embedding; ``neurons``,
+    ``neurons_left``, ``reading_…`` and ``constant_…`` of each gate, of the layer; ``folded_…``: weights, bytes, and how
+    many times faster.
 
     Raises:
         UserError: a structure without a speed-up, or with that of another checkpoint, two files of one run and seed, or
@@ -88,7 +90,8 @@ def list_model(structure: dict[str, Any]) -> dict[str, Any]:
         "method": settings.get("method", "dense"),
         "groups": groups if isinstance(groups, str) else "+".join(groups),
     }
-    sizes = ["weights", "weights_left", "compression", "words", "words_left", "units", "units_left"]
+    sizes = ["weights", "weights_left", "compression", "compression_single_pass"]
+    sizes += ["words", "words_left", "units", "units_left"]
     plain = [*RUN, "seed", "epoch", "loss", "score", *MEASURE, *sizes, "embedding_left", "output_left"]
     return {key: structure[key] for key in plain} | named
 
@@ -115,8 +118,9 @@ def format_spread(values: pd.Series, form: str) -> str:
 
 def lay_out(rows: pd.DataFrame) -> Grid:
     """The table for readers, a row per run."""
-    heads = ["Run", "Variables or penalties", "Epochs", "Seeds", format_measure(rows), "Compression", "Weights left"]
-    heads += ["Embedding units", "Neurons", "Gates i + f + g + o", "Gates", "Single pass", "Folded weights"]
+    heads = ["Run", "Variables or penalties", "Epochs", "Seeds", format_measure(rows), "Compression"]
+    heads += ["Compression, single pass", "Weights left", "Embedding units", "Neurons", "Gates i + f + g + o", "Gates"]
+    heads += ["Gates, single pass", "Folded weights"]
     lines = []
     rows = rows.assign(reading=rows[[f"reading_{gate}" for gate in GATES]].sum(axis=1))
     for (data, model), part in rows.groupby(RUN, sort=False):
@@ -132,6 +136,7 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         ]
         cells += [
             format_spread(seeds["compression"], "{:.1f}×"),
+            format_spread(seeds["compression_single_pass"], "{:.1f}×"),
             format_spread(seeds["weights_left"], "{:,.0f}"),
             units,
         ]

@@ -42,8 +42,10 @@ class Optimizer(Protocol):
         """Clip the gradients by their global norm and move."""
 
 
-def scale_to(clip: float, gradients: list[Tensor]) -> Tensor:
-    """The factor that bounds the gradients' global ℓ2 norm by ``clip``, as torch.nn.utils.clip_grad_norm_."""
+def scale_to(clip: float | None, gradients: list[Tensor]) -> Tensor:
+    """The factor that bounds the gradients' global ℓ2 norm, as torch.nn.utils.clip_grad_norm_; 1 without a bound."""
+    if clip is None:
+        return gradients[0].new_ones(())
     norm = torch.nn.utils.get_total_norm(gradients)
     return (clip / (norm + 1e-6)).clamp(max=1.0)
 
@@ -51,7 +53,7 @@ def scale_to(clip: float, gradients: list[Tensor]) -> Tensor:
 class SGD:
     """Plain gradient descent on the parameters, in place: the embedding's used rows alone, [W, b] as one matrix."""
 
-    def __init__(self, method: Method, learning_rate: float, clip: float, memory: Mapping[str, Tensor]):
+    def __init__(self, method: Method, learning_rate: float, clip: float | None, memory: Mapping[str, Tensor]):
         self.learning_rate, self.clip = learning_rate, clip
         self.memory: dict[str, Tensor] = {}
 
@@ -73,7 +75,7 @@ class Adam:
         UserError: ``memory`` is neither empty nor that of these variables.
     """
 
-    def __init__(self, method: Method, learning_rate: float, clip: float, memory: Mapping[str, Tensor]):
+    def __init__(self, method: Method, learning_rate: float, clip: float | None, memory: Mapping[str, Tensor]):
         self.method, self.learning_rate, self.clip = method, learning_rate, clip
         self.variables = method.variables()
         on_gpu = next(iter(self.variables.values())).is_cuda

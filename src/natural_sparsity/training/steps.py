@@ -131,10 +131,11 @@ class SoftmaxStep(Step):
         """The words (n,) whose embeddings the step can change, their embeddings, and where ``inputs`` are among them.
 
         On a CPU these are the words that occur, since the gradient of the others is 0. On a GPU they are all words
-        (None): its memory is fast, and finding out which occur would make the host wait.
+        (None): its memory is fast, and finding out which occur would make the host wait. They are all words, too, if
+        the method changes the embedding of each.
         """
         table = self.embedding.weight.detach()
-        if inputs.is_cuda:
+        if inputs.is_cuda or self.method.whole_embedding:
             return None, table.requires_grad_(), inputs
         words, places = inputs.unique(return_inverse=True)
         return words, table[words].requires_grad_(), places

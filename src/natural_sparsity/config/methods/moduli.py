@@ -5,8 +5,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from natural_sparsity.config.base import WORDS, Epochs, Factor
-from natural_sparsity.config.methods.base import LAST, PRUNABLE, DenseModel, Method, Parent, PrunedTensors, Variant
+from natural_sparsity.config.base import WORDS, Epochs, Factor, Rate
+from natural_sparsity.config.methods.base import (
+    LAST,
+    PRUNABLE,
+    DenseModel,
+    Method,
+    Needs,
+    Parent,
+    PrunedTensors,
+    Variant,
+)
 
 
 def inverts(values: dict[str, Any]) -> bool:
@@ -43,6 +52,13 @@ class Settings(Method):
         ),
     )
     strength: Factor = Field(0.1, description="Factor of the penalty.")
+    l1: Rate | None = Field(
+        None,
+        description=(
+            "Factor of a second penalty, which the published language models have besides: the mean absolute weight of"
+            " the embedding, of each layer's input weights, and of the output, added up. `null`: none."
+        ),
+    )
     sparsity: float = Field(0.9, ge=0, lt=1, description="Share of the weights that are pruned in the end.")
     ramp: Epochs = Field(
         description="Epoch by which that share is pruned; until then, the pruned share grows linearly."
@@ -55,6 +71,11 @@ class Settings(Method):
             " `NAME-retrained`."
         ),
     )
+
+    def collect_needs(self) -> dict[str, Needs]:
+        """Return what the method needs; the second penalty is on an embedding of words."""
+        words = {"moduli with l1": Needs(vocabulary=True)} if self.l1 else {}
+        return super().collect_needs() | words
 
     def list_variants(self, name: str, base: str) -> Iterator[Variant]:
         """Yield the model, and the one that is retrained under its last masks."""
