@@ -2,6 +2,10 @@
 
 Weights are integers of eight bits; activations are rounded to eight bits while computing. The embedding stays in single
 precision.
+
+torch.ao is deprecated: torchao replaces it, but quantises no recurrent layer (torchao 0.18.0 converts linear layers and
+embeddings alone). So :func:`to_eight_bits` is the only function that calls torch.ao, until torchao has LSTMs and GRUs.
+tests/model/test_torch_ao.py tells when that is, or when a new torch no longer has torch.ao.
 """
 
 import copy
