@@ -76,6 +76,18 @@ def test_tickets_are_compared_on_one_schedule(path, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_what_is_compared_with_a_dense_model_has_a_schedule_that_is_given(path, tmp_path, monkeypatch):
+    """Milestones, or a constant rate: none that each model lowers by its own dev loss."""
+    config = read(path)
+    make_local_files(config, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    configuration = validate(config)
+    made = families(configuration)
+    trainings = [member.training for run in configuration.runs for member in made[run.model] if member.method]
+    assert all(training.milestones is not None or training.decay is None for training in trainings)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_headers_name_results_where_they_are(path):
     places = re.findall(r"results/\S+", path.read_text(encoding="utf-8"))
     assert all(place.startswith(f"results/experiments/{path.stem}/") for place in places)
