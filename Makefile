@@ -27,7 +27,7 @@ docs: install-test  ## the documentation site, results/docs/index.html; a warnin
 
 check: lint unit  ## before each commit: lint, types, unit tests; under a minute on two cores, three the first time
 
-lint: install-test  ## formatters, linters, types, layers
+lint: install-test .venv/typescript/installed  ## formatters, linters, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -35,6 +35,15 @@ lint: install-test  ## formatters, linters, types, layers
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/oxlint --deny-warnings src/natural_sparsity/explorer
+	@if [ -x $(TSC) ]; then echo $(TSC) --project src/natural_sparsity/explorer/jsconfig.json; $(TSC) --project src/natural_sparsity/explorer/jsconfig.json; \
+	else echo "Types in the explorer's JavaScript were not checked: TypeScript is not installed. It needs npm and a network."; fi
+
+# TypeScript is an npm package. Who has no npm, or no network, lints without it; make lint says so.
+TSC := .venv/typescript/node_modules/.bin/tsc
+.venv/typescript/installed: envs/typescript/package-lock.json
+	@mkdir -p $(@D) && cp envs/typescript/package*.json $(@D)
+	@if command -v npm > /dev/null; then npm ci --prefix $(@D) --no-audit --no-fund --loglevel error && touch $@ || true; fi
 
 # xdist gives whole files to CORES processes. For one process, call .venv/bin/python -m pytest yourself.
 unit: install-test  ## the unit tests

@@ -7,7 +7,7 @@ python=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
 # pip is quiet while it downloads, so this says what it does. The sizes are those of docs/downloads.md.
 announce() {
-    case $1 in build) size="1 MB" ;; run) size="287 MB" ;; test) size="104 MB" ;; onnx) size="36 MB" ;; *) size="under 1 MB" ;; esac
+    case $1 in build) size="1 MB" ;; run) size="287 MB" ;; test) size="110 MB" ;; onnx) size="36 MB" ;; *) size="under 1 MB" ;; esac
     echo "Installing envs/$1.lock (packages: $(grep -cE '^[a-zA-Z0-9].*==' "$root/envs/$1.lock")), $size to download ..." >&2
 }
 # Wheels only, so that installing a package does not run its code; connection-pool has none, so the locked setuptools

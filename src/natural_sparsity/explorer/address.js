@@ -1,9 +1,11 @@
+// @ts-check
 "use strict";
 // The address keeps the choice, so that a view can be bookmarked or sent.
 
 const address = (() => {
+  /** @type {(keyof State)[]} */
   const KEYS = ["run", "other", "seed", "condition", "measure", "role", "tensor", "colour", "least", "set"];
-  let waiting = null; // browsers allow few changes of the address a second
+  let waiting = 0; // browsers allow few changes of the address a second
 
   function remember() {
     clearTimeout(waiting);
@@ -12,17 +14,17 @@ const address = (() => {
 
   function write() {
     const { state, shown } = view;
-    const kept = new URLSearchParams(KEYS.map((key) => [key, state[key]]));
-    kept.set("epoch", shown.entry.epochs[state.epoch].time);
+    const kept = new URLSearchParams(KEYS.map((key) => [key, String(state[key])]));
+    kept.set("epoch", String(shown.entry.epochs[state.epoch].time));
     kept.set("panels", state.panels.join(" "));
-    kept.set("log", Number(state.log));
+    kept.set("log", String(Number(state.log)));
     kept.set("words", state.followed.join(" "));
     history.replaceState(null, "", `#${kept}`);
   }
 
   function recall() {
     const { state } = view, kept = new URLSearchParams(location.hash.slice(1));
-    for (const key of KEYS) if (kept.has(key)) state[key] = kept.get(key);
+    Object.assign(state, Object.fromEntries(KEYS.filter((key) => kept.has(key)).map((key) => [key, kept.get(key)])));
     state.least = Number(state.least) || 1;
     if (!Object.hasOwn(style.GROUPS, state.colour)) state.colour = "class";
     if (state.role !== "input") state.role = "target";

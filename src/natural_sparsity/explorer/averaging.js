@@ -1,20 +1,25 @@
+// @ts-check
 "use strict";
 // Means over the seeds of a run, and their spread.
 
 const averaging = (() => {
+  /** @type {(numbers: number[]) => number} */
   const mean = (numbers) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
 
   // A mean where every seed has a number, else null.
-  const meanOf = (states, key) => (states.some((s) => s[key] === null) ? null : mean(states.map((s) => s[key])));
+  /** @type {(states: Checkpoint[], key: "train_loss" | "dev_loss") => number | null} */
+  const meanOf = (states, key) => (states.some((s) => s[key] === null) ? null : mean(states.map((s) => Number(s[key]))));
 
   // One entry for those of several seeds, at the checkpoints that all of them have; undefined for none.
+  /** @type {(members: Entry[]) => Entry | undefined} */
   function joinEntries(members) {
     if (members.length < 2) return members[0];
     const [first, ...rest] = members;
     const shared = first.epochs.filter(
       (e) => rest.every((m) => m.epochs.some((other) => other.checkpoint === e.checkpoint)));
     const epochs = shared.map((epoch) => {
-      const states = members.map((m) => m.epochs.find((other) => other.checkpoint === epoch.checkpoint));
+      const states = members.map((m) => /** @type {Checkpoint} */ (
+        m.epochs.find((other) => other.checkpoint === epoch.checkpoint)));
       const rates = [...new Set(states.map((s) => s.learning_rate_in))];
       return {
         ...epoch, train_loss: meanOf(states, "train_loss"), dev_loss: meanOf(states, "dev_loss"),
@@ -26,17 +31,20 @@ const averaging = (() => {
   }
 
   // The mean over seeds and one sample standard deviation, where all seeds have a value; positions are added up.
+  /** @type {(entry: Entry, parts: Series[]) => Series} */
   function joinSeries(entry, parts) {
-    const { epochs, members, words: width } = entry, size = epochs.length * width;
+    const { epochs, members = [], words: width } = entry, size = epochs.length * width;
     const values = new Float32Array(size), spread = new Float32Array(size), n = new Uint32Array(size);
     epochs.forEach(({ checkpoint }, e) => {
       const places = members.map((m) => m.epochs.findIndex((other) => other.checkpoint === checkpoint));
       for (let id = 0; id < width; id++) {
-        const at = (part, i) => places[i] * width + id, i = e * width + id;
-        const each = parts.map((part, p) => part.values[at(part, p)]), centre = mean(each);
+        const i = e * width + id;
+        /** @type {(p: number) => number} */
+        const at = (p) => places[p] * width + id; // of a seed
+        const each = parts.map((part, p) => part.values[at(p)]), centre = mean(each);
         values[i] = centre;
         spread[i] = Math.sqrt(each.reduce((sum, x) => sum + (x - centre) ** 2, 0) / (each.length - 1));
-        n[i] = parts.reduce((sum, part, p) => sum + part.n[at(part, p)], 0);
+        n[i] = parts.reduce((sum, part, p) => sum + part.n[at(p)], 0);
       }
     });
     return { values, n, spread, extents: new Map() };

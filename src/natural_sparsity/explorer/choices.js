@@ -1,14 +1,17 @@
+// @ts-check
 "use strict";
 // The lists at the top, and what is said below them.
 
 const choices = (() => {
+  /** @type {<T>(values: T[]) => T[]} */
   const unique = (values) => [...new Set(values)];
 
   // Fills a list with [value, label] entries; returns the value that is then chosen.
+  /** @type {(select: HTMLSelectElement, entries: (string | number)[][], value: string | number) => string} */
   function fill(select, entries, value) {
-    select.replaceChildren(...entries.map(([key, label]) => new Option(label, key)));
+    select.replaceChildren(...entries.map(([key, label]) => new Option(String(label), String(key))));
     const values = entries.map(([key]) => String(key));
-    select.value = values.includes(String(value)) ? value : values[0];
+    select.value = values.includes(String(value)) ? String(value) : values[0];
     select.disabled = entries.length < 2;
     return select.value;
   }
@@ -34,7 +37,8 @@ const choices = (() => {
     fill($("tensor"), tensors.map((t) => [t, manifest.tensors[t][0]]), state.tensor);
     state.panels = state.panels.filter((t) => tensors.includes(t));
     if (!state.panels.length) state.panels = [first];
-    $("panels").replaceChildren($("panels").firstElementChild, ...tensors.map((tensor) => {
+    const legend = /** @type {Element} */ ($("panels").firstElementChild);
+    $("panels").replaceChildren(legend, ...tensors.map((tensor) => {
       const label = document.createElement("label"), box = document.createElement("input");
       box.type = "checkbox"; box.value = tensor; box.checked = state.panels.includes(tensor);
       label.append(box, ` ${manifest.tensors[tensor][0]}`);
@@ -49,26 +53,31 @@ const choices = (() => {
     $("about").textContent = `Condition ${condition}: ${settings}; ${text.number(positions)} positions per epoch. `
       + `Data ${data}: ${text.number(view.words.word.length - view.manifest.specials)} ${text.inUnits("words")}.`;
     for (const element of document.querySelectorAll(".unit")) element.textContent = text.inUnits(element.textContent);
-    for (const element of document.querySelectorAll(".unit-label")) element.ariaLabel = text.inUnits(element.ariaLabel);
+    for (const element of document.querySelectorAll(".unit-label")) element.ariaLabel = text.inUnits(String(element.ariaLabel));
     const { other } = view.shown;
     $("other-help").hidden = !other;
     $("other-help").textContent = other ? `Pale, open marks: ${other.entry.data} · ${other.entry.model}. No line: it lacks the word or the measure.` : "";
-    $("colour").parentElement.hidden = view.words.unit === "character"; // which have no part of speech
+    /** @type {HTMLElement} */ ($("colour").parentElement).hidden = view.words.unit === "character"; // which have no part of speech
   }
 
   function listen() {
     const { state } = view;
-    for (const key of ["run", "other", "seed", "condition", "measure", "tensor"]) {
+    for (const key of /** @type {const} */ (["run", "other", "seed", "condition", "measure", "tensor"])) {
       $(key).onchange = () => { state[key] = $(key).value; epochs.play(false); main.update(); };
     }
-    $("role").onchange = (event) => { state.role = event.target.value; main.update(); };
+    $("role").onchange = (event) => {
+      state.role = /** @type {HTMLInputElement & { value: Role }} */ (event.target).value;
+      main.update();
+    };
     $("panels").onchange = () => {
       const boxes = [...$("panels").querySelectorAll("input")];
       const before = state.panels;
       state.panels = boxes.filter((box) => box.checked).map((box) => box.value);
       if (!state.panels.length) state.panels = before;
-      const focused = document.activeElement.value;
-      main.update().then(() => $("panels").querySelector(`[value="${focused}"]`)?.focus());
+      const focused = /** @type {HTMLInputElement} */ (document.activeElement).value;
+      main.update().then(() => {
+        /** @type {HTMLElement | null} */ ($("panels").querySelector(`[value="${focused}"]`))?.focus();
+      });
     };
     $("log").checked = state.log;
     $("log").onchange = () => { state.log = $("log").checked; main.redraw(); };

@@ -1,18 +1,19 @@
+// @ts-check
 "use strict";
 // The epoch of the scatter: its slider, and playing through all.
 
 const epochs = (() => {
   const FRAME_MS = 350; // an epoch while playing
-  let playing = null;
+  let playing = 0; // the timer, or 0
 
   function draw() {
     const every = view.shown.entry.epochs, now = every[view.state.epoch];
-    $("epoch").max = every.length - 1;
-    $("epoch").value = view.state.epoch;
+    $("epoch").max = String(every.length - 1);
+    $("epoch").value = String(view.state.epoch);
     const inside = !now.epoch && now.steps > 0;
     const name = inside ? `step ${text.number(now.steps)} in epoch 1` : now.epoch ? `epoch ${now.epoch}` : "untrained, epoch 0";
     $("epoch").setAttribute("aria-valuetext", name);
-    $("epoch-label").textContent = `${name[0].toUpperCase()}${name.slice(1)} of ${every.at(-1).epoch}`;
+    $("epoch-label").textContent = `${name[0].toUpperCase()}${name.slice(1)} of ${every[every.length - 1].epoch}`;
     const parts = !now.epoch && !inside ? []
       : [now.learning_rate_in === null ? "learning rate differs between seeds" : `learning rate ${text.short(now.learning_rate_in)}`];
     if (!view.shown.entry.members && view.isDrop(every, view.state.epoch)) parts[0] += `, ${text.short(now.learning_rate_out)} from the next epoch`;
@@ -21,6 +22,7 @@ const epochs = (() => {
     $("now").textContent = parts.join(" · ");
   }
 
+  /** @type {(epoch: number) => void} */
   function go(epoch) {
     view.state.epoch = Math.max(0, Math.min(view.shown.entry.epochs.length - 1, epoch));
     draw();
@@ -29,9 +31,10 @@ const epochs = (() => {
     address.remember();
   }
 
+  /** @type {(on: boolean) => void} */
   function play(on) {
     clearInterval(playing);
-    playing = null;
+    playing = 0;
     if (on) {
       const last = view.shown.entry.epochs.length - 1;
       if (view.state.epoch === last) go(0);

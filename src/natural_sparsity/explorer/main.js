@@ -1,3 +1,4 @@
+// @ts-check
 "use strict";
 // Load what is lacking, then draw; and the words to follow at first.
 
@@ -33,16 +34,18 @@ const main = (() => {
       document.body.dataset.ready = "true";
     } catch (error) {
       if (mine !== turn) return;
-      $("problem").textContent = error.message;
+      $("problem").textContent = /** @type {Error} */ (error).message;
       $("problem").hidden = false;
     }
     document.body.removeAttribute("aria-busy");
   }
 
   // The run that the chosen one is compared with; series that it lacks are null.
+  /** @type {(entry: Entry | null, tensor: string, panels: string[]) => Promise<Other | null>} */
   async function loadOther(entry, tensor, panels) {
     if (!entry) return null;
     const has = view.tensors(entry, view.state);
+    /** @type {(name: string) => Promise<Series> | null} */
     const load = (name) => (has.includes(name) ? loading.loadSeries(entry, name) : null);
     const [words, points, ...series] = await Promise.all(
       [loading.loadWords(entry.data), load(tensor), ...panels.map(load)]);
@@ -71,6 +74,7 @@ const main = (() => {
   }
 
   // Follows a word, or lets it go if it is followed.
+  /** @type {(word: string, toggle?: boolean) => void} */
   function follow(word, toggle = true) {
     const index = state.followed.indexOf(word);
     if (index < 0) {

@@ -1,11 +1,15 @@
+// @ts-check
 "use strict";
 // The field that finds words to follow.
 
 const search = (() => {
   const MOST = 12; // matches listed
-  let matches = [], chosen = -1;
+  /** @type {number[]} */
+  let matches = [];
+  let chosen = -1;
 
   // The ids of matching words: the word itself, then those that begin with the text, then those that hold it.
+  /** @type {(string: string) => number[]} */
   function find(string) {
     const wanted = string.toLowerCase(), starts = [], holds = [], { word } = view.words;
     if (!wanted) return [];
@@ -18,6 +22,7 @@ const search = (() => {
     return [...starts, ...holds].slice(0, MOST);
   }
 
+  /** @type {(open: boolean) => void} */
   function draw(open) {
     $("matches").hidden = !open;
     $("search").setAttribute("aria-expanded", String(open));
@@ -41,6 +46,7 @@ const search = (() => {
     else $("search").removeAttribute("aria-activedescendant");
   }
 
+  /** @type {(word: string) => void} */
   function take(word) {
     main.follow(word, false);
     $("search").value = "";
@@ -64,9 +70,9 @@ const search = (() => {
     };
     $("search").onblur = () => draw(false);
     $("matches").onmousedown = (event) => { // before the field loses the focus
-      const item = event.target.closest("[data-word]");
+      const item = closest(event, "[data-word]");
       event.preventDefault();
-      if (item) take(item.dataset.word);
+      if (item) take(String(item.dataset.word));
     };
   }
 

@@ -1,8 +1,10 @@
+// @ts-check
 "use strict";
 // Colours, shapes and lines; light and dark.
 
 const style = (() => {
   // Shape tells what colour tells: [name in the data, label, colour, glyph of the legend, plotly's symbol], drawn in turn.
+  /** @type {Record<State["colour"], Group[]>} */
   const GROUPS = {
     class: [["", "neither", "grey", "•", "circle"], ["open", "open", "blue", "●", "circle"], ["closed", "closed", "red", "■", "square"]],
     pos: [
@@ -19,22 +21,26 @@ const style = (() => {
   const LINES = ["blue", "red", "green", "purple", "orange", "sky", "black"];
   const DASHES = ["solid", "dash", "dot"];
 
+  /** @type {(name: string) => string} */
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
   // The group that a word is coloured by: the name of one of the groups, or "".
+  /** @type {(id: number, words?: Words) => string} */
   function groupOf(id, words = view.words) {
     const { state } = view;
-    const name = state.colour === "class" ? words.pos_class[id] : words.pos[id];
+    const name = (state.colour === "class" ? words.pos_class[id] : words.pos[id]) ?? "";
     return GROUPS[state.colour].some(([group]) => group === name) ? name : "";
   }
 
   // Colour and dash of a word that is followed.
+  /** @type {(word: string) => { color: string, dash: string }} */
   function lineOf(word) {
     const index = view.state.followed.indexOf(word);
     return { color: colour(LINES[index % LINES.length]), dash: DASHES[Math.floor(index / LINES.length) % DASHES.length] };
   }
 
   // What axes and plots have in common.
+  /** @type {() => { axis: PlotOptions, layout: PlotOptions }} */
   function look() {
     const line = colour("line");
     return {
@@ -50,6 +56,7 @@ const style = (() => {
   }
 
   // Light or dark, as the system says until the button is pressed.
+  /** @type {(name: string) => void} */
   function setTheme(name) {
     document.documentElement.dataset.theme = name;
     $("theme").textContent = name === "dark" ? "Light" : "Dark";

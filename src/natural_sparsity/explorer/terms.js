@@ -1,7 +1,9 @@
+// @ts-check
 "use strict";
 // What the symbols mean: of the measure, tensor and role shown, in the panel below the choices.
 
 const terms = (() => {
+  /** @type {Record<string, string>} */
   const MEASURES = {
     chi: "χ(v) = ‖v‖₂ / ‖v‖₁: how concentrated a vector is. It is 1 if one component holds everything, and 1/√d if all d are equal.",
     hoyer: "Hoyer’s measure: χ rescaled, so that it is 0 if all components are equal and 1 if one holds everything.",
@@ -14,6 +16,7 @@ const terms = (() => {
   };
 
   // What a tensor is.
+  /** @type {(tensor: string) => string} */
   function describeTensor(tensor) {
     if (tensor === "static") return "Static gradient: p̄W − W[w], from output weights and word frequencies alone.";
     const name = view.manifest.tensors[tensor][1];
@@ -39,6 +42,11 @@ const terms = (() => {
       "Epoch 0 is the untrained model. A fraction is a checkpoint inside the first epoch.",
       ...(shown.entry.seed === view.ALL
         ? ["All seeds: lines and points are means over seeds, bands are one sample standard deviation."] : []),
+      ...(view.words.unit === "character" ? [] : [
+        "Part of speech: what more than half of a word’s tagged occurrences are. Nouns, proper nouns, verbs, adjectives, adverbs and "
+          + "interjections are open classes; function words such as determiners, pronouns and prepositions are closed ones.",
+        "Frequency-matched: open-class and closed-class words that are about equally frequent, chosen as two ranges or in pairs.",
+      ]),
     ];
     $("meanings").replaceChildren(...lines.map((line) => {
       const item = document.createElement("li");

@@ -1,7 +1,9 @@
+// @ts-check
 "use strict";
 // The tip next to the pointer, or to the cursor.
 
 const tip = {
+  /** @type {(lines: string[], left: number, top: number) => void} */
   show(lines, left, top) {
     const elements = lines.map((line, i) => {
       const element = document.createElement(i ? "span" : "strong");
@@ -19,5 +21,6 @@ const tip = {
   hide() { $("tip").hidden = true; },
 
   // Where the pointer was in an event of plotly's.
+  /** @type {(event: PlotEvent) => [left: number, top: number]} */
   place: ({ event }) => [event.clientX, event.clientY],
 };

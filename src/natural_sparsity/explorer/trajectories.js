@@ -1,7 +1,10 @@
+// @ts-check
 "use strict";
 // The words followed: their list, their plots through training, and the table of what is plotted.
 
 const trajectories = (() => {
+  /** @type {Record<string, string>} */
+  const DASHES = { solid: "none", dash: "6 4", dot: "2 3" }; // plotly's, as SVG has them
   const NARROW = 560; // of the window, in pixels: then panels stand below each other
 
   function draw() {
@@ -10,7 +13,8 @@ const trajectories = (() => {
     const rows = Math.ceil(panels.length / columns);
     const height = rows === 1 ? 400 : 240 * rows;
     const { axis, layout } = style.look();
-    const traces = [], shapes = [], annotations = [];
+    /** @type {PlotOptions[]} */
+    const traces = [], /** @type {PlotOptions[]} */ shapes = [], /** @type {PlotOptions[]} */ annotations = [];
     const gapX = columns > 1 ? 0.11 : 0, gapY = rows > 1 ? 62 / (height - 66) : 0;
     const wide = (1 - gapX * (columns - 1)) / columns, tall = (1 - gapY * (rows - 1)) / rows;
     const marked = epochs.length <= 20;
@@ -19,7 +23,7 @@ const trajectories = (() => {
       const left = column * (wide + gapX), top = 1 - row * (tall + gapY);
       layout[`xaxis${suffix}`] = {
         ...axis, domain: [left, left + wide], anchor: `y${suffix}`, tickformat: "d", showgrid: false,
-        range: [epochs[0].time - 0.5, epochs.at(-1).time + 0.5], nticks: 9,
+        range: [epochs[0].time - 0.5, epochs[epochs.length - 1].time + 0.5], nticks: 9,
         title: i + columns >= panels.length ? { text: epochs[0].epoch ? "epoch" : "epoch (0: untrained)", standoff: 6 } : undefined,
         ...(epochs.length < 10 ? { dtick: 1 } : {}), ...(i ? { matches: "x" } : {}),
       };
@@ -57,14 +61,17 @@ const trajectories = (() => {
   }
 
   // Behind a word's line: its band over seeds, and paler, with open marks, the run that it is compared with.
+  /** @type {(traces: PlotOptions[], of: { word: string, id: number, tensor: number, suffix: string | number, line: { color: string, dash: string } }) => void} */
   function drawMore(traces, { word, id, tensor, suffix, line }) {
     const { entry, series, other } = view.shown;
     const axes = { xaxis: `x${suffix}`, yaxis: `y${suffix}`, hoverinfo: "skip", type: "scatter", meta: { word, tensor, opacity: 0.5 } };
+    /** @type {(epochs: Checkpoint[], data: Series, wide: number, which: number, opacity: number) => { x: number[], y: number[] }} */
     function add(epochs, data, wide, which, opacity) {
       const places = epochs.map((_, e) => e).filter((e) => !Number.isNaN(data.values[e * wide + which]));
       const x = places.map((e) => epochs[e].time), y = places.map((e) => data.values[e * wide + which]);
-      if (data.spread) {
-        const s = places.map((e) => data.spread[e * wide + which]);
+      const { spread } = data;
+      if (spread) {
+        const s = places.map((e) => spread[e * wide + which]);
         const low = y.map((value, i) => (view.state.log ? Math.max(value - s[i], value / 10) : value - s[i]));
         traces.push({
           ...axes, mode: "lines", fill: "toself", line: { width: 0 }, fillcolor: line.color,
@@ -75,9 +82,9 @@ const trajectories = (() => {
       return { x, y };
     }
     add(entry.epochs, series[tensor], view.words.word.length, id, 1);
-    const which = other?.words.ids.get(word);
-    if (which === undefined || !other.series[tensor]) return;
-    const values = add(other.entry.epochs, other.series[tensor], other.words.word.length, which, 0.6);
+    const which = other?.words.ids.get(word), data = other?.series[tensor];
+    if (which === undefined || !other || !data) return;
+    const values = add(other.entry.epochs, data, other.words.word.length, which, 0.6);
     traces.push({
       ...axes, ...values, mode: "lines+markers", opacity: 0.5, line: { ...line, width: 1.2 },
       marker: { size: 5, symbol: "circle-open", color: line.color },
@@ -91,6 +98,7 @@ const trajectories = (() => {
   }
 
   // Fades all words followed but one.
+  /** @type {(word: string | undefined) => void} */
   function emphasise(word) {
     const traces = $("trajectories").data;
     if (traces?.length) {
@@ -106,9 +114,9 @@ const trajectories = (() => {
       button.dataset.word = word;
       button.setAttribute("aria-label", `${word}: stop following`);
       button.innerHTML = '<svg width="22" height="8" aria-hidden="true"><line x1="1" x2="21" y1="4" y2="4" stroke-width="2.5"/></svg>';
-      const stroke = button.querySelector("line");
+      const stroke = /** @type {SVGElement} */ (button.querySelector("line"));
       stroke.setAttribute("stroke", line.color);
-      stroke.setAttribute("stroke-dasharray", { solid: "none", dash: "6 4", dot: "2 3" }[line.dash]);
+      stroke.setAttribute("stroke-dasharray", DASHES[line.dash]);
       cross.className = "cross";
       cross.textContent = "×";
       button.append(word, cross);
@@ -119,11 +127,12 @@ const trajectories = (() => {
 
   function saveCsv() {
     const { state, shown, words } = view, { entry, measure, role, panels, series } = shown;
+    /** @type {(string: string) => string} */
     const quote = (string) => `"${String(string).replaceAll('"', '""')}"`;
     const head = [entry.data, entry.model, entry.seed, entry.condition, measure, role];
     const rows = ["data,model,seed,condition,measure,role,tensor,word,count,epoch,mean,n"];
     panels.forEach((tensor, i) => state.followed.forEach((word) => entry.epochs.forEach(({ time }, e) => {
-      const id = words.ids.get(word), value = view.at(series[i], id, e);
+      const id = Number(words.ids.get(word)), value = view.at(series[i], id, e);
       rows.push([...head, tensor, quote(word), words.count[id], time,
         Number.isNaN(value) ? "" : Number(value.toPrecision(5)), view.countAt(series[i], id, e)].join());
     })));
@@ -136,16 +145,16 @@ const trajectories = (() => {
 
   function listen() {
     $("followed").onclick = (event) => {
-      const button = event.target.closest("button");
+      const button = closest(event, "button");
       if (!button) return;
-      const index = view.state.followed.indexOf(button.dataset.word);
-      main.follow(button.dataset.word);
+      const word = String(button.dataset.word), index = view.state.followed.indexOf(word);
+      main.follow(word);
       const left = $("followed").querySelectorAll("button"); // the list is new: the focus goes to what took the place
       (left[Math.min(index, left.length - 1)] || $("search")).focus();
     };
     for (const type of ["pointerover", "focusin", "pointerout", "focusout"]) {
       $("followed").addEventListener(type, (event) => {
-        emphasise(type.endsWith("out") ? undefined : event.target.closest("button")?.dataset.word);
+        emphasise(type.endsWith("out") ? undefined : closest(event, "button")?.dataset.word);
       });
     }
     $("save").onclick = saveCsv;
@@ -160,7 +169,7 @@ const trajectories = (() => {
   function listenToPlot() {
     $("trajectories").on("plotly_hover", (event) => {
       const { shown, words } = view, [point] = event.points, { word, tensor } = point.data.meta;
-      const lines = text.describe(words.ids.get(word), shown.series[tensor], shown.panels[tensor], point.pointNumber);
+      const lines = text.describe(Number(words.ids.get(word)), shown.series[tensor], shown.panels[tensor], point.pointNumber);
       tip.show(lines, ...tip.place(event));
     });
     $("trajectories").on("plotly_click", (event) => epochs.go(event.points[0].pointNumber));

@@ -1,19 +1,19 @@
+// @ts-check
 "use strict";
 // What the page shows: the choice, what is loaded for it, and how to ask that for values. Every other script uses it.
 
+/** @type {View} */
 const view = {
-  manifest: JSON.parse(document.getElementById("manifest").textContent),
+  manifest: JSON.parse(document.getElementById("manifest")?.textContent ?? ""),
 
   // What is chosen. What is loaded may be behind it.
   state: {
     run: "", seed: "", other: "", condition: "", measure: "", role: "target", tensor: "", panels: [], epoch: 0,
     colour: "class", least: 1, set: "all", log: false, hidden: new Set(), followed: [], cursor: null,
   },
-  // What is loaded, and so drawn and described: {entry, measure, role, tensor, panels, scatter, series, other}. The scatter
-  // and each of the series are {values, n, extents, spread}, over checkpoints and ids; the spread is null for one seed.
-  // other is null, or what the run is compared with: {entry, words, scatter, series}.
-  shown: null,
-  words: null, // of the data: {unit, word, count, pos, pos_class}, arrays by id; ids: word → id; sets: Sets of ids by name
+  // What is loaded, and so drawn and described; null until a first load is done, and nothing is drawn before.
+  shown: /** @type {Shown} */ (/** @type {unknown} */ (null)),
+  words: /** @type {Words} */ (/** @type {unknown} */ (null)), // of the data shown
   drawn: [], // for each trace of the scatter, the ids of its points
 
   // The name of a run without its seed, as the list of runs has it.
@@ -29,9 +29,9 @@ const view = {
   },
 
   // The entry that is chosen, and the one that it is compared with: of the same seed, or of all if it lacks that.
-  entry: () => view.find(view.state),
+  entry: () => /** @type {Entry} */ (view.find(view.state)), // the lists hold only what there is
   otherEntry() {
-    const { other, seed } = view.state, choice = { ...view.state, run: other };
+    const { other } = view.state, choice = { ...view.state, run: other };
     return other ? view.find(choice) || view.find({ ...choice, seed: view.ALL }) || null : null;
   },
 
@@ -58,7 +58,12 @@ const view = {
 
 // Whether the rate fell after each checkpoint; of several seeds, whether it fell in any.
 for (const { epochs } of view.manifest.data) {
-  for (const epoch of epochs) epoch.dropped = epoch.learning_rate_out < epoch.learning_rate_in;
+  for (const epoch of epochs) epoch.dropped = epoch.learning_rate_out < Number(epoch.learning_rate_in);
 }
 
-const $ = (id) => document.getElementById(id);
+/** @type {<K extends keyof PageElements>(id: K) => PageElements[K]} */
+const $ = (id) => /** @type {any} */ (document.getElementById(id));
+
+// What fits a selector around the place of an event, or null.
+/** @type {(event: Event, selector: string) => HTMLElement | null} */
+const closest = (event, selector) => /** @type {HTMLElement} */ (event.target).closest(selector);
