@@ -195,6 +195,13 @@ def test_the_page_names_its_scripts_and_has_them(explorer):
     assert "SCRIPTS" not in page and "MANIFEST" not in page
 
 
+def test_the_page_links_to_nothing_outside_its_folder(explorer):
+    page = (explorer / "index.html").read_text(encoding="utf-8")
+    links = set(re.findall(r'(?:href|src)="([^"]+)"', page)) - {"data:,"}
+    assert links and all((explorer / link).resolve().is_relative_to(explorer.resolve()) for link in links)
+    assert all((explorer / link).is_file() for link in links)
+
+
 def test_nothing_within_the_page_can_end_its_script():
     text = embed({"a": "</script><!--"})
     assert "<" not in text
