@@ -52,5 +52,11 @@ onstart:
 # What src/natural_sparsity/terminal has to know for its last lines; other loggers show the message.
 logger.info(
     f"Results go to {EXPERIMENT}",
-    extra={"natural_sparsity": {"results": EXPERIMENT, "targets": [*TARGETS, "explorer"]}},
+    extra={
+        "natural_sparsity": {
+            "results": EXPERIMENT,
+            "targets": [*TARGETS, "explorer"],
+            "names": [rule.name for rule in workflow.rules if not rule.has_wildcards()],
+        }
+    },
 )

@@ -11,7 +11,7 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 from natural_sparsity.terminal.handler import LogHandler, Run
 from natural_sparsity.terminal.screen import Paper
 
-DONE, RESULTS = {"natural_sparsity": {"results": "results/experiments/mine", "targets": ["fig2"]}}, "Results go to …"
+DONE, RESULTS = {"natural_sparsity": {"results": "results/experiments/mine", "targets": ["fig2"], "names": ["fig2"]}}, "Results go to …"
 
 
 FAILED = {"log": ["train.log"], "rule_msg": None, "indent": False}
@@ -128,9 +128,9 @@ def test_a_job_that_is_tried_again_has_not_failed(run, stream):
 
 
 def test_errors_and_messages_that_nobody_foresaw_are_shown(run, stream):
-    run.take(record("MissingRuleException:\nNo rule to produce x", LogEvent.ERROR, exception="MissingRuleException"))
+    run.take(record("CyclicGraphException:\nCyclic dependency", LogEvent.ERROR, exception="CyclicGraphException"))
     run.take(record("Something new"))
-    assert "No rule to produce x" in stream.getvalue() and "Something new" in stream.getvalue()
+    assert "Cyclic dependency" in stream.getvalue() and "Something new" in stream.getvalue()
 
 
 def test_nothing_to_be_done_is_said(run, stream):

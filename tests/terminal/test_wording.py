@@ -123,6 +123,20 @@ def test_a_file_that_is_not_there_is_one_line_and_says_where_targets_go():
     assert translate_error("WorkflowError", "WorkflowError:\nAt least one job did not complete successfully.") == ""
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("fgi2", "fgi2: no such target; did you mean fig2? snakemake --list-target-rules lists all."),
+        ("zebra", "zebra: no such target. snakemake --list-target-rules lists all."),
+        ("results/runs/a/b", "results/runs/a/b: no rule makes this file; check the experiment, data, model, seed and"),
+    ],
+)
+def test_a_misspelt_target_is_one_line_with_the_nearest_name(asked, said):
+    message = f"MissingRuleException:\nNo rule to produce {asked} (if you use input functions make sure that they don't"
+    line = translate_error("MissingRuleException", f"{message} raise unexpected exceptions).", ["all", "fig2", "fig3a"])
+    assert line.startswith(said) and "\n" not in line
+
+
 def test_only_what_is_known_to_be_of_no_use_is_left_out():
     assert translate("Building DAG of jobs...") == translate("Select jobs to execute...") == ""
     assert translate("Error: directory cannot be locked. snakemake --unlock") != ""

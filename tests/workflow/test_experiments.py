@@ -101,4 +101,10 @@ def test_the_jobs_of_an_experiment_have_its_name(fresh, tmp_path):
 def test_another_experiments_products_are_not_made(fresh, target):
     process = fresh.snakemake("--dry-run", target)
     assert process.returncode != 0
-    assert "MissingRuleException" in process.stderr + process.stdout
+    assert f"{target}: no rule makes this file; check the experiment" in process.stderr + process.stdout
+
+
+def test_a_misspelt_target_is_one_line_that_names_the_nearest(fresh):
+    process = fresh.snakemake("--dry-run", "galery")
+    assert process.returncode != 0
+    assert "galery: no such target; did you mean gallery?" in process.stderr + process.stdout

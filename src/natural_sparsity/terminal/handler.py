@@ -74,6 +74,7 @@ class Run:
         self.dry = dry
         self.results = Path()  # results/experiments/NAME
         self.targets: set[str] = {"all"}  # rules that only name what is to be made
+        self.names: list[str] = []  # what can be asked for: these rules and others
         self.asked: dict[str, list[str]] = {}  # by target, its files
         self.running: dict[int, Job] = {}
         self.reasons: dict[int, str] = {}
@@ -212,7 +213,7 @@ class Run:
         kind, message = record.exception, record.getMessage()
         if "CalledProcessError" in message:
             self.status = wording.read_status(message)
-        elif text := wording.translate_error(kind, message):
+        elif text := wording.translate_error(kind, message, self.names):
             self.screen.write(text)
         else:
             self.screen.hide()
@@ -240,6 +241,7 @@ class Run:
         """Write a message, unless it is of no use; or take what the workflow says about itself."""
         if about := getattr(record, "natural_sparsity", None):
             self.results, self.targets = Path(about["results"]), {*self.targets, *about["targets"]}
+            self.names = about["names"]
             return
         message = record.getMessage()
         if message.startswith(wording.COMPLETE_LOG):

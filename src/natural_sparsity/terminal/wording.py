@@ -1,5 +1,6 @@
 """Snakemake's messages in fewer and plainer words. All functions are from text to text."""
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -179,13 +180,16 @@ def advise(last: str, end: str, status: int) -> list[str]:
     return [f"To do: docs/faults.md lists what can go wrong. {again}"]
 
 
-def translate_error(kind: str, message: str) -> str:
+def translate_error(kind: str, message: str, targets: Iterable[str] = ()) -> str:
     """An error of Snakemake itself, in one line where the cause is known.
 
     Args:
         kind: the name of the exception.
         message: as Snakemake writes it, perhaps with a traceback.
+        targets: the names that can be asked for.
     """
+    if kind == "MissingRuleException" and (match := re.search(r"No rule to produce (.+?)(?: \(if you use|$)", message)):
+        return refuse_target(match[1], targets)
     if kind in ("FileNotFoundError", "IsADirectoryError", "PermissionError") and "_get_overwrite_config" in message:
         match = re.search(rf"{kind}: \[Errno \d+\] (.+?): '(.+)'", message)
         reason, path = (match[1], match[2]) if match else ("cannot be read", "a file")
@@ -193,6 +197,15 @@ def translate_error(kind: str, message: str) -> str:
     if kind == "WorkflowError" and "At least one job did not complete successfully" in message:
         return ""
     return message.strip()
+
+
+def refuse_target(name: str, targets: Iterable[str]) -> str:
+    """What to say of a target that is neither the name of one nor a file that a rule makes."""
+    if "/" in name:
+        return f"{name}: no rule makes this file; check the experiment, data, model, seed and checkpoint in its path"
+    near = difflib.get_close_matches(name, targets, n=1)
+    guess = f"; did you mean {near[0]}?" if near else "."
+    return f"{name}: no such target{guess} snakemake --list-target-rules lists all."
 
 
 TARGETS_FIRST = (
