@@ -19,6 +19,13 @@ def parse_positive(text: str) -> int:
     return int(text)
 
 
+def parse_path(text: str) -> Path:
+    """Read a path that is not empty, which would be the current folder; argparse reports the failure."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path; give one, or . for the current folder")
+    return Path(text)
+
+
 def check_distinct(option: str, paths: Sequence[Path]) -> None:
     """Refuse to write two outputs of ``option`` to one path, where the later would replace the earlier.
 

@@ -200,6 +200,22 @@ def test_a_model_that_differs_only_later_or_at_some_words_is_refused():
             ns.probe(model, ids)
 
 
+def test_a_forward_needs_no_state_and_may_take_more():
+    class Bare(Plain):
+        def forward(self, inputs):
+            return super().forward(inputs, None)[0]
+
+    class More(Plain):
+        def forward(self, inputs, *rest, **options):
+            assert not rest and not options
+            return super().forward(inputs, None)[0]
+
+    torch.manual_seed(0)
+    bare, more = Bare(), More()
+    more.load_state_dict(bare.state_dict())
+    pd.testing.assert_frame_equal(ns.probe(bare, IDS), ns.probe(more, IDS))
+
+
 def test_a_model_whose_weights_are_not_finite_is_refused():
     broken = Plain()
     with torch.no_grad():

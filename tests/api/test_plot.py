@@ -1,5 +1,6 @@
 """The figures of DataFrames are those that the commands draw of files."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -85,6 +86,26 @@ def test_the_style_holds_wherever_the_figure_is_drawn(results):
     assert {label.get_fontsize() for label in labels} == {10.5}
 
 
+# A column of each table in which text and infinities cannot be drawn.
+COLUMNS = {"probes": "chi_mean", "words": "count", "correlations": "value", "checkpoints": "dev_loss", "claims": "low"}
+
+
+def draw(run, name, bad):
+    """Draw a table with a bad value."""
+    table = run.probes("grad_h_2") if name == "probes" else getattr(run, name)
+    wrong = table.astype({COLUMNS[name]: object if isinstance(bad, str) else float})
+    wrong.loc[wrong.index[0], COLUMNS[name]] = bad
+    tables = {"probes": run.probes("grad_h_2"), "words": run.words, name: wrong}
+    match name:
+        case "probes" | "words":
+            return ns.plot.fig5(tables["probes"], tables["words"])
+        case "correlations":
+            return ns.plot.fig3a(wrong)
+        case "checkpoints":
+            return ns.plot.training(wrong)
+    return ns.plot.claims(wrong)
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
@@ -123,6 +144,14 @@ def test_the_style_holds_wherever_the_figure_is_drawn(results):
         (
             lambda run: ns.plot.comparison(run.correlations.query("role == 'input'")),
             "^correlations of role target, words all: has no rows",
+        ),
+        *(
+            (lambda run, name=name, bad=bad: draw(run, name, bad), f"^{name}: column '{column}' holds {said}")
+            for name, column in COLUMNS.items()
+            for bad, said in (
+                ("x", "(object|str), not numbers; convert it"),
+                (np.inf, "an infinity; leave its row out"),
+            )
         ),
     ],
 )

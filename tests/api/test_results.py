@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import natural_sparsity as ns
+from natural_sparsity import files
 
 pytestmark = pytest.mark.integration  # the results take seconds to make
 RUN = ["data", "model", "seed"]
@@ -124,6 +125,24 @@ def test_a_copy_of_a_checkpoint_is_refused(results, tmp_path):
     shutil.copytree(seed / "epoch1", seed / "old")
     with pytest.raises(ns.UserError, match=r"seed3/old: the same checkpoint as .*seed3/epoch1; move one of them out"):
         ns.open(seed)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("epoch", "two", "epoch is 'two', not an integer"),
+        ("steps", None, "steps is None, not an integer"),
+        ("dev_loss", "low", "dev_loss is 'low', not a number"),
+        ("model", 3, "model is 3, not text"),
+    ],
+)
+def test_a_state_of_other_types_is_refused(results, tmp_path, key, value, said):
+    shutil.copytree(results, tmp_path / "results")
+    state = tmp_path / "results/runs/d/m/seed3/epoch1/state.json"
+    files.write_json(state, files.read_json(state) | {key: value})
+    with pytest.raises(ns.UserError, match=rf"epoch1/state\.json: {said}; delete the checkpoint's folder") as caught:
+        ns.open(tmp_path / "results/runs/d/m")
+    assert "\n" not in str(caught.value)
 
 
 def test_two_experiments_with_a_run_are_never_mixed(results, tmp_path):

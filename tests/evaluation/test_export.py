@@ -11,8 +11,9 @@ import torch
 from test_gates import SPARSE
 
 import natural_sparsity
+import natural_sparsity as ns
 from chains import KINDS, VOCABULARY, Chain, call
-from natural_sparsity import files
+from natural_sparsity import cli, files
 from natural_sparsity.errors import UserError
 from natural_sparsity.evaluation import export
 from natural_sparsity.methods import qat
@@ -78,15 +79,15 @@ def test_weights_of_three_bits_take_three_and_load_as_they_were_trained(chain):
     for name, weight in matrices.items():
         assert header["layouts"][name]["bits"] == 3
         assert len(stored[name]) <= -(-3 * weight.numel() // 8)
-    logits, _ = natural_sparsity.load(folder)(words)
+    logits, _ = ns.load(folder)(words)
     assert torch.equal(logits, compute(model, words, model.zero_state(4)))
     numbers = qat.integers(model, chain.load("three1")[1])
-    int8 = natural_sparsity.load(folder, int8=True)
+    int8 = ns.load(folder, int8=True)
     assert torch.equal(int8.output.weight().int_repr(), numbers["output.weight"][0])
 
 
 def test_a_text_can_be_read_in_parts(chain):
-    words, model = draw_words(), natural_sparsity.load(write(chain, "dense1"))
+    words, model = draw_words(), ns.load(write(chain, "dense1"))
     whole, last = model(words)
     first, state = model(words[:4])
     second, after = model(words[4:], state)
@@ -95,7 +96,7 @@ def test_a_text_can_be_read_in_parts(chain):
 
 
 def test_a_loaded_model_is_used_in_double_precision_like_any_module(chain):
-    words, model = draw_words(), natural_sparsity.load(write(chain, "dense1"))
+    words, model = draw_words(), ns.load(write(chain, "dense1"))
     single, _ = model(words)
     double, _ = model.double()(words)
     assert double.dtype == torch.float64
@@ -107,15 +108,15 @@ def test_a_loaded_model_is_used_in_double_precision_like_any_module(chain):
 def test_rounded_weights_change_the_outputs_by_their_bits(chain, bits, scope, tolerance):
     words, (model, _) = draw_words(), chain.open("dense1")
     with torch.no_grad():
-        logits, _ = natural_sparsity.load(write(chain, "dense1", bits=bits, scope=scope))(words)
+        logits, _ = ns.load(write(chain, "dense1", bits=bits, scope=scope))(words)
     exact = compute(model, words, model.zero_state(4))
     assert 0 < float((logits - exact).norm() / exact.norm()) < tolerance
 
 
 def test_int8_computes_as_torch_does_with_the_weights_of_the_file(chain):
     words, folder = draw_words(), write(chain, "dense1", int8=True)
-    by_file, _ = natural_sparsity.load(folder, int8=True)(words)
-    by_torch, _ = natural_sparsity.load(write(chain, "dense1"), int8=True)(words)
+    by_file, _ = ns.load(folder, int8=True)(words)
+    by_torch, _ = ns.load(write(chain, "dense1"), int8=True)(words)
     assert torch.equal(by_file, by_torch)
     assert set(exported.read(folder / exported.FILE)[0]["layouts"]) == {
         "output.weight",
@@ -126,7 +127,7 @@ def test_int8_computes_as_torch_does_with_the_weights_of_the_file(chain):
 def test_a_folded_model_is_smaller_and_gives_the_same_outputs(chain):
     words, (model, _) = draw_words(), chain.open("pruned")
     whole, folded = (write(chain, "pruned", **options) for options in ({}, {"fold": True}))
-    small = natural_sparsity.load(folded)
+    small = ns.load(folded)
     assert small.architecture.hidden == [3, 7]
     assert len(small.embedding.weight) == 16 and small.embedding.rows[5:50].unique().tolist() == [0]
     torch.testing.assert_close(small(words)[0], compute(model, words, model.zero_state(4)), atol=1e-5, rtol=1e-5)
@@ -136,9 +137,36 @@ def test_a_folded_model_is_smaller_and_gives_the_same_outputs(chain):
 
 def test_a_model_that_training_made_sparse_is_folded(chain):
     words, (model, _) = draw_words(), chain.open("sparse2")
-    small = natural_sparsity.load(write(chain, "sparse2", fold=True))
+    small = ns.load(write(chain, "sparse2", fold=True))
     assert sum(small.architecture.hidden) < sum(model.architecture.hidden)
     torch.testing.assert_close(small(words)[0], compute(model, words, model.zero_state(4)), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dense1", "three1"])
+def test_a_loaded_model_is_probed_as_the_checkpoint(chain, name):
+    folder, ids = write(chain, name), draw_words().flatten()
+    model, _ = chain.open(name)
+    loaded = ns.load(folder)
+    pd.testing.assert_frame_equal(ns.probe(loaded, ids), ns.probe(model, ids))
+    with pytest.raises(ns.UserError, match="^model: its weights are torch.float64; give it in torch.float32"):
+        ns.probe(loaded.double(), ids)
+    with pytest.raises(ns.UserError, match="^model: computes in eight bits, .* without int8"):
+        ns.probe(ns.load(folder, int8=True), ids)
+
+
+def test_a_folded_model_is_probed_on_the_units_that_are_left(chain):
+    ids = draw_words().flatten()
+    whole, folded = (ns.probe(ns.load(write(chain, "pruned", **options)), ids) for options in ({}, {"fold": True}))
+    pd.testing.assert_series_equal(folded["surprisal_mean"], whole["surprisal_mean"], rtol=1e-4)
+    assert (folded["l1_mean"] <= whole["l1_mean"] * (1 + 1e-4)).all()
+
+
+def test_what_is_no_path_is_refused_in_one_line(chain, capsys):
+    with pytest.raises(ns.UserError, match="^None: no path; give an exported file"):
+        ns.load(None)
+    with pytest.raises(SystemExit):
+        cli.main(["export", "--checkpoint", str(chain.path("dense1")), "--output", ""])
+    assert "--output: an empty path; give one, or . for the current folder" in capsys.readouterr().err
 
 
 def test_the_words_are_in_the_order_of_their_ids(tmp_path):
@@ -214,13 +242,13 @@ def test_a_damaged_or_foreign_file_is_refused_by_name(chain, change, message):
     path = write(chain, "dense1") / exported.FILE
     change(path)
     with pytest.raises(UserError, match=message) as error:
-        natural_sparsity.load(path)
+        ns.load(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_checkpoint_is_no_exported_model(chain):
     with pytest.raises(UserError, match=r"parameters\.safetensors: not an exported model; write one"):
-        natural_sparsity.load(chain.path("dense1") / checkpoint.PARAMETERS)
+        ns.load(chain.path("dense1") / checkpoint.PARAMETERS)
 
 
 def test_a_missing_package_for_onnx_is_named(chain, monkeypatch):
@@ -252,7 +280,7 @@ def require_onnx():
 
 def compare_onnx(chain, folder):
     """Compare the file's outputs and states with those of the loaded model, over steps and batch of two sizes."""
-    model = natural_sparsity.load(folder)
+    model = ns.load(folder)
     batch = chain.first_batch(model.interface)
     for steps, streams in ((5, 3), (2, 1)):
         inputs, start = batch.inputs[:steps, :streams], None if batch.start is None else batch.start[:streams]

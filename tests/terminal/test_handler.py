@@ -11,7 +11,8 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 from natural_sparsity.terminal.handler import LogHandler, Run
 from natural_sparsity.terminal.screen import Paper
 
-DONE, RESULTS = {"natural_sparsity": {"results": "results/experiments/mine", "targets": ["fig2"], "names": ["fig2"]}}, "Results go to …"
+RESULTS = "Results go to …"
+DONE = {"natural_sparsity": {"results": "results/experiments/mine", "targets": ["fig2"], "names": ["fig2"]}}
 
 
 FAILED = {"log": ["train.log"], "rule_msg": None, "indent": False}

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from natural_sparsity.config.architecture import Architecture
 from natural_sparsity.config.base import read_block
 from natural_sparsity.errors import UserError
+from natural_sparsity.model.checkpoint import rebuild
+from natural_sparsity.model.exported import Exported
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
 
 # What a layer's configuration calls torch's recurrent modules, by their mode.
@@ -28,16 +30,39 @@ def to_recurrent(model: nn.Module) -> RecurrentModel:
     Raises:
         UserError: the module has other parts, or computes something else with them; one line says what.
     """
-    if isinstance(model, RecurrentModel):
+    if isinstance(model, RecurrentModel | Exported):
         if model.embedding is None:
             raise UserError("model: reads vectors, not words; only models of running text are probed")
-        return model
+        return unpack(model) if isinstance(model, Exported) else model
     if not isinstance(model, nn.Module):
         raise UserError(f"model: {type(model).__name__} is no torch module; supported are {KINDS}")
     embedding, layers, linear = find_parts(model)
     result = copy_weights(embedding, layers, linear)
     check_same_predictions(model, result, np.arange(STEPS) * 7 % embedding.num_embeddings)
     return result
+
+
+def unpack(model: Exported) -> RecurrentModel:
+    """The model that was exported, with the weights that :func:`natural_sparsity.load` gave, perhaps changed since.
+
+    Raises:
+        UserError: it computes in eight bits, or is not in single precision.
+    """
+    if not isinstance(model.output, nn.Linear):
+        raise UserError("model: computes in eight bits, without gradients; probe ns.load(PATH) without int8")
+    check_precision(model.output.weight)
+    about = {"interface": model.interface._asdict(), "architecture": model.architecture.model_dump(mode="json")}
+    return rebuild(about, None, model.state_dict())
+
+
+def check_precision(weight: Tensor) -> None:
+    """Refuse weights of another precision than the probe's.
+
+    Raises:
+        UserError: they have one.
+    """
+    if weight.dtype != torch.get_default_dtype():
+        raise UserError(f"model: its weights are {weight.dtype}; give it in {torch.get_default_dtype()}")
 
 
 def find_parts(model: nn.Module) -> tuple[nn.Embedding, nn.RNNBase, nn.Linear]:
@@ -77,8 +102,7 @@ def copy_weights(embedding: nn.Embedding, layers: nn.RNNBase, linear: nn.Linear)
             f"model: Embedding({vocabulary}, {width}), {type(layers).__name__}({layers.input_size},"
             f" {layers.hidden_size}), Linear({last}, {outputs}) do not follow each other"
         )
-    if linear.weight.dtype != torch.get_default_dtype():
-        raise UserError(f"model: its weights are {linear.weight.dtype}; give it in {torch.get_default_dtype()}")
+    check_precision(linear.weight)
     if any(value.is_meta or not value.isfinite().all() for value in given):
         raise UserError("model: some of its weights are not finite, or not loaded; give a model with numbers")
     block = {"embedding": width, "hidden": [layers.hidden_size] * layers.num_layers, "dropout": 0}
@@ -109,12 +133,14 @@ def check_same_predictions(model: nn.Module, copied: RecurrentModel, tokens: np.
     Raises:
         UserError: it cannot be called so, or predicts something else.
     """
-    if isinstance(model, RecurrentModel):
+    if isinstance(model, RecurrentModel | Exported):
         return
     weight, name, training = copied.output.weight, type(model).__name__, model.training
     batch_first = find_parts(model)[1].batch_first
     ids = torch.from_numpy(tokens.astype(np.int64)).to(weight.device)[:, None]
-    needed = [p for p in inspect.signature(model.forward).parameters.values() if p.default is p.empty]
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(model.forward).parameters.values()
+    needed = [p for p in parameters if p.default is p.empty and p.kind in by_place]
     try:
         result = model.eval()(ids.T if batch_first else ids, *[None] * (len(needed) - 1))
     except Exception as error:  # whatever a stranger's module raises

@@ -142,7 +142,7 @@ def fig5(
 def training(checkpoints: pd.DataFrame, style: Options = None) -> Figure:
     """Losses, perplexity and learning rate by epoch; ``checkpoints`` are ``run.checkpoints``."""
     check_one_model("checkpoints", checkpoints, [*RUN, "kind"])
-    require("checkpoints", checkpoints, ["epoch", "steps", "tokens", *RATES, "train_loss", "dev_loss"])
+    require_numbers("checkpoints", checkpoints, ["epoch", "steps", "tokens", *RATES, "train_loss", "dev_loss"])
     with open_style(style) as look:
         return training_figure.draw_checkpoints(checkpoints, checkpoints["kind"].iloc[0], look)[1]
 
@@ -177,6 +177,7 @@ def emergence(
         if differences is not None and table is correlations:
             check_one_model("differences", differences)
             check_same_model("differences", differences, correlations)
+            require_numbers("differences", differences, NUMBERS)
             intervals = emergence_figure.select_intervals(differences, GRADIENT + find_top(frame["tensor"]), measure)
         return emergence_figure.list_points(frame, means, intervals)
 
@@ -194,6 +195,7 @@ def claims(claims: pd.DataFrame, style: Options = None) -> Figure:
     """The paper's statements with values, intervals, controls and verdicts; ``claims`` are ``run.claims``."""
     check_one_model("claims", claims)
     require("claims", claims, ["shown", *(name for name in claims_figure.COLUMNS if name != "values")])
+    require_numbers("claims", claims, ["value", "low", "high"])
     with open_style(style) as look:
         return claims_figure.plot(claims_figure.select_rows(claims), look)
 
@@ -242,6 +244,21 @@ def require(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
         raise UserError(f"{name}: has no rows; choose some that the results have")
 
 
+def require_numbers(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a table with a column that is missing or holds text, dates or infinities; NaN is a value not measured.
+
+    Raises:
+        UserError: a column does.
+    """
+    require(name, table, columns)
+    for column in columns:
+        values = table[column]
+        if not (pd.api.types.is_numeric_dtype(values) or pd.isna(values).all()):
+            raise UserError(f"{name}: column {column!r} holds {values.dtype}, not numbers; convert it to numbers")
+        if np.isinf(values.to_numpy(float, na_value=np.nan)).any():
+            raise UserError(f"{name}: column {column!r} holds an infinity; leave its row out, or give NaN")
+
+
 def check_one_model(name: str, table: pd.DataFrame, keys: Sequence[str] = RUN) -> None:
     """Refuse a table of several models, over which nothing may be averaged.
 
@@ -272,7 +289,8 @@ def check_words(words: pd.DataFrame, drawn: pd.DataFrame, threshold: int = 0) ->
     Raises:
         UserError: they are of other data or of several, or lack a column.
     """
-    require("words", words, ["id", "word", "count", "pos_class"])
+    require("words", words, ["word", "pos_class"])
+    require_numbers("words", words, ["id", "count"])
     data = drawn["data"].iloc[0]
     others = [name for name in words["data"].unique() if name != data] if "data" in words else []
     if others:
@@ -297,7 +315,8 @@ def select_probes(probes: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, str
     """A measure of the top layer's gradient by target word after each epoch, as figures 2 and 5 take it; the tensor."""
     column = f"{measure}_mean"
     check_one_model("probes", probes)
-    require("probes", probes, ["epoch", "steps", "id", "role", "tensor", column])
+    require("probes", probes, ["role", "tensor"])
+    require_numbers("probes", probes, ["epoch", "steps", "id", column])
     tensor = GRADIENT + find_top(probes["tensor"].unique())
     chosen = (probes["role"] == "target") & (probes["tensor"] == tensor) & at_epochs(probes)
     rows = probes.loc[chosen].rename(columns={column: "value"})
@@ -317,7 +336,8 @@ def select_correlations(name: str, table: pd.DataFrame, measure: str, statistic:
         UserError: there are none, or they are of several models.
     """
     check_one_model(name, table, [*RUN, "condition"])
-    require(name, table, [*AXES, "measure", "statistic", *NUMBERS])
+    require(name, table, [*AXES, "measure", "statistic"])
+    require_numbers(name, table, ["seed", "epoch", "steps", "tokens", *NUMBERS])
     rows = table.loc[(table["measure"] == measure) & (table["statistic"] == statistic), [*AXES, *NUMBERS]]
     if rows.empty:
         there = table[["measure", "statistic"]].drop_duplicates().itertuples(index=False)
@@ -343,6 +363,6 @@ def select_course(
         checkpoints = pd.DataFrame(columns=["seed", "epoch", *RATES], dtype=float)
     else:
         check_one_model("checkpoints", checkpoints)
-        require("checkpoints", checkpoints, ["epoch", *RATES])
+        require_numbers("checkpoints", checkpoints, ["epoch", *RATES])
         check_same_model("checkpoints", checkpoints, correlations)
     return courses.make_course(frames["correlations"], frames.get("control"), checkpoints, intervals)

@@ -95,12 +95,28 @@ def read_checkpoints(states: Iterable[Path]) -> pd.DataFrame:
     rows = []
     for path in states:
         state = read_json(path, [*Origin._fields, "kind", *SEEN, *NUMBERS])
-        time = {column: int(state[name]) for name, column in SEEN.items()}
+        check_types(path, state)
+        time = {column: state[name] for name, column in SEEN.items()}
         run = {**find_origin(state)._asdict(), "checkpoint": name_checkpoint(state), **time}
         rows.append({**run, **{name: state[name] for name in NUMBERS}, "kind": state["kind"], "folder": path.parent})
     check_once(rows)
     table = pd.DataFrame(rows).astype(dict.fromkeys(NUMBERS, float))
     return table.sort_values([*Origin._fields, *SEEN.values()], kind="stable", ignore_index=True)
+
+
+def check_types(path: Path, state: dict[str, Any]) -> None:
+    """Refuse a ``state.json`` whose values are not of the types that training writes.
+
+    Raises:
+        UserError: a value is of another; the message names the key.
+    """
+    kinds = {"data": str, "model": str, "seed": int, "kind": str} | dict.fromkeys(SEEN, int)
+    for key, kind in (kinds | dict.fromkeys(NUMBERS, (int, float, type(None)))).items():
+        if not isinstance(state[key], kind) or isinstance(state[key], bool):
+            what = "text" if kind is str else "a number" if isinstance(kind, tuple) else "an integer"
+            raise UserError(
+                f"{path}: {key} is {state[key]!r}, not {what}; delete the checkpoint's folder and run again"
+            )
 
 
 def check_once(rows: Iterable[dict[str, Any]]) -> None:

@@ -23,7 +23,7 @@ from natural_sparsity.model import exported
 from natural_sparsity.model.eight_bits import read_integers
 from natural_sparsity.model.packing import Numbers
 from natural_sparsity.model.recurrent import RecurrentModel
-from natural_sparsity.settings import add_expect_option
+from natural_sparsity.settings import add_expect_option, parse_path
 
 WORDS, ONNX = "vocabulary.txt", "model.onnx"
 SCOPES = ("channel", "tensor")
@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scope", choices=SCOPES, default=SCOPES[0], help="with --bits: a scale per row (the default), or per matrix"
     )
     parser.add_argument("--onnx", action="store_true", help=f"write {ONNX} too, in single precision")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="out: the folder of the files")
+    parser.add_argument(
+        "--output", type=parse_path, required=True, metavar="FOLDER", help="out: the folder of the files"
+    )
     add_expect_option(parser)
 
 

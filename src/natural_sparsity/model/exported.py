@@ -104,7 +104,10 @@ def load(path: Path | str, int8: bool = False) -> Exported:
         UserError: the file is missing, damaged, of another version or no exported model, or torch has no layer of eight
             bits for its cells.
     """
-    path = Path(path)
+    try:
+        path = Path(path)
+    except TypeError as error:
+        raise UserError(f"{path!r}: no path; give an exported file, such as exports/model.safetensors") from error
     path = path / FILE if path.is_dir() else path
     header, stored = read(path)
     try:
