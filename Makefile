@@ -4,7 +4,7 @@ CORES ?= 2
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run help report experiments docs check test test-slow test-faults test-gpu test-slurm golden lint unit format bench install install-test lock
+.PHONY: run help report experiments docs check test test-slow test-faults test-gpu test-slurm test-pythons golden lint unit format bench install install-test lock
 
 run: install  ## the default experiment: from a text to every figure, on CORES=2
 	@$(BIN)/snakemake --cores $(CORES)
@@ -60,6 +60,14 @@ test-slow: install-test  ## the tests that take minutes
 test-faults: install-test  ## killed jobs, full disks, power cuts
 	$(PYTEST) tests/workflow/test_faults.py tests/workflow/test_kills.py tests/workflow/test_power_cuts.py tests/test_size.py \
 		--numprocesses $(CORES) --dist loadfile
+
+# On the oldest and the newest Python that pyproject.toml allows, each in a clone of the last commit. One that is missing is skipped.
+test-pythons:  ## the unit tests on the oldest and the newest Python
+	@for python in python3.11 python3.13; do \
+		if ! $$python --version > /dev/null 2>&1; then echo "$$python is not installed: skipped"; continue; fi; \
+		rm -rf results/pythons/$$python && git clone --quiet . results/pythons/$$python && \
+		$(MAKE) -C results/pythons/$$python unit PYTHON=$$python || exit 1; \
+	done
 
 test-gpu: install-test  ## what needs CUDA
 	$(PYTEST) -m gpu -s
