@@ -24,7 +24,7 @@ include: "workflow/rules/gallery.smk"
 
 
 # The longest path goes first: the text up to its tokens, then the epochs; and probes before tags and figures.
-FIRST = "obtain documents sentences index filter split vocabulary encode labelled initialise sparsify".split()
+FIRST = "obtain documents sentences index filter split vocabulary encode labelled initialise rewind sparsify".split()
 FIRST += [job.name for job in experiment.jobs("train")]
 NEXT = [job.name for kind in ("retrace", "probe") for job in experiment.jobs(kind)] + ["correlate", "tabulate_claims"]
 for name in FIRST + NEXT:

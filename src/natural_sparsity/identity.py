@@ -11,12 +11,15 @@ from natural_sparsity.errors import UserError
 def name_checkpoint(fields: Mapping[str, Any]) -> str:
     """A checkpoint's name, which is its folder's: ``init``, ``step64`` within the first epoch, ``epoch3``.
 
+    One within the first epoch from which training can go on is ``rewind64``.
+
     Args:
-        fields: its ``epoch``, which is 0 before the first has ended, and ``steps``.
+        fields: its ``epoch``, which is 0 before the first has ended, ``steps``, and perhaps ``resumable``.
     """
     if fields["epoch"]:
         return f"epoch{fields['epoch']}"
-    return f"step{fields['steps']}" if fields["steps"] else "init"
+    kind = "rewind" if fields.get("resumable") else "step"
+    return f"{kind}{fields['steps']}" if fields["steps"] else "init"
 
 
 def check_run(path: Path | str, fields: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from natural_sparsity.errors import UserError
 
 # What a file can be expected to be of.
-EXPECTED = ("data", "model", "seed", "epoch", "condition", "folded")
+EXPECTED = ("data", "model", "seed", "epoch", "steps", "condition", "folded")
 
 
 def parse_positive(text: str) -> int:

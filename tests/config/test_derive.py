@@ -63,6 +63,17 @@ def test_a_small_dense_model_is_trained_from_the_first_epoch_on(config):
     assert shuffled.parents == {"start": ("lstm", 1), "masks": ("imp-level2", 0)}
 
 
+def test_a_ticket_goes_back_to_a_step_of_the_first_epoch(config):
+    """What it starts from is neither untrained nor an epoch's end; its redrawn control starts untrained."""
+    config["models"]["imp"]["sparsify"] |= {"rewind": "step64", "controls": ["random_mask", "random_init"]}
+    models = derive(config)
+    ticket, shuffled, redrawn = (models[f"imp-level2{end}"] for end in ("", "-random_mask", "-random_init"))
+    assert ticket.parents == {"start": ("lstm", "step64"), "masks": ("imp-level1", LAST)}
+    assert (ticket.start, ticket.untrained, ticket.parents["start"].step) == (0, False, 64)
+    assert shuffled.parents["start"] == ("lstm", "step64") and not shuffled.untrained
+    assert redrawn.parents["start"] == ("lstm", 0) and redrawn.untrained
+
+
 @pytest.mark.parametrize(("given", "inverted"), [({}, True), ({"inhibitor": "diffusion"}, False)])
 def test_each_inhibitor_is_taken_as_its_authors_mean_it(config, given, inverted):
     config["models"]["imp"]["sparsify"] = {"method": "moduli", "of": "lstm", "ramp": 2, **given}
@@ -223,6 +234,14 @@ GRADUAL = {"method": "gradual", "controls": None, "rewind": None}
         ),
         (block(of="gru"), "models.imp.sparsify.of: 'gru' is no dense model; those are lstm"),
         (block(of="imp"), "models.imp.sparsify.of: 'imp' is no dense model; those are lstm"),
+        (
+            block(rewind="step0"),
+            "models.imp.sparsify.rewind: 'step0' is not an integer from 0 to 10000 or stepN, such as step64",
+        ),
+        (
+            lambda config: (block(rewind="step8")(config), run(1, first_epoch_checkpoints=3)(config)),
+            "runs.1.first_epoch_checkpoints: imp starts from a trained model and has no first epoch; leave it out",
+        ),
         (block(rewind=4), "runs.1: imp starts from epoch 4, which leaves none of 4 epochs to train"),
         (
             run(1, seeds=[1, 3]),

@@ -12,6 +12,7 @@ from natural_sparsity.config.architecture import Vectors
 from natural_sparsity.config.base import Block, read_block
 from natural_sparsity.config.configuration import Configuration
 from natural_sparsity.config.data.source import Distribution, Download, Packaged
+from natural_sparsity.config.methods.iterative import Settings as Iterative
 from natural_sparsity.config.methods.moduli import Settings as Moduli
 from natural_sparsity.config.reference import make_schema
 from natural_sparsity.errors import UserError
@@ -136,6 +137,7 @@ LINE_BREAKS = {
     (Distribution, "sdist"): "a",
     (Distribution, "version"): "1",
     (Moduli, "space"): "torus6",
+    (Iterative, "rewind"): "step64",
     (Configuration, "device"): "cuda:1",
     (Configuration, "name"): "mine",
 }
@@ -144,7 +146,10 @@ LINE_BREAKS = {
 def test_every_pattern_is_tested() -> None:
     patterns = {schema["pattern"] for _, schema in list_schemas(make_definitions()) if "pattern" in schema}
     tried = {
-        schema["properties"][key].get("pattern") for cls, key in LINE_BREAKS for schema in [cls.model_json_schema()]
+        option.get("pattern")
+        for cls, key in LINE_BREAKS
+        for schema in [cls.model_json_schema()["properties"][key]]
+        for option in (schema, *schema.get("anyOf", []))
     }
     named = {"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"}  # names of blocks, whose schema is not that of a key
     assert patterns - {pattern for pattern in patterns if pattern.startswith("^(figures|")} <= tried | named

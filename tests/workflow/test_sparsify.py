@@ -43,6 +43,33 @@ def test_rewinding_trains_only_the_epochs_after_it(finished):
     assert planned == {"sparsify": 2, "train": 2, "evaluate": 3, **SHOWN}
 
 
+def test_rewinding_to_a_step_trains_the_first_epoch_of_the_dense_model_again(finished):
+    """Once, whatever the number of levels; and what training starts from is not probed as untrained."""
+    given = changes(rewind="step4", controls=["random_mask"])
+    planned = finished.planned("lottery", changes=given)
+    assert planned == {"rewind": 1, "sparsify": 4, "train": 8, "evaluate": 5, **SHOWN}
+    untrained = [f"results/runs/tiny/imp-level1/seed1/{name}/frozen.parquet" for name in ("init", "epoch1")]
+    probed = finished.snakemake("--dry-run", changes=given).stdout
+    assert [path in probed for path in untrained] == [False, True]
+
+
+@pytest.mark.slow
+def test_a_ticket_of_a_step_that_keeps_everything_ends_as_the_dense_model(copied):
+    """Real jobs: a density of 1 to within a weight, so that only the smallest weights of all can differ."""
+    given = changes(rewind="step4", levels=1, fraction=1e-9)
+    path = "results/runs/tiny/{}/seed1/epoch2"
+    copied.run("lottery", path.format("imp-level1") + "/state.json", changes=given)
+    models = [
+        checkpoint.load(copied.folder / path.format(name), torch.device("cpu")) for name in ("small", "imp-level1")
+    ]
+    (dense, of_dense), (ticket, state) = models
+    assert (state["epoch"], state["steps"]) == (of_dense["epoch"], of_dense["steps"])
+    assert all(torch.equal(ticket.get_parameter(name), value) for name, value in dense.named_parameters())
+    table = pd.read_csv(copied.folder / "results/experiments/tiny/tiny/small/lottery.csv", keep_default_na=False)
+    assert table["loss"].nunique() == 1 and table["shared_schedule"].all()
+    assert copied.planned("lottery", changes=given) == {}
+
+
 def test_levels_are_probed_and_drawn_by_the_rules_that_there_are(finished):
     planned = finished.planned(changes=changes())
     assert (planned["train"], planned["probe"], planned["correlate"], planned["draw_fig2"]) == (4, 6, 2, 2)

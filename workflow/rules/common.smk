@@ -56,6 +56,7 @@ wildcard_constraints:
     measure=r"[a-z]\w*",
     shard=r"\d+-of-\d+",
     seed=r"\d+",
+    step=r"[1-9]\d*",
     # The untrained checkpoint has a name of its own: no job may take it for an epoch to train.
     epoch=r"[1-9]\d*",
     checkpoint=r"init|(step|epoch)[1-9]\d*",

@@ -35,3 +35,5 @@ for settings in (workflow.resource_settings.overwrite_resources, workflow.resour
     for name, kind in (("train", "train"), ("train", "retrace"), ("probe", "probe")):
         if name in settings:
             settings.update({job.name: settings[name] for job in experiment.jobs(kind)})
+    if "train" in settings:
+        settings["rewind"] = settings["train"]

@@ -138,3 +138,32 @@ for job in experiment.jobs("retrace"):
         shell:
             "natural-sparsity retrace {params.inputs} --training {params.training:q} --steps {params.steps}"
             " --device {resources.device} --threads {threads} --checkpoint {params.checkpoint} 2> {log}"
+
+
+# The dense model inside its first epoch, with all that training goes on with, for models that rewind to a step.
+rule rewind:
+    input:
+        from_=[file.replace("{checkpoint}", "init") for file in FILES],
+        to=[file.replace("{checkpoint}", "epoch1") for file in FILES],
+        train=prepared("tokens/train.npy"),
+    output:
+        [file.replace("{checkpoint}", "rewind{step}") for file in FILES],
+    log:
+        f"{RUN}/logs/rewind/{{step}}.log",
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        gpu=GPUS,
+        device=device,
+        mem_mb=memory(3000, 4),
+        runtime=minutes(12 * 60),
+    params:
+        code=code("retrace", kind),
+        training=block("training"),
+        inputs=inputs_of_run,
+        checkpoint=checkpoint,
+    message:
+        said("rewind: the dense model inside its first epoch")
+    shell:
+        "natural-sparsity retrace {params.inputs} --training {params.training:q} --steps {wildcards.step} --resumable"
+        " --device {resources.device} --threads {threads} --checkpoint {params.checkpoint} 2> {log}"

@@ -17,7 +17,7 @@ from natural_sparsity.registry import DATA, FIGURES, load
 RESERVED = "figures|explorer|logs|benchmarks"
 RESERVED_FOR_PROBES = (
     "figures|init|logs|benchmarks|parameters|state|evaluation|structure|footprint|speedup|folded|export|units"
-    "|epoch[0-9]+|step[0-9]+|seed[0-9]+"
+    "|epoch[0-9]+|step[0-9]+|rewind[0-9]+|seed[0-9]+"
 )
 ALL_FIGURES = "all"
 

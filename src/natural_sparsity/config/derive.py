@@ -56,10 +56,14 @@ class Member:
 
     @property
     def start(self) -> int:
-        """The epoch that its training starts after."""
+        """The epoch that its training starts after; 0 inside the first."""
         epoch = self.parents["start"].epoch if "start" in self.parents else INIT
-        assert isinstance(epoch, int)
-        return epoch
+        return epoch if isinstance(epoch, int) else INIT
+
+    @property
+    def untrained(self) -> bool:
+        """Whether its training starts before the first step, so that what it starts from is untrained."""
+        return not self.start and not ("start" in self.parents and self.parents["start"].step)
 
 
 def families(configuration: "Configuration") -> dict[str, list[Member]]:
@@ -134,6 +138,7 @@ def check_run(i: int, run: "Run", configuration: "Configuration") -> None:
     block = configuration.models[run.model].sparsify
     sparsify = {} if block is None else dump(block)
     rewind = sparsify.get("rewind", INIT)
+    rewind = rewind if isinstance(rewind, int) else INIT  # inside the first epoch
     if rewind >= run.epochs:
         raise UserError(
             f"runs.{i}: {run.model} starts from epoch {rewind}, which leaves none of {run.epochs} epochs to train"

@@ -18,7 +18,7 @@ from natural_sparsity.config.data.base import Kind
 from natural_sparsity.config.data.local import list_files
 from natural_sparsity.config.data.source import Source
 from natural_sparsity.config.derive import Member, dump, families
-from natural_sparsity.config.methods.base import LAST, Method
+from natural_sparsity.config.methods.base import INIT, LAST, Method
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.config.style import Style
 from natural_sparsity.errors import UserError
@@ -148,7 +148,7 @@ class Run:
         ``steps``, the untrained one, those inside the first epoch and its last; ``all`` of them, in training's order.
         """
         untrained = (
-            ["init"] if not self.model.start and (probe is None or self.probes[probe].weights == "frozen") else []
+            ["init"] if self.model.untrained and (probe is None or self.probes[probe].weights == "frozen") else []
         )
         epochs = [f"epoch{epoch}" for epoch in self.trained]
         steps = [*self.steps] if untrained else []
@@ -344,10 +344,13 @@ class Experiment:
         """The model, checkpoint and epoch that a model has as its ``role`` (start, masks, teacher); empty without one.
 
         Both have the same data and seed. The last epoch is that of a teacher's own run, otherwise of the model's run.
+        A checkpoint inside the first epoch has ``steps``, too.
         """
         if role not in self.models[model].parents:
             return {}
         parent, epoch = self.models[model].parents[role]
+        if steps := self.models[model].parents[role].step:
+            return {"model": parent, "checkpoint": f"rewind{steps}", "epoch": INIT, "steps": steps}
         if epoch == LAST:
             epoch = self.run(data, parent if role == "teacher" else model).epochs
         if not epoch:

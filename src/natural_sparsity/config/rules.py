@@ -99,7 +99,9 @@ def expect_parents(experiment: Experiment, wildcards: Mapping[str, str], *roles:
     parents = {role: experiment.parent(wildcards["data"], wildcards["model"], role) for role in roles}
     same = {"data": wildcards["data"], "seed": int(wildcards["seed"]), "folded": False}
     expected = {
-        role: {**same, "model": parent["model"], "epoch": parent["epoch"]} for role, parent in parents.items() if parent
+        role: {**same, **{key: value for key, value in parent.items() if key != "checkpoint"}}
+        for role, parent in parents.items()
+        if parent
     }
     return shlex.join(["--parents", json.dumps(expected)]) if expected else ""
 

@@ -13,6 +13,8 @@ from natural_sparsity.settings import add_parents_option, parse_json_object
 
 # The roles of models whose weights are newly drawn.
 REDRAWN = ("random_init", "retrained", "equal_size")
+# What training goes on with, besides parameters and the method's tensors.
+GOES_ON = (checkpoint.OPTIMIZER, checkpoint.RESUME)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the checkpoint; it is made on the CPU, so that every device starts from the same weights.
 
-    Its epoch, counts and optimizer memory are those of the checkpoint it starts from, and so is its learning rate,
-    unless the method has one of its own. Newly drawn weights and a method's own variables start without memory. The
-    best dev loss is forgotten: that of the dense weights would lower the rate until the pruned ones had caught up.
-    ``made_from`` records the digests of both checkpoints.
+    Its epoch, counts and optimizer memory are those of the checkpoint it starts from, inside an epoch also the hidden
+    state and the state of the random numbers; and so is its learning rate, unless the method has one of its own. Newly
+    drawn weights and a method's own variables start without memory. The best dev loss is forgotten: that of the dense
+    weights would lower the rate until the pruned ones had caught up. ``made_from`` records the digests of both
+    checkpoints.
 
     Raises:
         UserError: a checkpoint cannot be read or is of another run or epoch than ``--parents`` says, or the two are not
@@ -68,10 +71,10 @@ def run(args: argparse.Namespace) -> None:
     tensors = module.start(args.sparsify, model, donor, donor_tensors, state["seed"])
     forgotten = dict.fromkeys(("best_dev_loss", "train_loss", "dev_loss", "dev_score"))
     redrawn = args.sparsify.get("role") in REDRAWN or getattr(module, "OWN_VARIABLES", False)
-    memory = {} if redrawn else checkpoint.load_tensors(args.start, cpu, checkpoint.OPTIMIZER)
+    rest = [{} if redrawn else checkpoint.load_tensors(args.start, cpu, prefix) for prefix in GOES_ON]
     start_state = {**state, **forgotten, "model": args.model, "sparsify": args.sparsify, "made_from": made_from}
     start_state["learning_rate_out"] = args.sparsify.get("learning_rate", state["learning_rate_out"])
     start_state.pop("teacher", None)
     if model.architecture.vectors is None:
         start_state.pop("vectors", None)  # a smaller model starts from none
-    checkpoint.save(args.checkpoint, model, start_state, tensors, memory)
+    checkpoint.save(args.checkpoint, model, start_state, tensors, *rest)

@@ -22,8 +22,9 @@ from natural_sparsity.model.tuning import Tuning
 from natural_sparsity.provenance import find_version
 
 PARAMETERS, STATE = "parameters.safetensors", "state.json"
-# Prefixes of tensors that are not parameters: a method's (masks, for one) and the optimizer's.
-METHOD, OPTIMIZER = "sparsify.", "optimizer."
+# Prefixes of tensors that are not parameters: a method's (masks, for one), the optimizer's, and what else training goes
+# on with inside an epoch: the hidden state and the state of the random numbers.
+METHOD, OPTIMIZER, RESUME = "sparsify.", "optimizer.", "resume."
 FIELDS = [
     "data",
     "model",
@@ -51,6 +52,7 @@ def save(
     state: dict[str, Any],
     method_tensors: Mapping[str, Tensor] = NOTHING,
     optimizer_tensors: Mapping[str, Tensor] = NOTHING,
+    resume_tensors: Mapping[str, Tensor] = NOTHING,
 ) -> None:
     """Write a checkpoint: the parameters and, last, the JSON with their digest; so a readable JSON marks a whole one.
 
@@ -60,12 +62,13 @@ def save(
         state: what else a reader needs, including :data:`FIELDS`.
         method_tensors: what the sparsification method keeps, by name; :func:`load_tensors` reads it.
         optimizer_tensors: the optimizer's memory, by name.
+        resume_tensors: what training inside an epoch goes on with, by name.
 
     Raises:
         UserError: a file cannot be written.
     """
     with files.atomic(folder / PARAMETERS) as temporary:
-        write_parameters(temporary, model, method_tensors, optimizer_tensors)
+        write_parameters(temporary, model, method_tensors, optimizer_tensors, resume_tensors)
     write_state(folder, model, state)
 
 
@@ -74,10 +77,11 @@ def write_parameters(
     model: RecurrentModel,
     method_tensors: Mapping[str, Tensor] = NOTHING,
     optimizer_tensors: Mapping[str, Tensor] = NOTHING,
+    resume_tensors: Mapping[str, Tensor] = NOTHING,
 ) -> None:
     """Write the tensors of a checkpoint into the file that :func:`natural_sparsity.files.atomic` opened at ``path``."""
     # Not save_file, which puts another file in the place of the locked one.
-    path.write_bytes(safetensors.torch.save(collect(model, method_tensors, optimizer_tensors)))
+    path.write_bytes(safetensors.torch.save(collect(model, method_tensors, optimizer_tensors, resume_tensors)))
 
 
 def write_state(folder: Path, model: RecurrentModel, state: dict[str, Any]) -> None:
@@ -94,11 +98,15 @@ def write_state(folder: Path, model: RecurrentModel, state: dict[str, Any]) -> N
 
 
 def collect(
-    model: nn.Module, method_tensors: Mapping[str, Tensor], optimizer_tensors: Mapping[str, Tensor]
+    model: nn.Module,
+    method_tensors: Mapping[str, Tensor],
+    optimizer_tensors: Mapping[str, Tensor],
+    resume_tensors: Mapping[str, Tensor] = NOTHING,
 ) -> dict[str, Tensor]:
     """All tensors of a checkpoint by name, on the CPU."""
-    tensors = {**model.state_dict(), **{METHOD + name: tensor for name, tensor in method_tensors.items()}}
-    tensors |= {OPTIMIZER + name: tensor for name, tensor in optimizer_tensors.items()}
+    tensors = dict(model.state_dict())
+    for prefix, others in ((METHOD, method_tensors), (OPTIMIZER, optimizer_tensors), (RESUME, resume_tensors)):
+        tensors |= {prefix + name: tensor for name, tensor in others.items()}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
@@ -125,7 +133,7 @@ def check_epoch_ended(folder: Path, state: Mapping[str, Any]) -> None:
 
     Raises:
         UserError: it was; it lacks what training needs: the optimizer's memory, and the hidden state or rows of its own
-            for each word.
+            for each word. A ``resumable`` one has them.
     """
     if state.get("folded"):
         raise UserError(f"{folder}: is folded; train on from the checkpoint that it was folded from")
@@ -150,10 +158,11 @@ def load(folder: Path, device: torch.device) -> tuple[RecurrentModel, dict[str, 
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise UserError(f"{path}: {name} is not finite; delete the checkpoint and run again")
-        if not name.startswith((METHOD, ROWS)) and tensor.dtype != torch.get_default_dtype():
+        if not name.startswith((METHOD, RESUME, ROWS)) and tensor.dtype != torch.get_default_dtype():
             raise UserError(f"{path}: {name} is {tensor.dtype}, not {torch.get_default_dtype()}; delete it")
     try:
-        parameters = {name: tensor for name, tensor in tensors.items() if not name.startswith((METHOD, OPTIMIZER))}
+        others = (METHOD, OPTIMIZER, RESUME)
+        parameters = {name: tensor for name, tensor in tensors.items() if not name.startswith(others)}
         model = rebuild(state, Tuning.from_json(state["tuning"]), parameters)
     except (UserError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{folder / STATE}: its architecture is not that of {path}; delete both") from error
@@ -179,7 +188,7 @@ def rebuild(about: Mapping[str, Any], tuning: Tuning | None, parameters: Mapping
 
 
 def load_tensors(folder: Path, device: torch.device, prefix: str = METHOD) -> dict[str, Tensor]:
-    """The method's tensors of a checkpoint by name, or the optimizer's by their prefix; empty if there are none.
+    """The method's tensors of a checkpoint by name, or others by their prefix; empty if there are none.
 
     Raises:
         UserError: the file is missing or damaged.

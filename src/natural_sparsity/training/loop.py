@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -26,40 +27,52 @@ def run_steps(step: Step, split: Split, first: int = 0) -> Iterator[tuple[Tensor
         yield run(batch), step.count(batch)
 
 
+class Beginning(NamedTuple):
+    """How much of an epoch lies before the checkpoint that its training starts from: ``steps`` and ``examples``."""
+
+    steps: int = 0
+    examples: int = 0
+
+
+START = Beginning()
+
+
 def train_epoch(
     step: Step,
     split: Split,
     label: str,
     saves: Saves | None = None,
     after_step: Callable[[int, int], None] | None = None,
+    beginning: Beginning = START,
 ) -> float:
-    """Train for one epoch, or the rest of an interrupted one; return the mean loss over its examples.
+    """Train for one epoch, or the rest of an interrupted one; return the mean loss over the examples trained on.
 
     Args:
         step, split: of the epoch.
         label: its name, for progress and errors.
         saves: where it is saved and resumed from.
         after_step: called after each step with its number, from 1, and the examples so far.
+        beginning: what is skipped of the epoch.
 
     Raises:
         UserError: the loss is not finite.
         SystemExit: a signal came; the epoch can be resumed.
     """
     step.model.train()
-    first = saves.resume() if saves else 0
+    first = max(beginning.steps, saves.resume() if saves else 0)
     done = min(first * split.examples // max(len(split), 1), split.examples)
     progress = Progress(label, split.examples, done, split.unit)
     for number, (_, examples) in enumerate(run_steps(step, split, first), first + 1):
         progress.advance(examples)
         if progress.due():
-            progress.show(finite_total(step, label) / progress.done)
+            progress.show(finite_total(step, label) / max(progress.done - beginning.examples, 1))
         if saves:
             saves.after(number)
         if after_step:
             after_step(number, progress.done)
     step.method.close()
     progress.close()
-    return finite_total(step, label) / split.examples
+    return finite_total(step, label) / (split.examples - beginning.examples)
 
 
 def finite_total(step: Step, label: str) -> float:

@@ -21,8 +21,9 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_made_from, check_run, check_tokens, name_checkpoint
 from natural_sparsity.methods.base import Place
 from natural_sparsity.model import checkpoint
-from natural_sparsity.model.device import seed_everything, select_device, set_precision
+from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.settings import add_expect_option, check_distinct, parse_json_object, parse_positive
+from natural_sparsity.training.beginning import begin, collect
 from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.observation import Observer
 from natural_sparsity.training.steps import Step, make_step
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N; that of the training")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; those of the training")
     parser.add_argument(
+        "--resumable", action="store_true", help="keep what training goes on with, for models that rewind to a step"
+    )
+    parser.add_argument(
         "--steps", type=parse_positive, nargs="+", required=True, metavar="N", help="after which steps to keep one"
     )
     parser.add_argument(
@@ -50,9 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train epoch 1 again and keep a checkpoint at each of the steps, without the optimizer's memory.
+    """Train epoch 1 again and keep a checkpoint at each of the steps.
 
-    The parameters wait in temporary files until the epoch has ended in the same bits.
+    Only ``--resumable`` ones have what training goes on with: the optimizer's memory, the hidden state, the state of
+    the random numbers. The parameters wait in temporary files until the epoch has ended in the same bits.
 
     Raises:
         UserError: the epoch is another, is shorter than a step, or did not end in the bits, or a folder holds another
@@ -75,13 +80,14 @@ def run(args: argparse.Namespace) -> None:
     if args.teacher and not state.get("teacher"):
         raise UserError(f"--teacher: {args.to} was trained without a teacher; leave it out")
     repetition = Repetition(args.start, args.to, args.train, training, device, args.teacher)
-    check_steps(args.to, args.steps, repetition)
+    check_steps(args.to, args.steps, repetition, args.resumable)
     common = {
         **state,
         **dict.fromkeys(("train_loss", "dev_loss", "dev_score", "best_dev_loss")),
         "epoch": 0,
         "learning_rate_out": state["learning_rate_in"],
         **describe_machine(device),
+        **({"resumable": True} if args.resumable else {}),
     }
     kept: dict[Path, dict[str, Any]] = {}
     start = time.monotonic()
@@ -90,7 +96,8 @@ def run(args: argparse.Namespace) -> None:
         def keep(step: int, examples: int) -> None:
             if folder := folders.get(step):
                 temporary = waiting.enter_context(files.atomic(folder / checkpoint.PARAMETERS))
-                checkpoint.write_parameters(temporary, repetition.model, repetition.method.tensors)
+                state_of_step = [repetition.step.memory(), collect(repetition.step)] if args.resumable else []
+                checkpoint.write_parameters(temporary, repetition.model, repetition.method.tensors, *state_of_step)
                 seconds = round(time.monotonic() - start, 3)
                 kept[folder] = {**common, "steps": step, "examples": examples, "wall_time_s": seconds}
 
@@ -114,13 +121,20 @@ def check_free(folders: Mapping[int, Path], state: Mapping[str, Any]) -> None:
                 raise UserError(f"{folder}: holds {run}, which step{step} would replace; give another folder")
 
 
-def check_steps(folder: Path, steps: list[int], repetition: "Repetition") -> None:
+def check_steps(folder: Path, steps: list[int], repetition: "Repetition", resumable: bool = False) -> None:
     """Refuse steps that the epoch which ended in ``folder`` does not have, and methods that have no model there.
+
+    A model that goes on from a step (``resumable``) has another step in the epoch.
 
     Raises:
         UserError: a line that says how many there can be.
     """
     last = len(repetition.split)
+    if resumable and max(steps) >= last:
+        raise UserError(
+            f"{folder}: its epoch has {last} steps, so nothing goes on inside it from step {max(steps)}; set"
+            f" sparsify.rewind to a step below {last}, or to an epoch"
+        )
     if max(steps) > last:
         raise UserError(
             f"{folder}: its epoch has {last} steps, so there is no step {max(steps)};"
@@ -168,6 +182,7 @@ class Repetition:
         self.split: Split = self.data.training_split(tokens, training, self.model.interface, seed, epoch)
         place = Place(epoch, len(self.split), self.split.examples, training.batch, self.data, teacher)
         self.method = load_method(self.state["sparsify"], self.model, before, place)
+        self.step: Step
 
     def train(self, observer: Observer | None = None, after_step: Callable[[int, int], None] | None = None) -> None:
         """Train; ``observer`` sees every step, ``after_step`` is called as :func:`train_epoch` does.
@@ -176,12 +191,13 @@ class Repetition:
             UserError: the epoch did not end in the checkpoint, bit for bit, so this is not how it was trained.
         """
         state = self.state
-        seed_everything(state["seed"], state["epoch"])
         memory = checkpoint.load_tensors(self.before, self.device, checkpoint.OPTIMIZER)
         rate, batch = self.past["learning_rate_out"], self.split.batch
-        step: Step = make_step(self.model, self.data, self.training, rate, batch, self.method, memory, observer)
-        train_epoch(step, self.split, f"training of epoch {state['epoch']}", after_step=after_step)
-        if checkpoint.digest(self.model, self.method.tensors, step.memory()) != state["parameters"]:
+        self.step = make_step(self.model, self.data, self.training, rate, batch, self.method, memory, observer)
+        beginning = begin(self.step, self.before, self.past, state["epoch"])
+        label = f"training of epoch {state['epoch']}"
+        train_epoch(self.step, self.split, label, after_step=after_step, beginning=beginning)
+        if checkpoint.digest(self.model, self.method.tensors, self.step.memory()) != state["parameters"]:
             machine = f"{state['device']}, threads: {state['threads']}, torch {state['versions']['torch']}"
             raise UserError(
                 f"{self.folder}: its epoch, trained again, gave other parameters; it was trained on {machine}; repeat"

@@ -49,11 +49,14 @@ class Step:
     def tensors(self) -> dict[str, Tensor]:
         """All that changes from one step to the next, by name, in its own memory."""
         parameters = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        parts = {f"state.{i}.{j}": part for i, layer in enumerate(self.state) for j, part in enumerate(layer)}
         method = {f"method.{name}": value for name, value in (self.method.tensors | self.method.carried).items()}
         memory = {f"optimizer.{name}": value for name, value in self.memory().items()}
-        carried = parts if self.data.carries_state else {}
-        return {**parameters, **carried, **method, **memory, "total": self.total, "finite": self.finite}
+        return {**parameters, **self.carried(), **method, **memory, "total": self.total, "finite": self.finite}
+
+    def carried(self) -> dict[str, Tensor]:
+        """The hidden state by name, in its own memory, where the data carry it from step to step."""
+        parts = {f"state.{i}.{j}": part for i, layer in enumerate(self.state) for j, part in enumerate(layer)}
+        return parts if self.data.carries_state else {}
 
     def __call__(self, batch: Batch) -> Tensor:
         """Train on one batch; return its mean loss."""

@@ -19,10 +19,11 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_made_from, check_run, check_tokens
 from natural_sparsity.methods.base import Method, Place, implementation, make_method
 from natural_sparsity.model import checkpoint
-from natural_sparsity.model.device import seed_everything, select_device, set_precision
+from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.provenance import digest_code
 from natural_sparsity.settings import add_expect_option, add_parents_option, check_distinct, parse_json_object
+from natural_sparsity.training.beginning import begin
 from natural_sparsity.training.loop import train_epoch
 from natural_sparsity.training.saves import Interruption, Saves
 from natural_sparsity.training.steps import make_step
@@ -121,8 +122,8 @@ def run_epoch(
     place = Place(epoch, len(train), train.examples, training.batch, data, args.teacher)
     method = load_method(args.sparsify, model, before, place)
     memory = checkpoint.load_tensors(before, device, checkpoint.OPTIMIZER)
-    seed_everything(seed, epoch)
     step = make_step(model, data, training, state["learning_rate_out"], training.batch, method, memory)
+    beginning = begin(step, before, state, epoch)
     label, learning_rate = f"epoch {epoch}", step.learning_rate
     origin = {
         "epoch": epoch,
@@ -141,7 +142,7 @@ def run_epoch(
     }
     path = after / ".partial.safetensors"
     saves = Saves(path, label, origin, step.tensors(), len(train), args.save_interval_s, interruption)
-    train_loss = train_epoch(step, train, label, saves)
+    train_loss = train_epoch(step, train, label, saves, beginning=beginning)
     dev_loss, dev_score = evaluate(model, data, dev, lambda: saves.after(len(train)))
     if not math.isfinite(dev_loss):
         raise UserError(f"{label}: the dev loss is not finite at learning rate {learning_rate:g}; lower it")
@@ -159,8 +160,8 @@ def run_epoch(
         "dev_loss": dev_loss,
         "dev_score": dev_score,
         "best_dev_loss": dev_loss if best is None else min(best, dev_loss),
-        "steps": state["steps"] + len(train),
-        "examples": state["examples"] + train.examples,
+        "steps": state["steps"] + len(train) - beginning.steps,
+        "examples": state["examples"] + train.examples - beginning.examples,
         **describe_machine(device),
         "wall_time_s": round(saves.seconds(), 3),
     }

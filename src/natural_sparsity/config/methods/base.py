@@ -5,17 +5,25 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, Block
+from natural_sparsity.config.base import UNIQUE, UNIQUE_ITEMS, WORDS, Block
 from natural_sparsity.config.data.base import Kind
 
-INIT, LAST = 0, "last"
+INIT, LAST, STEP = 0, "last", "step"
 
 
 class Parent(NamedTuple):
-    """A checkpoint that a model needs: whose, and after which epoch. ``LAST`` is the last of its run."""
+    """A checkpoint that a model needs: whose, and after which epoch.
+
+    ``LAST`` is the last epoch of its run, and ``step64`` a step inside the first.
+    """
 
     model: str
     epoch: int | str
+
+    @property
+    def step(self) -> int:
+        """The step inside the first epoch; 0 for the end of an epoch."""
+        return int(self.epoch.removeprefix(STEP)) if str(self.epoch).startswith(STEP) else 0  # type: ignore[union-attr]
 
 
 class Variant(NamedTuple):
@@ -92,6 +100,16 @@ Rewind = Annotated[
         ge=0,
         le=10_000,
         description="Epoch of the dense model whose weights training starts from; 0 is the untrained model.",
+    ),
+]
+StepName = Annotated[str, Field(pattern="^step[1-9][0-9]{0,8}$", json_schema_extra={WORDS: "stepN, such as step64"})]
+RewindToStep = Annotated[
+    Annotated[int, Field(ge=0, le=10_000)] | StepName,
+    Field(
+        description=(
+            "Where training starts again: with the dense model's weights after this epoch, or after a step inside its"
+            " first epoch, `step64`; 0 is the untrained model."
+        ),
     ),
 ]
 Levels = Annotated[

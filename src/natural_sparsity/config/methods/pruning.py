@@ -20,7 +20,7 @@ from natural_sparsity.config.methods.base import (
     PrunedFraction,
     PrunedTensors,
     PruningScope,
-    Rewind,
+    RewindToStep,
     Variant,
 )
 
@@ -58,7 +58,7 @@ class Gradual(Levelled):
 class Lottery(Levelled):
     """Magnitude pruning to levels of sparsity, and training again from early weights of the dense model."""
 
-    rewind: Rewind = 0
+    rewind: RewindToStep = 0
     tensors: PrunedTensors = Field(PRUNABLE)
     controls: Controls = Field([])
 
