@@ -79,7 +79,8 @@ def test_weights_of_three_bits_take_three_and_load_as_they_were_trained(chain):
     for name, weight in matrices.items():
         assert header["layouts"][name]["bits"] == 3
         assert len(stored[name]) <= -(-3 * weight.numel() // 8)
-    logits, _ = ns.load(folder)(words)
+    with torch.no_grad():  # as in compute; on some processors, torch's LSTM has other bits when it records
+        logits, _ = ns.load(folder)(words)
     assert torch.equal(logits, compute(model, words, model.zero_state(4)))
     numbers = qat.integers(model, chain.load("three1")[1])
     int8 = ns.load(folder, int8=True)
