@@ -45,6 +45,19 @@ def test_a_level_is_a_model_with_parents(config):
     assert not {"of", "levels", "controls"} & set(models["imp-level2"].sparsify)
 
 
+@pytest.mark.parametrize(("step", "refused"), [("step99", False), ("step100", True), ("step999999", True)])
+def test_a_step_that_ends_an_epoch_of_generated_data_is_refused_before_any_job(config, step, refused):
+    config["data"]["mine"] = {"kind": "addition"}
+    config["models"]["lstm"] = {"training": {"steps": 100}}
+    config["models"]["imp"]["sparsify"]["rewind"] = step
+    if not refused:
+        assert derive(config)["imp-level1"].parents["start"] == ("lstm", step)
+        return
+    line = "models.imp.sparsify.rewind: an epoch of lstm on mine has 100 steps .* give a step below 100, or an epoch$"
+    with pytest.raises(UserError, match=line):
+        derive(config)
+
+
 def test_new_weights_are_trained_from_the_first_epoch_on(config):
     """Else a ticket that goes back to epoch 1 would have trained for an epoch more than its control."""
     config["models"]["imp"]["sparsify"]["controls"] = ["random_init"]
@@ -241,6 +254,13 @@ GRADUAL = {"method": "gradual", "controls": None, "rewind": None}
         (
             lambda config: (block(rewind="step8")(config), run(1, first_epoch_checkpoints=3)(config)),
             "runs.1.first_epoch_checkpoints: imp starts from a trained model and has no first epoch; leave it out",
+        ),
+        (
+            lambda config: config["models"].update(
+                lstm={"training": {"optimizer": "adam", "learning_rate": 0.001, "clip": None}},
+                imp={"sparsify": {"method": "qat", "of": "lstm", "learning_rate": 5}},
+            ),
+            "models.imp.sparsify.learning_rate: 5 is a rate for SGD; give Adam one such as 0.001",
         ),
         (block(rewind=4), "runs.1: imp starts from epoch 4, which leaves none of 4 epochs to train"),
         (

@@ -138,7 +138,9 @@ def check_run(i: int, run: "Run", configuration: "Configuration") -> None:
     block = configuration.models[run.model].sparsify
     sparsify = {} if block is None else dump(block)
     rewind = sparsify.get("rewind", INIT)
-    rewind = rewind if isinstance(rewind, int) else INIT  # inside the first epoch
+    if not isinstance(rewind, int):
+        check_step(run, Parent(sparsify["of"], rewind), configuration)
+        rewind = INIT  # inside the first epoch
     if rewind >= run.epochs:
         raise UserError(
             f"runs.{i}: {run.model} starts from epoch {rewind}, which leaves none of {run.epochs} epochs to train"
@@ -161,6 +163,20 @@ def check_run(i: int, run: "Run", configuration: "Configuration") -> None:
         f"runs.{i}: {run.model} starts from {base}: give {base} a run on {run.data} with seeds {seeds} and {needed}"
         " epochs or more"
     )
+
+
+def check_step(run: "Run", start: Parent, configuration: "Configuration") -> None:
+    """Check that an epoch of generated data goes on after a step; of other data, it is not known yet how long one is.
+
+    Raises:
+        UserError: it does not.
+    """
+    steps = configuration.models[start.model].training.steps
+    if configuration.data[run.data].generated and start.step >= steps:
+        raise UserError(
+            f"models.{run.model}.sparsify.rewind: an epoch of {start.model} on {run.data} has {steps} steps"
+            f" (training.steps); give a step below {steps}, or an epoch"
+        )
 
 
 def dump(block: Any) -> dict[str, Any]:

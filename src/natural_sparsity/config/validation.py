@@ -51,7 +51,7 @@ def validate(config: dict[str, Any]) -> Configuration:
 
 
 def check_model(name: str, model: Model, configuration: Configuration) -> None:
-    """Check that a sparsified model repeats no setting of its dense model or its method, and has a cell that fits."""
+    """Check that a sparsified model repeats no setting of its dense model or its method, and that cell and rate fit."""
     method = model.sparsify
     if method is None:
         return
@@ -70,6 +70,10 @@ def check_model(name: str, model: Model, configuration: Configuration) -> None:
         if needs.cells and cell not in needs.cells:
             cells = join_words(needs.cells, "or")
             raise UserError(f"{key}.sparsify: {what} needs cell {cells}, and the cell here is {cell}; change either")
+    rate, dense = getattr(method, "learning_rate", None), configuration.models.get(base or "")
+    own = "training.learning_rate" in method.replaces
+    if rate and rate > 1 and not own and dense and dense.training.optimizer == "adam":
+        raise UserError(f"{key}.sparsify.learning_rate: {rate:g} is a rate for SGD; give Adam one such as 0.001")
 
 
 def check_vectors(key: str, architecture: Architecture) -> None:
