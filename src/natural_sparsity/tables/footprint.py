@@ -25,7 +25,12 @@ from natural_sparsity.tables.writer import Grid, Table, format_interval
 KEYS = ["family", "role", "level", "precision"]
 DENSE = ("", "dense", 0, "float32")
 # Roles that the name of the family does not tell.
-CONTROLS = ("no_teacher", "retrained", "equal_size", "rounded")
+CONTROLS = {
+    "no_teacher": "no teacher",
+    "retrained": "retrained",
+    "equal_size": "equal size",
+    "rounded": "in single precision",
+}
 NOTE = (
     "Perplexity on the test split, with its 95 % t interval over seeds. Weights: nonzero weights of the matrices."
     " Bytes: the size of the file that natural-sparsity export writes, which holds the whole model. Time: on one CPU"
@@ -137,5 +142,5 @@ def lay_out(rows: pd.DataFrame) -> Grid:
 def name_model(row: Mapping[Any, Any]) -> str:
     """What a row's model is called: by its family, level and control."""
     level = f", level {row['level']}" if row["level"] else ""
-    control = f", {row['role'].replace('_', ' ')}" if row["role"] in CONTROLS else ""
+    control = f", {CONTROLS[row['role']]}" if row["role"] in CONTROLS else ""
     return f"{row['family']}{level}{control}" if row["family"] else "dense"
