@@ -180,7 +180,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--expect", '{"modle": "lstm"}', "'modle' is none of data, model, seed, epoch, condition, folded"),
+        ("--expect", '{"modle": "lstm"}', "'modle' is none of data, model, seed, epoch, steps, condition, folded"),
         ("--parents", '{"teacher": {"epohc": 3}}', "'epohc' is none of data, model, seed, epoch"),
         ("--parents", '{"teacher": 3}', "not a JSON object"),
     ],
