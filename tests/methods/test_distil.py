@@ -105,13 +105,14 @@ def test_the_teacher_carries_its_own_state_and_stays_as_it_was(chain):
     teacher = chain.open("dense3")[0].eval()
     state = teacher.zero_state(8)
     for batch in batches[:3]:
-        _, features, state = teacher(batch.inputs, state)
+        with torch.no_grad():  # as the teacher reads; on some processors, torch's LSTM has other bits when it records
+            _, features, state = teacher(batch.inputs, state)
         taught = step.method.soft_targets
         seen = []
         step.method.soft_targets = lambda x, taught=taught, seen=seen: seen.append(taught(x)) or seen[0]
         step(batch)
         step.method.soft_targets = taught
-        torch.testing.assert_close(seen[0].queries[:, :7], features.flatten(0, 1).detach())
+        torch.testing.assert_close(seen[0].queries[:, :7], features.flatten(0, 1))
         assert torch.equal(step.tensors()["method.teacher.1.0"], state[1][0])
     for name, parameter in step.method.teacher.named_parameters():
         assert parameter.grad is None and not parameter.requires_grad

@@ -2,7 +2,11 @@
 
 EXPLORER = f"{EXPERIMENT}/explorer"
 # All files of the page besides the data; Python files are in the code digest.
-ASSETS = sorted(Path(workflow.basedir, "src/natural_sparsity/explorer").glob("*.[chj]*"))
+ASSETS = [
+    path
+    for path in sorted(Path(workflow.basedir, "src/natural_sparsity/explorer").iterdir())
+    if path.suffix in (".css", ".html", ".js")
+]
 
 
 rule pack:
