@@ -262,6 +262,12 @@ GRADUAL = {"method": "gradual", "controls": None, "rewind": None}
             ),
             "models.imp.sparsify.learning_rate: 5 is a rate for SGD; give Adam one such as 0.001",
         ),
+        (
+            lambda config: config["models"].update(
+                imp={"sparsify": {"method": "sparse_vd", "of": "lstm", "groups": ["weights"], "learning_rate": 5}}
+            ),
+            "models.imp.sparsify.learning_rate: 5 is a rate for SGD; give Adam one such as 0.001",
+        ),
         (block(rewind=4), "runs.1: imp starts from epoch 4, which leaves none of 4 epochs to train"),
         (
             run(1, seeds=[1, 3]),

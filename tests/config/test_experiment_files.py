@@ -49,24 +49,25 @@ def make_local_files(config, folder):
             (folder / path).touch()
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_each_experiment_is_valid(path, tmp_path, monkeypatch):
+@pytest.fixture
+def configuration(path, tmp_path, monkeypatch):
+    """An experiment's configuration, with empty files in place of those that the user is to bring."""
     config = read(path)
     make_local_files(config, tmp_path)
     monkeypatch.chdir(tmp_path)
-    configuration = validate(config)
+    return validate(config)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_each_experiment_is_valid(path, configuration):
     families(configuration)
     used = {run.data for run in configuration.runs}
     assert set(load(path).get("data", used)) <= used, "data on which nothing is trained"
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("experiments/lottery*.yaml")), ids=lambda path: path.stem)
-def test_tickets_are_compared_on_one_schedule(path, tmp_path, monkeypatch):
+def test_tickets_are_compared_on_one_schedule(configuration):
     """By the default rule each model would lower its rate in epochs of its own."""
-    config = read(path)
-    make_local_files(config, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    configuration = validate(config)
     members = [member for run in configuration.runs for member in families(configuration)[run.model]]
     assert all(member.training.milestones is not None for member in members)
     for run in configuration.runs:
@@ -76,12 +77,8 @@ def test_tickets_are_compared_on_one_schedule(path, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_what_is_compared_with_a_dense_model_has_a_schedule_that_is_given(path, tmp_path, monkeypatch):
+def test_what_is_compared_with_a_dense_model_has_a_schedule_that_is_given(configuration):
     """Milestones, or a constant rate: none that each model lowers by its own dev loss."""
-    config = read(path)
-    make_local_files(config, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    configuration = validate(config)
     made = families(configuration)
     trainings = [member.training for run in configuration.runs for member in made[run.model] if member.method]
     assert all(training.milestones is not None or training.decay is None for training in trainings)

@@ -71,8 +71,8 @@ def check_model(name: str, model: Model, configuration: Configuration) -> None:
             cells = join_words(needs.cells, "or")
             raise UserError(f"{key}.sparsify: {what} needs cell {cells}, and the cell here is {cell}; change either")
     rate, dense = getattr(method, "learning_rate", None), configuration.models.get(base or "")
-    own = "training.learning_rate" in method.replaces
-    if rate and rate > 1 and not own and dense and dense.training.optimizer == "adam":
+    optimizer = method.replaces.get("training.optimizer") or (dense.training.optimizer if dense else "")
+    if rate and rate > 1 and optimizer.lower() == "adam":
         raise UserError(f"{key}.sparsify.learning_rate: {rate:g} is a rate for SGD; give Adam one such as 0.001")
 
 

@@ -22,11 +22,11 @@ NOTE = (
     "Means over seeds, with the least and the greatest in parentheses. The score is that of the test split."
     " Compression: all weights divided by those left; biases and group variables do not count. Neurons: left in each"
     " layer. Gates: those that some weight leads into, i + f + g + o of each layer; the others are constant or belong"
-    " to removed neurons. Single pass: compression and gates as the paper's authors count them. Weights into a gate"
-    " whose own variable is removed count as left then, and gates are counted before the weights of removed units are"
-    " taken away. Folded: the weights of the smaller dense model with the same outputs, and how many times faster it is"
-    " than the unfolded one, on one CPU thread: step by step with the output layer, and in the recurrent layers alone"
-    " on a whole batch."
+    " to removed neurons. Single pass: compression and gates as the paper's authors count them. They count weights into"
+    " a gate whose own variable is removed as left, and count gates before the weights of removed units are taken away."
+    " Folded: the weights of the smaller dense model with the same outputs, and how many times faster it is than the"
+    " unfolded one, on one CPU thread: step by step with the output layer, and in the recurrent layers alone on a whole"
+    " batch."
 )
 
 

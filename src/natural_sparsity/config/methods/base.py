@@ -23,7 +23,8 @@ class Parent(NamedTuple):
     @property
     def step(self) -> int:
         """The step inside the first epoch; 0 for the end of an epoch."""
-        return int(self.epoch.removeprefix(STEP)) if str(self.epoch).startswith(STEP) else 0  # type: ignore[union-attr]
+        name = str(self.epoch)
+        return int(name.removeprefix(STEP)) if name.startswith(STEP) else 0
 
 
 class Variant(NamedTuple):
