@@ -89,7 +89,7 @@ def test_a_model_at_a_rate_of_its_own_says_so(write):
     assert trained.startswith("two | int2, trained | 4 | *other*: 1 | ")
     assert rounded.startswith("two, in single precision | int2 | 4 | *other*: 1 | ")
     path = write_state(paths[0].with_suffix(".state"), 4, seed=1, learning_rate_in=10)
-    with pytest.raises(UserError, match="--checkpoints: none of two qat 0, seed 1; give its state.json"):
+    with pytest.raises(UserError, match="--checkpoints: none of two qat, seed 1; give its state.json"):
         tabulate_module(footprint, footprints=paths, checkpoints=[path])
 
 

@@ -201,5 +201,5 @@ def test_rates_of_every_model_and_seed_are_needed_once(write):
     states = [write_state(evaluations[0].with_name(f"s{i}.json"), seed=1) for i in range(2)]
     with pytest.raises(UserError, match=r"s1\.json: a second checkpoint of the same model, seed and epoch"):
         tabulate_module(lottery, evaluations=evaluations, checkpoints=states)
-    with pytest.raises(UserError, match=r"--checkpoints: none of .* dense 0, seed 2; give its state"):
+    with pytest.raises(UserError, match=r"--checkpoints: none of dense, seed 2; give its state"):
         tabulate_module(lottery, evaluations=evaluations, checkpoints=states[:1])

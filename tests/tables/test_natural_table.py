@@ -7,7 +7,7 @@ from scipy import stats
 from example_products import SHIFT, grid_lines, tabulate, write_family, write_member
 from natural_sparsity.analysis.tensors import STATIC
 from natural_sparsity.errors import UserError
-from natural_sparsity.tables import natural
+from natural_sparsity.tables import natural, schedule
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def given(tmp_path):
 
 def by_place(correlations, checkpoints):
     """The table's rows by model, tensor and statistic."""
-    rows = natural.compare(natural.read_last(correlations, checkpoints))
+    rows = natural.compare(natural.read_last(correlations, checkpoints), schedule.read_rates(checkpoints))
     return rows.set_index(["model", "tensor", "statistic"]).sort_index()
 
 
@@ -71,7 +71,7 @@ def test_models_trained_for_other_numbers_of_epochs_are_not_compared(given, tmp_
     assert longer["value"] == pytest.approx(rows.loc[("dense", "h_2", "pearson_log"), "value"] + 0.2, abs=0.1)
     assert same["difference"] == pytest.approx(-0.2)
     table = tabulate(natural, correlations=given[0], checkpoints=given[1])
-    assert any(line.startswith("imp-level1 | 4 | 3 |") for line in grid_lines(table))
+    assert any(line.startswith("imp-level1 | 4 | *other*: 20 | 3 |") for line in grid_lines(table))
 
 
 def test_files_are_matched_by_their_run_in_any_order(given):
@@ -99,8 +99,8 @@ def test_models_of_other_depths_have_gaps_where_they_have_no_such_layer(given, t
         write_member(tmp_path, "student", seed, hidden=[4], tensors=tensors)
     table = tabulate(natural, correlations=given[0], checkpoints=given[1])
     heads = ["h_1", "h_2", "grad_h_1", "grad_h_2"]
-    assert table.grids[0].heads[3:] == [f"{name}, {end}" for name in heads for end in ("value", "minus dense")]
+    assert table.grids[0].heads[4:] == [f"{name}, {end}" for name in heads for end in ("value", "minus dense")]
     by_model = {row[0]: row for row in table.grids[0].rows}
-    assert by_model["student"][5:7] == by_model["dense"][3:5] == ["", ""]
-    assert by_model["student"][3] and by_model["dense"][5]
+    assert by_model["student"][6:8] == by_model["dense"][4:6] == ["", ""]
+    assert by_model["student"][4] and by_model["dense"][6]
     assert natural.list_widths({"embedding": 5, "hidden": [3, 2, 1]})["grad_h_3"] == 1

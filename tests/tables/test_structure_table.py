@@ -38,6 +38,11 @@ def paths(chain: Chain, kind: str) -> list:
     return [chain.folder / f"{name}-{kind}.json" for name in ("dense1", "sparse3")]
 
 
+def states(chain: Chain) -> list:
+    """Of every epoch that the two models trained."""
+    return [chain.path(name) / "state.json" for name in ("dense1", "sparse2", "sparse3")]
+
+
 def change(path, to, **fields):
     """Write a copy of a product with other ``fields``."""
     value = files.read_json(path) | fields
@@ -46,6 +51,7 @@ def change(path, to, **fields):
 
 def test_a_row_per_layer_agrees_with_the_structures(chain):
     given = {"structures": paths(chain, "structure"), "speedups": paths(chain, "speedup")[::-1]}
+    given |= {"checkpoints": states(chain)}
     table = tabulate(structure, **given)
     rows = table.frame
     assert rows[["data", "model", "layer"]].values.tolist() == [["d", m, n] for m in ("m", "s") for n in (1, 2)]
@@ -64,7 +70,7 @@ def test_a_row_per_layer_agrees_with_the_structures(chain):
     assert sparse["compression"].iloc[0] == pytest.approx(weights / sparse["weights_left"].iloc[0])
     lines = grid_lines(table)
     assert "| Perplexity |" in lines[0]
-    assert lines[1].startswith("d/m | dense | 1 | 1 | ")
+    assert lines[1].startswith("d/m | dense | 1 | 20 | 1 | ")
     assert f"| 5 of 5; 7 of 7 | 5 + 5 + 5 + 5; 7 + 7 + 7 + 7 | 48 | 48 | {weights:,} |" in lines[1]
     assert len({line.count("|") for line in lines}) == 1
 
@@ -72,6 +78,7 @@ def test_a_row_per_layer_agrees_with_the_structures(chain):
 def test_the_command_writes_all_three_files(chain):
     stem = chain.folder / "structure"
     given = ["--structures", *paths(chain, "structure"), "--speedups", *paths(chain, "speedup")]
+    given += ["--checkpoints", *states(chain)]
     main(["tabulate", "structure", *map(str, given), "--title", "What is left", "--output", str(stem)])
     assert len(pd.read_csv(f"{stem}.csv")) == 4
     assert (stem.with_suffix(".md")).read_text().startswith("# What is left\n")
@@ -84,11 +91,13 @@ def test_classifiers_have_their_accuracy(chain, tmp_path):
     scored = {"measure": "accuracy", "digits": 3, "higher_is_better": True, "score": 0.75}
     change(chain.folder / "dense1-structure.json", tmp_path / "s.json", data="reviews", **scored)
     change(chain.folder / "dense1-speedup.json", tmp_path / "g.json", data="reviews")
-    structures = [*paths(chain, "structure"), tmp_path / "s.json"]
-    table = tabulate(structure, structures=structures, speedups=[*paths(chain, "speedup"), tmp_path / "g.json"])
+    change(chain.path("dense1") / "state.json", tmp_path / "state.json", data="reviews")
+    given = {"structures": [*paths(chain, "structure"), tmp_path / "s.json"]}
+    given |= {"speedups": [*paths(chain, "speedup"), tmp_path / "g.json"]}
+    table = tabulate(structure, **given, checkpoints=[*states(chain), tmp_path / "state.json"])
     lines = grid_lines(table)
     assert "| Perplexity or accuracy |" in lines[0]
-    assert lines[3].startswith("reviews/m | dense | 1 | 1 | 0.750 |")
+    assert lines[3].startswith("reviews/m | dense | 1 | 20 | 1 | 0.750 |")
 
 
 def test_what_does_not_belong_together_is_refused(chain):

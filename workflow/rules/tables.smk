@@ -103,6 +103,7 @@ use rule tabulate as tabulate_structure with:
     input:
         structures=every(STRUCTURE, product="structure"),
         speedups=every(SPEEDUP, product="structure"),
+        checkpoints=every(STATE, product="structure", at="epochs"),
     output:
         table(EXPERIMENT, "structure"),
     params:
@@ -112,6 +113,7 @@ use rule tabulate as tabulate_structure with:
 use rule tabulate as tabulate_moduli with:
     input:
         evaluations=every(EVALUATION, product="moduli"),
+        checkpoints=every(STATE, product="moduli", at="epochs"),
     output:
         table(f"{EXPERIMENT}/{{data}}", "moduli"),
     log:
@@ -123,7 +125,7 @@ use rule tabulate as tabulate_moduli with:
 use rule tabulate as tabulate_natural with:
     input:
         correlations=every(CORRELATIONS, product="natural"),
-        checkpoints=every(STATE, product="natural"),
+        checkpoints=every(STATE, product="natural", at="epochs"),
     output:
         table(CONDITION, "natural"),
     log:

@@ -36,7 +36,7 @@ NOTE = (
     " Bytes: the size of the file that natural-sparsity export writes, which holds the whole model. Time: on one CPU"
     " thread, in dense arithmetic whatever the density; tokens one after the other, and a window of several streams at"
     " once."
-    f" {MATCHING}. Only models with the same number of epochs are compared. {schedule.NOTE}."
+    f" {MATCHING}. Only models with the same number of epochs are compared. {schedule.NOTE_ON_OTHERS}."
 )
 
 
@@ -103,7 +103,7 @@ def compare(footprints: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             dict(zip(KEYS, key, strict=True))
             | {"epochs": group["epoch"].iloc[0], "seeds": len(group)}
-            | schedule.compare(rates, dict(zip(KEYS[:-1], key, strict=False)), group["seed"])
+            | schedule.compare(rates, group)
             | dict(zip(names, exponentiate(t_interval(losses.to_numpy())), strict=True))
             | {"nonzero": round(group["nonzero"].mean()), "bytes": round(group["bytes"].mean())}
             | {"bytes_of_dense": group["bytes"].mean() / reference["bytes"].mean()}

@@ -35,7 +35,7 @@ from natural_sparsity.tables.writer import Grid, Table
 
 NOTE = (
     f"On the test split after the last epoch. {MATCHING}. Beats controls: each control's loss is larger, the 95 % t"
-    f" interval of the difference by seed above 0. {schedule.NOTE}."
+    f" interval of the difference by seed above 0. {schedule.NOTE_ON_OTHERS}."
 )
 
 
@@ -105,7 +105,7 @@ def compare(evaluations: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
                 "nonzero": round(group["nonzero"].mean()),
                 "seeds": len(group),
             }
-            | schedule.compare(rates, dict(zip(KEYS, key, strict=True)), group["seed"])
+            | schedule.compare(rates, group)
             | {"loss": loss, "low": low, "high": high}
             | average_score(group.sort_values("seed"))
             | (NOT_COMPARED if is_reference else compare_losses(losses, dense))

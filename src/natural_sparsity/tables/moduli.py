@@ -15,6 +15,7 @@ import pandas as pd
 from natural_sparsity import files
 from natural_sparsity.analysis.products import check_epochs
 from natural_sparsity.errors import UserError
+from natural_sparsity.tables import schedule
 from natural_sparsity.tables.scores import MEASURE, average_score, check_measure, format_measure, format_score
 from natural_sparsity.tables.writer import Grid, Table
 
@@ -26,29 +27,32 @@ NOTE = (
     "The score is that of the test split after the last epoch, the mean over seeds with its 95 % t interval. Weights"
     " pruned: counted from the checkpoints. Distance and K: the mean over the recurrent weights that are left, and over"
     " all pairs of units; of a control, the K that it was trained with. A retrained model has newly drawn weights under"
-    " the last masks of the model whose name it has."
+    f" the last masks of the model whose name it has. {schedule.NOTE}."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
     parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="JSON, one file per model and seed")
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per model, seed and epoch"
+    )
 
 
 def tabulate(args: argparse.Namespace) -> Table:
     """The table of the evaluations, and its grid."""
-    rows = compare(args.evaluations)
+    rows = compare(args.evaluations, schedule.read_rates(args.checkpoints))
     return Table(rows, [lay_out(rows)], note=NOTE)
 
 
-def compare(paths: Sequence[Path]) -> pd.DataFrame:
-    """A row per model: ``family … strength, cell, seeds, sparsity, measure, digits, score …`` and the geometry.
+def compare(paths: Sequence[Path], rates: pd.DataFrame) -> pd.DataFrame:
+    """A row per model: ``family … strength, cell, schedule, seeds, sparsity, measure, digits, score …``, the geometry.
 
     The family of a dense model is its name.
 
     Raises:
         UserError: the evaluations are of different data or by different measures, repeat one, or are of seeds of a
-            model after different epochs.
+            model after different epochs; or one has no checkpoint among those that ``rates`` were read from.
     """
     keys = ["model", "seed", "epoch", "cell", "sparsify", "loss", "score", *MEASURE, "density", "geometry"]
     values = {path: files.read_json(path, ["data", *keys]) for path in paths}
@@ -58,7 +62,7 @@ def compare(paths: Sequence[Path]) -> pd.DataFrame:
     for path in paths:
         value = values[path]
         settings = {"family": value["model"], "role": "dense", **OF_DENSE, **value["sparsify"]}
-        numbers = {key: value[key] for key in ("seed", "cell", "loss", "score", *MEASURE, "density")}
+        numbers = {key: value[key] for key in ("model", "seed", "cell", "loss", "score", *MEASURE, "density")}
         rows.append({key: settings[key] for key in KEYS} | numbers | value["geometry"] | {"path": path})
     frame = pd.DataFrame(rows)
     repeated = frame.duplicated([*KEYS, "cell", "seed"])
@@ -68,6 +72,7 @@ def compare(paths: Sequence[Path]) -> pd.DataFrame:
     for key, group in frame.groupby([*KEYS, "cell"], sort=False):
         means.append(
             dict(zip([*KEYS, "cell"], key, strict=True))
+            | {"schedule": schedule.describe(schedule.select(rates, group[["model", "seed"]]))}
             | {"seeds": len(group), "sparsity": 1 - group["density"].mean()}
             | average_score(group)
             | {name: group[name].mean() for name in GEOMETRY if name in group}
@@ -83,6 +88,7 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         "Penalty",
         "Control",
         "Strength",
+        "Learning rate",
         "Seeds",
         "Weights pruned",
         f"{format_measure(rows)} (95 %)",
@@ -93,7 +99,8 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         role = f" ({row['role']})" if row["role"] in ("dense", "retrained") else ""
         cells = [f"{row['family']}{role}, {row['cell']}", row["space"]]
         cells += [name_penalty(row) if has_space else "", row["control"]]
-        cells += [f"{row['strength']:g}" if has_space else "", str(row["seeds"]), f"{100 * row['sparsity']:.1f} %"]
+        cells += [f"{row['strength']:g}" if has_space else "", row["schedule"], str(row["seeds"])]
+        cells += [f"{100 * row['sparsity']:.1f} %"]
         lines.append([*cells, format_score(row), *(format_pair(row, key) for key in ("distance", "k"))])
     return Grid([*heads, "Distance kept / all", "Penalty K kept / all"], lines)
 

@@ -13,6 +13,7 @@ from natural_sparsity.analysis.products import check_chain, check_same, find_pla
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.analysis.tensors import GRADIENT, STATIC, list_layers
 from natural_sparsity.errors import UserError
+from natural_sparsity.tables import schedule
 from natural_sparsity.tables.writer import Grid, Table
 
 MODEL = ["model", "family", "role", "level"]
@@ -24,18 +25,21 @@ NOTE = (
     " from the dense model of the same seed after the same number of epochs, with its 95 % t interval; bold where"
     " that excludes 0, one row at a time; empty where the dense model has more or fewer epochs. The mean is over words;"
     " between models of different widths it is not compared, since the least χ is 1/√width."
+    f" {schedule.NOTE_ON_OTHERS}."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
     parser.add_argument("--correlations", type=Path, nargs="+", required=True, help="Parquet, one per model and seed")
-    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True, help="their last epochs' state.json")
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per model, seed and epoch"
+    )
 
 
 def tabulate(args: argparse.Namespace) -> Table:
     """The table of all tensors, measures and statistics; and χ at the recurrent layers as grids."""
-    rows = compare(read_last(args.correlations, args.checkpoints))
+    rows = compare(read_last(args.correlations, args.checkpoints), schedule.read_rates(args.checkpoints))
     return Table(rows, list(lay_out(rows)), note=NOTE)
 
 
@@ -78,16 +82,18 @@ def list_widths(architecture: dict[str, Any]) -> dict[str, int]:
     return layers | gradients | {STATIC: architecture["hidden"][-1]}
 
 
-def compare(values: pd.DataFrame) -> pd.DataFrame:
-    """A row for each of :data:`KEYS`: ``value``, ``low``, ``high`` over ``seeds``; ``difference`` from dense too.
+def compare(values: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
+    """A row for each of :data:`KEYS`: ``value``, ``low``, ``high`` over ``seeds``; ``difference`` from dense; rates.
 
     Where there is nothing to compare, the difference is empty: for the dense model itself, for a mean at another width,
     and for models trained for other numbers of epochs, since χ and its correlations change with every epoch.
     """
     dense = values[values["role"] == "dense"].set_index([*PLACE, "seed"])
+    schedules = {model: schedule.compare(rates, group) for model, group in values.groupby("model")}
     rows = []
     for key, group in values.groupby(KEYS, sort=False):
         row = dict(zip(KEYS, key, strict=True)) | {"epoch": group["epoch"].iloc[0], "seeds": len(group)}
+        row |= schedules[row["model"]]
         row |= dict(zip(("value", "low", "high"), t_interval(group["value"].to_numpy()), strict=True))
         same = dense.reindex(group.set_index([*PLACE, "seed"]).index)
         same_width, same_epoch = (same[key].to_numpy() == group[key].to_numpy() for key in ("width", "epoch"))
@@ -107,11 +113,12 @@ def lay_out(rows: pd.DataFrame) -> Iterator[Grid]:
         layers = list_layers(chosen["tensor"].str.removeprefix(GRADIENT))
         every = [*layers, *(GRADIENT + layer for layer in layers)]
         tensors = [tensor for tensor in every if (chosen["tensor"] == tensor).any()]
-        heads = ["model", "epochs", "seeds"]
+        heads = ["model", "epochs", "learning rate", "seeds"]
         heads += [f"{tensor}, {end}" for tensor in tensors for end in ("value", "minus dense")]
         lines = []
         for model, part in chosen.groupby("model", sort=False):
-            cells = [str(model), str(part["epoch"].iloc[0]), str(part["seeds"].iloc[0])]
+            first = part.iloc[0].to_dict()
+            cells = [str(model), str(first["epoch"]), schedule.format_rate(first), str(first["seeds"])]
             for tensor in tensors:
                 of_tensor = part[part["tensor"] == tensor].to_dict("records")
                 cells += format_row(of_tensor[0]) if of_tensor else ["", ""]

@@ -1,6 +1,6 @@
 """The learning rates that models were trained at, for tables that compare them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,28 @@ from natural_sparsity.analysis.products import find_place
 from natural_sparsity.errors import UserError
 
 KEYS = ["family", "method", "role", "level"]
-NOTE = (
-    "Learning rate: that of the first epoch that a model trained, and the epochs from which it was another. *Other*"
-    " marks a model whose rate was not that of the dense model of the same seed in every epoch that it trained: the two"
-    " differ by more than their sparsity"
+# What tells models apart in a table: any of these.
+NAMES = ["data", "model", *KEYS]
+NOTE = "Learning rate: that of the first epoch that a model trained, and the epochs from which it was another"
+NOTE_ON_OTHERS = (
+    f"{NOTE}. *Other* marks a model whose rate was not that of the dense model of the same seed in every epoch that it"
+    " trained: the two differ by more than their sparsity"
 )
 
 
 def read_rates(paths: Sequence[Path]) -> pd.DataFrame:
-    """The rate of each epoch: :data:`KEYS`, ``seed, epoch, rate``, a row per ``state.json``.
+    """The rate of each epoch: :data:`NAMES`, ``seed, epoch, rate``, a row per ``state.json``.
 
     Raises:
         UserError: a file is no checkpoint's state, or repeats another's model, seed and epoch.
     """
     rows = []
     for path in paths:
-        state = files.read_json(path, ["seed", "epoch", "sparsify", "learning_rate_in"])
-        row = {"seed": state["seed"], "epoch": state["epoch"], "rate": state["learning_rate_in"], "path": path}
-        rows.append(find_place(state["sparsify"]) | row)
+        state = files.read_json(path, ["data", "model", "seed", "epoch", "sparsify", "learning_rate_in"])
+        row = {key: state[key] for key in ("data", "model", "seed", "epoch")} | {"rate": state["learning_rate_in"]}
+        rows.append(find_place(state["sparsify"]) | row | {"path": path})
     frame = pd.DataFrame(rows)
-    if (repeated := frame.duplicated([*KEYS, "seed", "epoch"])).any():
+    if (repeated := frame.duplicated([*NAMES, "seed", "epoch"])).any():
         raise UserError(f"{frame.loc[repeated, 'path'].iloc[0]}: a second checkpoint of the same model, seed and epoch")
     return frame.drop(columns="path").sort_values("epoch", kind="stable")
 
@@ -62,22 +64,30 @@ def is_shared(rates: pd.DataFrame, dense: pd.DataFrame) -> bool:
     return bool((both["rate"] == both["rate_dense"]).all())
 
 
-def compare(rates: pd.DataFrame, place: Mapping[str, Any], seeds: Iterable[int]) -> dict[str, Any]:
-    """The ``schedule`` of a model in words, and whether it is the dense model's, ``shared_schedule``.
+def select(rates: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rates of the model that a table's ``rows`` are of.
 
     Args:
         rates: of all models, as :func:`read_rates` returns them.
-        place: which model, by some of :data:`KEYS`.
-        seeds: those that the table has of it.
+        rows: ``seed``, and those of :data:`NAMES` that tell the table's models apart, which are the same in all rows.
 
     Raises:
         UserError: it has no checkpoint of a seed.
     """
+    place = {key: rows[key].iloc[0] for key in NAMES if key in rows}
     own = rates[(rates[list(place)] == list(place.values())).all(axis=1)]
-    if missing := set(seeds) - set(own["seed"]):
-        raise UserError(
-            f"--checkpoints: none of {' '.join(map(str, place.values()))}, seed {min(missing)}; give its state.json"
-        )
+    if missing := set(rows["seed"]) - set(own["seed"]):
+        name = " ".join(dict.fromkeys(str(value) for value in place.values() if value))
+        raise UserError(f"--checkpoints: none of {name}, seed {min(missing)}; give its state.json")
+    return own
+
+
+def compare(rates: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
+    """The ``schedule`` of a model in words, and whether it is the dense model's, ``shared_schedule``.
+
+    Args and errors as of :func:`select`; one model among the ``rates`` is dense.
+    """
+    own = select(rates, rows)
     dense = rates.loc[rates["role"] == "dense", ["seed", "epoch", "rate"]]
     return {"schedule": describe(own), "shared_schedule": is_shared(own, dense)}
 

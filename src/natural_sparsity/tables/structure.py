@@ -11,6 +11,7 @@ from natural_sparsity import files
 from natural_sparsity.analysis.products import Origin, check_epochs, check_same, find_origin
 from natural_sparsity.errors import UserError
 from natural_sparsity.model.gates import GATES
+from natural_sparsity.tables import schedule
 from natural_sparsity.tables.scores import MEASURE, format_measure
 from natural_sparsity.tables.writer import Grid, Table
 
@@ -26,7 +27,7 @@ NOTE = (
     " a gate whose own variable is removed as left, and count gates before the weights of removed units are taken away."
     " Folded: the weights of the smaller dense model with the same outputs, and how many times faster it is than the"
     " unfolded one, on one CPU thread: step by step with the output layer, and in the recurrent layers alone on a whole"
-    " batch."
+    f" batch. {schedule.NOTE}."
 )
 
 
@@ -34,11 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
     parser.add_argument("--structures", type=Path, nargs="+", required=True, help="JSON, one file per model and seed")
     parser.add_argument("--speedups", type=Path, nargs="+", required=True, help="JSON of the same models and seeds")
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per model, seed and epoch"
+    )
 
 
 def tabulate(args: argparse.Namespace) -> Table:
     """The table of structures and speed-ups, and its grid."""
     rows = join(args.structures, args.speedups)
+    rates = schedule.read_rates(args.checkpoints)
+    for _, group in rows.groupby(RUN, sort=False):
+        rows.loc[group.index, "schedule"] = schedule.describe(schedule.select(rates, group[[*RUN, "seed"]]))
     return Table(rows, [lay_out(rows)], note=NOTE)
 
 
@@ -118,7 +125,7 @@ def format_spread(values: pd.Series, form: str) -> str:
 
 def lay_out(rows: pd.DataFrame) -> Grid:
     """The table for readers, a row per run."""
-    heads = ["Run", "Variables or penalties", "Epochs", "Seeds", format_measure(rows), "Compression"]
+    heads = ["Run", "Variables or penalties", "Epochs", "Learning rate", "Seeds", format_measure(rows), "Compression"]
     heads += ["Compression, single pass", "Weights left", "Embedding units", "Neurons", "Gates i + f + g + o", "Gates"]
     heads += ["Gates, single pass", "Folded weights"]
     lines = []
@@ -131,6 +138,7 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         cells = [f"{data}/{model}", seeds["groups"].iloc[0] or seeds["method"].iloc[0]]
         cells += [
             str(seeds["epoch"].iloc[0]),
+            seeds["schedule"].iloc[0],
             str(len(seeds)),
             format_spread(seeds["score"], f"{{:.{seeds['digits'].iloc[0]}f}}"),
         ]
