@@ -79,24 +79,29 @@ class Host:
         self.process.join()
 
 
-def serve(connection: Connection, without: tuple[str, ...]) -> None:
-    """Fork for each request that comes."""
+def import_everything() -> None:
+    """Import what any command would import, and what it would only when it needs it."""
     import spacy
 
     from natural_sparsity import registry
-    from natural_sparsity.cli import COMMANDS
+    from natural_sparsity.cli import COMMANDS, limit_threads
     from natural_sparsity.config.spacy_models import find_model, find_pipeline
 
+    limit_threads()
     os.environ["NATURAL_SPARSITY_ROOT"] = str(Path(__file__).parents[2])
     modules = [module for module, _ in COMMANDS.values()]
     for entries in (registry.FIGURES, registry.TABLES, registry.FORMATS, registry.MEASURES):
         modules += [entry.split(":")[0] for entry in entries.values()]
     for module in modules:
         registry.load(module)
-    # What they would import only when they need it, which would be most of a job's time here.
     for module in ("torch._dynamo", "fontTools.subset", "pyarrow.dataset", "pyarrow.pandas_compat", "plotly"):
         importlib.import_module(module)
     spacy.load(find_pipeline(find_model("en_core_web_sm")))
+
+
+def serve(connection: Connection, without: tuple[str, ...]) -> None:
+    """Fork for each request that comes."""
+    import_everything()
     for name in without:
         setattr(os, name, lambda *arguments: None)
     while True:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from preloaded import start_server
 
 from natural_sparsity import registry
 
@@ -47,7 +48,10 @@ class Workflow:
         if changes:
             (self.folder / "changes.yaml").write_text(yaml.safe_dump(changes))
             configfiles.append(str(self.folder / "changes.yaml"))
-        command = [*prefix, str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(root / "Snakefile")]
+        # Another checkout, or another environment, has to import its own.
+        commands = start_server() if (root, environment, prefix) == (ROOT, None, ()) else None
+        snakemake = (commands or Path(sys.executable).parent) / "snakemake"
+        command = [*prefix, str(snakemake), "--snakefile", str(root / "Snakefile")]
         command += [*arguments, "--directory", str(self.folder), "--cores", str(cores), "--configfile", *configfiles]
         command += ["--config", f"name={name}"] if name else []
         variables = {**os.environ, **(environment or {})}

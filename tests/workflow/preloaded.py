@@ -1,0 +1,160 @@
+"""``snakemake`` and ``natural-sparsity`` that start at once: forks of one process that has imported everything.
+
+Most of what a tiny job takes is the import of its libraries, and tests run thousands. A client stands for each command
+on the ``PATH``: it hands its arguments, environment, folder and files to the server, which forks; the fork runs the
+command's own ``main`` to the interpreter's end. ``NATURAL_SPARSITY_TEST_COMMANDS=real`` does without.
+"""
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+COMMANDS = {"snakemake": "snakemake.cli", "natural-sparsity": "natural_sparsity.cli"}
+# Needs no package: it starts in hundredths of a second. After the request, each byte is the number of a signal.
+CLIENT = """#!{python} -IS
+import json, os, signal, socket, struct, sys
+
+connection = socket.socket(socket.AF_UNIX)
+connection.connect({socket!r})
+request = json.dumps([{name!r}, sys.argv[1:], dict(os.environ), os.getcwd()]).encode()
+socket.send_fds(connection, [struct.pack("!q", len(request))], [0, 1, 2])
+connection.sendall(request)
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, frame: connection.send(bytes([number])))
+status = int(connection.recv(16) or -signal.SIGKILL)
+if status < 0:
+    if status != -signal.SIGKILL:
+        signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+sys.exit(status)
+"""
+
+
+@functools.cache
+def start_server() -> Path | None:
+    """Start the server, once per test process, and return the folder of its clients; None where that cannot be."""
+    if not hasattr(os, "pidfd_open") or os.getenv("NATURAL_SPARSITY_TEST_COMMANDS") == "real":
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="commands"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in COMMANDS:
+        write_script(folder / name, CLIENT.format(python=sys.executable, socket=str(folder / "socket"), name=name))
+    write_script(folder / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    server = subprocess.Popen(
+        [sys.executable, __file__, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert server.stdout and server.stdout.readline() == b"ready\n"
+    return folder
+
+
+def write_script(path: Path, text: str) -> None:
+    """Write an executable."""
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def receive(connection: socket.socket) -> tuple[list[Any], list[int]]:
+    """A client's request, and its standard files."""
+    head, files, _, _ = socket.recv_fds(connection, 8, 3)
+    size, request = int.from_bytes(head), b""
+    while len(request) < size:
+        request += connection.recv(size - len(request))
+    return json.loads(request), files
+
+
+def serve(folder: Path) -> tuple[str, list[str]]:
+    """Fork for each client, and return in the fork: the command, its arguments. Ends when its standard input does."""
+    selector, listener = selectors.DefaultSelector(), socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "socket"))
+    listener.listen(64)
+    for file in (listener, sys.stdin):
+        selector.register(file, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is sys.stdin:
+                os._exit(0)
+            elif key.fileobj is listener:
+                connection, _ = listener.accept()
+                request, standard = receive(connection)
+                child = os.fork()
+                if not child:
+                    return become(*request, standard)
+                for file in standard:
+                    os.close(file)
+                for watched in (connection, ended := os.pidfd_open(child)):
+                    selector.register(watched, selectors.EVENT_READ, (child, connection, ended))
+            elif key.fileobj is key.data[1]:
+                # A client that is gone, however it ended, takes its command along.
+                for number in key.data[1].recv(16) or [signal.SIGKILL]:
+                    os.kill(key.data[0], number)
+            else:
+                child, connection, ended = key.data
+                _, status = os.waitpid(child, 0)
+                with contextlib.suppress(OSError):
+                    connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+                for watched in (connection, ended):
+                    selector.unregister(watched)
+                connection.close()
+                os.close(ended)
+
+
+def become(
+    command: str, words: list[str], environment: dict[str, str], folder: str, standard: list[int]
+) -> tuple[str, list[str]]:
+    """Take over from the client: its files, environment and folder."""
+    for number, file in enumerate(standard):
+        os.dup2(file, number)
+    os.closerange(3, 1024)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    return command, words
+
+
+def run(folder: Path) -> None:
+    """Import everything, serve, and in each fork run its command."""
+    from forks import import_everything
+
+    import_everything()
+    for module in COMMANDS.values():
+        importlib.import_module(module)
+    gc.freeze()
+    command, words = serve(folder)
+    # Beside it, jobs look for the package's command.
+    sys.executable, sys.argv = str(folder / "python"), [str(folder / command), *words]
+    status: Any = 0
+    try:
+        sys.modules[COMMANDS[command]].main()
+    except SystemExit as error:
+        status = error.code
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+    # All that the interpreter does at its end but to take down what was imported, which takes seconds.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))
