@@ -101,9 +101,11 @@ format: install-test  ## fix what lint finds, where a tool can
 
 install: .venv/installed  ## what a run needs, into .venv
 
+# An environment that is there and fits stays, with its Python: you may have made it with uv.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "natural-sparsity needs Python 3.11, 3.12 or 3.13; make PYTHON=python3.11")
 .venv/installed: pyproject.toml envs/build.lock envs/run.lock
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "natural-sparsity needs Python 3.11, 3.12 or 3.13; make PYTHON=python3.11")'
-	@$(PYTHON) -m venv .venv
+	@if ! { $(BIN)/python -c '$(SUPPORTED)' && $(BIN)/python -m pip --version; } > /dev/null 2>&1; then \
+		$(PYTHON) -c '$(SUPPORTED)' && $(PYTHON) -m venv --clear .venv; fi
 	@envs/install.sh $(BIN)/python run
 	@touch $@
 

@@ -135,3 +135,39 @@ def test_a_file_with_another_hash_is_not_installed(tmp_path):
     assert not install("locked-thing==1.0")
     assert not install(f"locked-thing==1.0 --hash=sha256:{'0' * 64}")
     assert install(f"locked-thing==1.0 --hash=sha256:{right}")
+
+
+def make_install(folder, environments_python, python):
+    """Run ``make install`` with scripts as ``.venv/bin/python`` and as PYTHON; nothing is installed."""
+    write_script(folder / ".venv/bin/python", environments_python)
+    write_script(folder / "python", python)
+    write_script(folder / "envs/install.sh", "exit 0")
+    for name in ["Makefile", "pyproject.toml", "envs/build.lock", "envs/run.lock"]:
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    return subprocess.run(["make", "install", "PYTHON=./python"], cwd=folder, capture_output=True, text=True)
+
+
+def write_script(path, line):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+SUPPORTED, OLD = f'exec "{sys.executable}" "$@"', "exit 1"
+
+
+def test_make_keeps_an_environment_whose_python_fits(tmp_path):
+    done = make_install(tmp_path, SUPPORTED, OLD)
+    assert not done.returncode, done.stderr
+    assert SUPPORTED in (tmp_path / ".venv/bin/python").read_text()
+
+
+def test_make_replaces_an_environment_whose_python_is_too_old(tmp_path):
+    done = make_install(tmp_path, OLD, 'case "$*" in *venv*) echo "$*" > asked; mkdir -p .venv;; esac')
+    assert not done.returncode, done.stderr
+    assert (tmp_path / "asked").read_text() == "-m venv --clear .venv\n"
+
+
+def test_make_leaves_an_environment_alone_if_it_cannot_replace_it(tmp_path):
+    assert make_install(tmp_path, OLD, OLD).returncode
+    assert OLD in (tmp_path / ".venv/bin/python").read_text()
