@@ -5,9 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before torch is imported. With a test process per core, more threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine takes any time for an example.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # Whole runs of Snakemake.
 INTEGRATION = Path(__file__).with_name("workflow")

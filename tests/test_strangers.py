@@ -52,7 +52,7 @@ def places(value, at=()):
 
 @pytest.mark.slow
 @pytest.mark.integration
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from([at for at in places(CONFIG) if at]), anything)
 def test_any_value_anywhere_is_valid_or_one_line(at, value):
     config = copy.deepcopy(CONFIG)

@@ -100,7 +100,7 @@ def test_raising_any_value_never_lowers_the_verdict(intervals, which, by):
     assert verdict(raised) >= verdict(intervals)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(number, min_size=1, max_size=3), length, st.sampled_from(["each", "some"]), length)
 def test_raising_the_replicates_never_lowers_the_verdict(centres, width, kind, by):
     def verdict(shift):

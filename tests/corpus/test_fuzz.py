@@ -26,7 +26,6 @@ from natural_sparsity.errors import UserError
 
 fuzz = settings(
     max_examples=int(os.getenv("NATURAL_SPARSITY_FUZZ_EXAMPLES", "150")),
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 XML = (

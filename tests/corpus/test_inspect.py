@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -214,15 +215,17 @@ def test_files_of_several_formats_are_read_by_auto(inspect, tmp_path):
     assert read_block(output)["data"]["mine"]["format"] == "auto"
 
 
+def write_all(descriptor, content):
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
 def test_a_pipe_is_read_and_the_block_says_what_to_do(inspect, tmp_path):
     read, write = os.pipe()
-    if not os.fork():
-        os.close(read)
-        os.write(write, write_documents(tmp_path / "a.txt", PROSE[:100]).read_bytes())
-        os._exit(0)
-    os.close(write)
+    writer = Thread(target=write_all, args=(write, write_documents(tmp_path / "a.txt", PROSE[:100]).read_bytes()))
+    writer.start()
     output = inspect(f"/dev/fd/{read}")
-    os.wait()
+    writer.join()
     assert read_number(output, "documents") == 100
     assert re.search(r"source: \{path: mine\.txt\} +# /dev/fd/\d+ is a pipe .*; save it to a file", output)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from natural_sparsity.corpus.markup import BROKEN_PAGES, plain_text
 
-fuzz = settings(max_examples=int(os.getenv("NATURAL_SPARSITY_FUZZ_EXAMPLES", "150")), deadline=None)
+fuzz = settings(max_examples=int(os.getenv("NATURAL_SPARSITY_FUZZ_EXAMPLES", "150")))
 # fmt: off
 PARTS = [
     "{{", "}}", "[[", "]]", "{|", "|}", "\n{|", "\n|}", "|", "''", "'''", "'''''", "==", "\n", "*", ":", ";", "#", " ",

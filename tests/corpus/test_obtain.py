@@ -177,7 +177,7 @@ def test_a_cut_connection_is_resumed(server: Server, tmp_path: Path) -> None:
 
 
 @given(cuts=st.lists(st.integers(0, len(DATA)), max_size=5))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_connection_cut_anywhere_is_resumed_there(server: Server, tmp_path: Path, cuts: list[int]) -> None:
     """Each byte crosses the network once, wherever the connection breaks, within a call or between calls."""
     server.cut_at, server.sent = sorted(cuts), []

@@ -187,7 +187,7 @@ def test_the_account_says_what_was_kept_and_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=8))
 def test_any_text_stays_aligned_one_token_to_one(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     documents = [("".join(c for c in text if not 0xD800 <= ord(c) < 0xE000) + " Σας İI.", "none") for text in texts]

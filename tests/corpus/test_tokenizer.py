@@ -46,7 +46,7 @@ def join(tokens: Iterable[Token]) -> str:
     return "".join(token.text + (" " if token.whitespace_ else "\t") for token in tokens)[:-1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS)
 @example("(1990): One. (x) :) Two")  # spaCy corrects "(1990):", since "):" is an emoticon
 @example("x) :>he’ll")  # ") :>" is none, for its space, but keeps spaCy from finding ":>"

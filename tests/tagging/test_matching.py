@@ -139,7 +139,7 @@ falling = st.lists(st.integers(18, 32), max_size=6).map(lambda values: sorted(va
 
 
 @pytest.mark.integration
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(falling, falling)
 def test_pairs_are_as_many_and_as_near_as_can_be(a: list[int], b: list[int]) -> None:
     pairs = pair_words(np.array(a, int), np.array(b, int)).tolist()
