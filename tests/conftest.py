@@ -43,3 +43,17 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """Open an empty page, with ``browser.new_page``'s options, for the length of the test."""
+
+    def opened(**options):
+        page = browser.new_page(**options)
+        page.set_default_timeout(120_000)  # milliseconds; pages take one or two seconds where nothing else runs
+        return page
+
+    yield opened
+    for context in browser.contexts:
+        context.close()

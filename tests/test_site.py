@@ -88,8 +88,8 @@ def test_files_that_top_the_repository_are_whole_pages(site):
 
 
 @pytest.mark.browser
-def test_pages_fit_a_desktop_and_a_phone_and_ask_nobody_for_anything(site, browser):
-    page = browser.new_page()
+def test_pages_fit_a_desktop_and_a_phone_and_ask_nobody_for_anything(site, new_page):
+    page = new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     for path in sorted(site.glob("*.html")):

@@ -17,13 +17,12 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def open_page(browser, explorer):
+def open_page(new_page, explorer):
     """Open the page; when the test ends, nothing may have been complained of or asked of a network."""
     said, asked = [], []
 
     def opened(fragment="", folder=explorer, **options):
-        page = browser.new_page(**{"viewport": {"width": 1300, "height": 900}, **options})
-        page.set_default_timeout(20_000)
+        page = new_page(**{"viewport": {"width": 1300, "height": 900}, **options})
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}") or dialog.dismiss())
@@ -33,8 +32,6 @@ def open_page(browser, explorer):
         return page
 
     yield opened
-    for context in browser.contexts:
-        context.close()
     assert said == []
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
@@ -445,16 +442,15 @@ def test_the_values_followed_are_saved_as_a_table(page, probes, tmp_path):
     assert row["n"].item() == chi["count"].item() - chi["zeros"].item()
 
 
-def test_a_lost_file_is_named(browser, explorer, tmp_path):
+def test_a_lost_file_is_named(new_page, explorer, tmp_path):
     shutil.copytree(explorer, tmp_path / "copy")
     (tmp_path / "copy/small/lstm/seed1/frozen/chi.target.x.js").unlink()
-    page = browser.new_page()
+    page = new_page()
     page.goto((tmp_path / "copy/index.html").as_uri())
     page.wait_for_selector("body[data-ready]")
     page.locator("#tensor").select_option("x")
     page.wait_for_selector("#problem:not([hidden])")
     assert "seed1/frozen/chi.target.x.js cannot be read" in page.locator("#problem").inner_text()
-    page.close()
 
 
 def test_characters_are_called_so_and_the_most_frequent_are_followed(open_page, inputs, words, tmp_path):

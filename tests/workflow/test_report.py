@@ -116,8 +116,8 @@ def test_run_times_are_in_the_report(report):
 
 
 @pytest.mark.browser
-def test_the_report_opens_in_a_browser_without_a_network(browser, report):
-    page = browser.new_page(viewport={"width": 1300, "height": 900})
+def test_the_report_opens_in_a_browser_without_a_network(new_page, report):
+    page = new_page(viewport={"width": 1300, "height": 900})
     errors, asked = [], []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -129,17 +129,16 @@ def test_the_report_opens_in_a_browser_without_a_network(browser, report):
     picture = page.locator("img[src^='data:image/png']").last
     picture.wait_for()
     assert picture.evaluate("image => image.complete && image.naturalWidth > 500")
-    page.close()
     assert errors == []
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
 @pytest.mark.browser
-def test_the_explorer_of_a_run(copied, browser):
+def test_the_explorer_of_a_run(copied, new_page):
     """What the page shows after the last epoch is what figure 5 and figure 3a are drawn from."""
     assert copied.planned("explorer") == {"pack": 1, "explore": 1, "explorer": 1}
     copied.run("explorer")
-    page = browser.new_page()
+    page = new_page()
     errors = []
     page.on("console", lambda message: errors.append(message.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -153,7 +152,6 @@ def test_the_explorer_of_a_run(copied, browser):
         " and statistic == 'pearson'"
     )
     said = page.locator("#summary").inner_text()
-    page.close()
     assert said.startswith(f"ρ← = {row['value'].item():.3f}:".replace("-", "−"))
     assert f"over the {int(row['n'].item()):,} words".replace(",", "\u202f") in said
     assert errors == []
