@@ -177,6 +177,205 @@ def test_a_quantised_model_has_a_control_at_its_own_rate(config):
     assert (control.parents, control.training) == (quantised.parents, quantised.training)
 
 
+def in_a_row(config, rewind=0, /, **sparsify):
+    """The configuration with a second method, which goes on from what the first has pruned."""
+    config["models"]["imp"]["sparsify"]["rewind"] = rewind
+    config["models"]["then"] = {"sparsify": sparsify}
+    config["runs"].append({"data": "mine", "model": "then", "seeds": [1, 2], "epochs": 4})
+    return config
+
+
+QAT, TAUGHT = {"method": "qat", "bits": 2}, {"method": "distil", "of": "lstm"}
+
+
+def test_a_ticket_is_quantised_under_its_masks(config):
+    models = derive(in_a_row(config, 1, **QAT, of="imp-level2", rewind=3, controls=["rounded"]))
+    for name in ("then", "then-rounded"):
+        model = models[name]
+        assert model.parents == {"start": ("imp-level2", 3), "masks": ("imp-level2", 3)}
+        assert (model.base, model.source.name, model.start, model.untrained) == ("lstm", "imp-level2", 3, False)
+        assert model.training.batch == 7
+    expected = {**QAT, "scope": "channel", "rewind": 3, "family": "then", "role": "qat"}
+    assert models["then"].sparsify == expected, "what it is made from is no setting: its parents say it"
+
+
+@pytest.mark.parametrize(("rewind", "start", "untrained"), [(0, 0, True), (1, 1, False), ("step8", 0, False)])
+def test_what_goes_on_from_a_tickets_start_starts_where_that_does(config, rewind, start, untrained):
+    model = derive(in_a_row(config, rewind, **QAT, of="imp-level1"))["then"]
+    assert (model.parents["start"], model.start, model.untrained) == (("imp-level1", 0), start, untrained)
+
+
+def test_a_ticket_is_taught_from_where_it_starts(config):
+    config["models"]["big"] = {"architecture": {"hidden": [300]}, "training": {"batch": 9}}
+    config["runs"].append({"data": "mine", "model": "big", "seeds": [1, 2], "epochs": 6})
+    models = derive(in_a_row(config, 1, **{**TAUGHT, "of": "big"}, student="imp-level2"))
+    student, ticket = models["then"], models["imp-level2"]
+    assert student.parents == {
+        "start": ("imp-level2", 0),
+        "masks": ("imp-level2", 0),
+        "teacher": ("big", LAST),
+    }
+    assert (student.start, student.base, student.training) == (1, "lstm", ticket.training)
+    assert student.architecture == ticket.architecture
+    assert student.sparsify == {
+        "method": "distil",
+        "weight": 0.5,
+        "temperature": 1,
+        "family": "then",
+        "role": "student",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "first"),
+    [
+        ({"method": "gradual", "levels": 1, "end": 2.5}, 3),
+        ({"method": "gradual_groups", "levels": 1, "end": 2, "groups": "gates"}, 2),
+        ({"method": "moduli", "ramp": 2}, 2),
+    ],
+)
+def test_a_model_pruned_during_training_is_quantised_once_it_is_at_its_density(config, method, first):
+    config["models"]["during"] = {"sparsify": {"of": "lstm", **method}}
+    config["runs"].append({"data": "mine", "model": "during", "seeds": [1, 2], "epochs": 4})
+    name = "during-level1" if "levels" in method else "during"
+    in_a_row(config, **QAT, of=name, rewind=first)
+    assert derive(config)["then"].parents["masks"] == (name, first)
+    for rewind in (0, first - 1):
+        config["models"]["then"]["sparsify"]["rewind"] = rewind
+        end = method.get("end", method.get("ramp"))
+        line = f"^models.then.sparsify.rewind: {name} is not at its density before epoch {end}; give that epoch or a"
+        with pytest.raises(UserError, match=line):
+            derive(config)
+    config["models"]["then"]["sparsify"] = {**TAUGHT, "student": name}
+    with pytest.raises(UserError, match=f"^models.then.sparsify.student: {name} is not at .*; name a ticket, which is"):
+        derive(config)
+
+
+def test_a_retrained_model_has_its_last_masks_from_the_start(config):
+    config["models"]["imp"]["sparsify"] = {"method": "moduli", "of": "lstm", "ramp": 2, "retrain": True}
+    config["models"]["then"] = {"sparsify": {**QAT, "of": "imp-retrained"}}
+    assert derive(config)["then"].parents["masks"] == ("imp-retrained", 0)
+
+
+TAKEN = "imp-level1, imp-level1-random_mask, imp-level2, imp-level2-random_mask"
+
+
+@pytest.mark.parametrize(
+    ("sparsify", "line"),
+    [
+        (
+            {"method": "group_lasso", "of": "imp-level1", "strengths": {"gates": 1}},
+            "models.then.sparsify.of: imp-level1 is made by iterative, which group_lasso does not take here; give a"
+            " dense model (lstm); distil (student) or qat (of) can go on from it",
+        ),
+        (
+            {**TAUGHT, "of": "imp-level1"},
+            "models.then.sparsify.of: imp-level1 is made by iterative, which distil does not take here; give a"
+            " dense model (lstm); distil (student) or qat (of) can go on from it",
+        ),
+        (
+            {**QAT, "of": "lasso"},
+            "models.then.sparsify.of: lasso is made by group_lasso, which qat does not take here; give a dense or"
+            f" pruned model (lstm, {TAKEN})",
+        ),
+        (
+            {**QAT, "of": "then"},
+            f"models.then.sparsify.of: then is made by qat, which qat does not take here; give a dense or pruned model"
+            f" (lstm, {TAKEN})",
+        ),
+        ({**QAT, "of": "imp"}, f"models.then.sparsify.of: 'imp' is no dense or pruned model; those are lstm, {TAKEN}"),
+        (
+            {**TAUGHT, "student": "lstm"},
+            f"models.then.sparsify.student: 'lstm' is no pruned model; those are {TAKEN}",
+        ),
+        (
+            {**TAUGHT, "student": "lasso"},
+            "models.then.sparsify.student: lasso is made by group_lasso, which distil does not take here; give a pruned"
+            f" model ({TAKEN})",
+        ),
+        (
+            {**TAUGHT, "student": "imp-level1", "controls": ["no_teacher"]},
+            "models.then.sparsify.controls: without a teacher, the student is imp-level1 itself; leave them out",
+        ),
+    ],
+)
+def test_methods_that_do_not_go_together_are_refused_in_one_line(config, sparsify, line):
+    config["models"]["lasso"] = {"sparsify": {"method": "group_lasso", "of": "lstm", "strengths": {"gates": 1}}}
+    own = {"architecture": {"hidden": [3]}} if sparsify["of"] == "imp-level1" and sparsify["method"] == "distil" else {}
+    config["models"]["then"] = {**own, "sparsify": sparsify}
+    with pytest.raises(UserError) as refusal:
+        derive(config)
+    assert str(refusal.value) == line
+
+
+def test_a_small_dense_control_has_no_masks_to_keep(config):
+    config["models"]["imp"]["sparsify"]["controls"] = ["equal_size"]
+    config["models"]["then"] = {"sparsify": {**QAT, "of": "imp-level1-equal_size"}}
+    with pytest.raises(UserError, match=r"made by iterative, .* model \(lstm, imp-level1, imp-level2\)$"):
+        derive(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            lambda config: config["models"]["then"].update(training={"batch": 3}),
+            "models.then.training: it is that of imp-level1 (sparsify.of); leave it out here",
+        ),
+        (
+            lambda config: config["models"]["then"].update(
+                architecture={}, sparsify={**TAUGHT, "student": "imp-level1"}
+            ),
+            "models.then.architecture: it is that of imp-level1 (sparsify.student); leave it out here",
+        ),
+        (
+            lambda config: config["models"]["then"]["sparsify"].update(rewind=1),
+            "models.then.sparsify.rewind: imp-level1 starts from epoch 1; give a later one, or 0 to start there",
+        ),
+        (
+            lambda config: config["runs"].pop(1),
+            "runs.1: then starts from imp-level1: give imp a run on mine with seeds 1, 2 and 1 epochs or more",
+        ),
+        (
+            lambda config: (config["runs"].pop(0), config["models"]["then"].update(sparsify={**TAUGHT, "of": "lstm"})),
+            "models.then.architecture: missing; give the student's, in which it differs from lstm",
+        ),
+        (
+            lambda config: (config["models"]["imp"]["sparsify"].update(rewind=3), config["runs"][2].update(epochs=3)),
+            "runs.2: then starts from epoch 3, which leaves none of 3 epochs to train",
+        ),
+        (
+            lambda config: config["runs"][2].update(first_epoch_checkpoints=3),
+            "runs.2.first_epoch_checkpoints: then starts from a trained model and has no first epoch; leave it out",
+        ),
+        (
+            lambda config: (
+                config["models"]["imp"]["sparsify"].update(rewind="step8"),
+                config["models"]["then"].update(sparsify={**TAUGHT, "student": "imp-level1"}),
+            ),
+            "models.then.sparsify.student: imp-level1 starts inside an epoch, and its teacher cannot; name one with"
+            " another rewind",
+        ),
+        (
+            lambda config: config["models"]["lstm"].update(architecture={"cell": "rnn"}),
+            "models.then.sparsify: qat needs cell lstm or gru, and the cell here is rnn; change either",
+        ),
+        (
+            lambda config: (
+                config["models"]["lstm"].update(training={"optimizer": "adam", "learning_rate": 0.001, "clip": 1}),
+                config["models"]["then"]["sparsify"].update(learning_rate=5),
+            ),
+            "models.then.sparsify.learning_rate: 5 is a rate for SGD; give Adam one such as 0.001",
+        ),
+    ],
+)
+def test_a_second_method_contradicts_the_first(config, change, line):
+    change(in_a_row(config, 1, **QAT, of="imp-level1"))
+    with pytest.raises(UserError) as refusal:
+        derive(config)
+    assert str(refusal.value) == line
+
+
 def block(**changes):
     def change(config):
         sparsify = config["models"]["imp"]["sparsify"]

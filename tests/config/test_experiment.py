@@ -160,6 +160,31 @@ def test_the_control_of_a_quantised_model_is_rounded_as_that_is(config):
     assert [experiment.roundings(name) for name in ("dense", "four", "four-rounded")] == [bits, [], bits]
 
 
+def test_methods_in_a_row_belong_to_the_dense_model_and_round_what_they_start_from(config):
+    """A ticket that goes back to epoch 1, quantised and taught; the dense model itself is rounded to no bits."""
+    add(config, "imp")
+    config["models"] |= {
+        "two": {"sparsify": {"method": "qat", "of": "imp-level2", "bits": 2, "rewind": 3, "controls": ["rounded"]}},
+        "taught": {"sparsify": {"method": "distil", "of": "dense", "student": "imp-level1"}},
+    }
+    config["runs"] += [{"data": "chars", "model": name, "seeds": [1, 2], "epochs": 4} for name in ("two", "taught")]
+    experiment = make(config)
+    worth = ["dense", "imp-level1", "imp-level2", "two", "two-rounded", "taught"]
+    compared = names(experiment.members("footprint", data="chars", model="dense"))
+    assert compared == [f"chars/{name}" for name in worth]
+    bits = ['{"bits": 2, "scope": "channel"}']
+    assert [experiment.roundings(name) for name in worth] == [[], [], bits, [], bits, []]
+    for model, role, parent in (
+        ("two", "start", ("imp-level2", "epoch3", 3)),
+        ("two-rounded", "masks", ("imp-level2", "epoch3", 3)),
+        ("taught", "start", ("imp-level1", "init", 1)),
+        ("taught", "masks", ("imp-level1", "init", 1)),
+        ("taught", "teacher", ("dense", "epoch4", 4)),
+    ):
+        assert tuple(experiment.parent("chars", model, role).values()) == parent
+    assert [list(experiment.run("chars", name).trained) for name in ("two", "taught")] == [[4], [2, 3, 4]]
+
+
 def test_a_small_dense_model_is_worth_its_cost_but_has_other_units(config):
     experiment = make(add(config, "imp"))
     experiment.configuration.models["imp"].sparsify.controls[:] = ["random_mask", "random_mask_global", "equal_size"]

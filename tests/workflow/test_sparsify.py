@@ -119,6 +119,31 @@ def test_each_command_is_told_its_parents(fresh):
         assert expected in told
 
 
+def test_methods_in_a_row_wait_for_the_ticket(fresh):
+    """One starts at a ticket's epoch and one where the ticket starts; each has its masks."""
+    given = changes(levels=1, rewind=1)
+    given["models"]["two"] = {"sparsify": {"method": "qat", "of": "imp-level1", "bits": 2, "rewind": 2}}
+    given["models"]["taught"] = {"sparsify": {"method": "distil", "of": "small", "student": "imp-level1"}}
+    given["runs"] += [{"data": "tiny", "model": model, "epochs": n} for model, n in (("two", 3), ("taught", 2))]
+    targets = [f"results/runs/tiny/{name}/state.json" for name in ("two/seed1/epoch3", "taught/seed1/epoch2")]
+    process = fresh.snakemake("--dry-run", "--printshellcmds", *targets, changes=given)
+    lines = re.findall(r"natural-sparsity (\w+) .*--parents '(.*?)' --", process.stdout + process.stderr)
+    told = [(command, json.loads(parents)) for command, parents in lines]
+    same = {"data": "tiny", "seed": 1, "folded": False}
+    dense, last, begun, ticket = (
+        {**same, "model": model, "epoch": epoch}
+        for model, epoch in (("small", 1), ("small", 2), ("imp-level1", 1), ("imp-level1", 2))
+    )
+    expected = [
+        ("sparsify", {"start": dense, "masks": last}),
+        ("sparsify", {"start": ticket, "masks": ticket}),
+        ("sparsify", {"start": begun, "masks": begun}),
+        ("train", {"teacher": last}),
+    ]
+    key = json.dumps
+    assert sorted(told, key=key) == sorted(expected, key=key), process.stderr
+
+
 def test_a_run_without_its_dense_model_is_refused(fresh):
     process = fresh.snakemake("--dry-run", changes={**changes(), "runs": [{"data": "tiny", "model": "imp"}]})
     assert process.returncode != 0
@@ -129,10 +154,12 @@ def test_a_run_without_its_dense_model_is_refused(fresh):
 
 @pytest.mark.slow
 def test_a_level_runs_to_its_table_and_its_probe(copied):
-    """Real jobs, which add a model to the finished run."""
+    """Real jobs, which add a ticket to the finished run, and the same ticket in two bits."""
     rewound = changes(rewind=1, levels=1)
+    rewound["models"]["two"] = {"sparsify": {"method": "qat", "of": "imp-level1", "bits": 2}}
+    rewound["runs"].append({"data": "tiny", "model": "two", "seeds": [1], "epochs": 2})
     probe = "results/runs/tiny/imp-level1/seed1/epoch2/frozen.parquet"
-    copied.run("lottery", "natural", probe, changes=rewound)
+    copied.run("lottery", "natural", "footprint", probe, changes=rewound)
     folder = copied.folder / "results/experiments/tiny/tiny"
     table = pd.read_csv(folder / "small/lottery.csv", keep_default_na=False)
     assert table["role"].tolist() == ["dense", "ticket"]
@@ -143,16 +170,28 @@ def test_a_level_runs_to_its_table_and_its_probe(copied):
     [kept] = units[(units["layer"] == "h_e") & (units["side"] == "incoming")]["kept"].unique()
     assert 0.2 < kept < 0.8
     natural = pd.read_csv(folder / "small/frozen/natural.csv", keep_default_na=False)
-    assert set(natural["model"]) == {"small", "imp-level1"}
+    assert set(natural["model"]) == {"small", "imp-level1", "two"}
     for figure in ("units", "chi/natural"):
         assert (folder / f"small/frozen/figures/{figure}.png").exists()
     epoch = (copied.folder / probe).parent
     model, state = checkpoint.load(epoch, torch.device("cpu"))
     masks = checkpoint.load_tensors(epoch, torch.device("cpu"))
     assert state["epoch"] == 2
+    two, _ = checkpoint.load(copied.folder / "results/runs/tiny/two/seed1/epoch2", torch.device("cpu"))
     for name, mask in masks.items():
-        assert bool((model.get_parameter(name)[~mask] == 0).all())
-    assert copied.planned("lottery", "natural", probe, changes=rewound) == {}
+        for each in (model, two):
+            assert bool((each.get_parameter(name)[~mask] == 0).all())
+    costs = pd.read_csv(folder / "small/footprint.csv", keep_default_na=False).set_index(["family", "precision"])
+    forms = ["float32", "int8", "int2, rounded"]
+    assert [*costs.index] == [
+        ("", "float32"),
+        ("", "int8"),
+        *(("imp", form) for form in sorted(forms)),
+        ("two", "int2, trained"),
+    ]
+    assert costs.loc[("two", "int2, trained"), "bytes"] < 0.5 * costs.loc[("imp", "float32"), "bytes"]
+    assert costs.loc[("two", "int2, trained"), "nonzero"] < costs.loc[("imp", "float32"), "nonzero"]
+    assert copied.planned("lottery", "natural", "footprint", probe, changes=rewound) == {}
 
 
 def by_group(**sparsify):

@@ -2,7 +2,7 @@
 
 A method with levels gives a model per level, and one more per level for each control: ``NAME-level2``,
 ``NAME-level2-random_mask``. Each is a model like any other, with ``parents``: the checkpoints that it starts from or
-learns from. A student starts from random weights of its own.
+learns from. A student starts from random weights of its own, or where a pruned model did.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from natural_sparsity.config.architecture import Architecture
-from natural_sparsity.config.methods.base import INIT, Parent
+from natural_sparsity.config.methods.base import INIT, Method, Parent
+from natural_sparsity.config.sources import check_source, find_block, list_keys
 from natural_sparsity.config.training import Training
 from natural_sparsity.errors import UserError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from natural_sparsity.config.run import Run
 
 # Keys that say which models a block stands for, not how any of them is trained.
-OF_FAMILIES = {"of", "levels", "controls", "retrain"}
+OF_FAMILIES = {"of", "student", "levels", "controls", "retrain"}
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Member:
     """A model that is trained: a dense one, or one of the family that a block stands for.
 
     ``sparsify``: the settings of its method, with its place in its family; empty for a dense model. ``base``: the dense
-    model that it is made from. ``parents``: by role, which is ``start`` (the weights and the state that training starts
-    with), ``masks`` (what is kept) or ``teacher``.
+    model that it is made from. ``source``: the model that its method was given: the dense one, or one that another
+    method has pruned. ``parents``: by role, which is ``start`` (the weights and the state that training starts with),
+    ``masks`` (what is kept) or ``teacher``.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Member:
     sparsify: dict[str, Any] = field(default_factory=dict)
     base: str | None = None
     parents: dict[str, Parent] = field(default_factory=dict)
+    source: "Member | None" = None
 
     @property
     def method(self) -> str:
@@ -58,12 +61,16 @@ class Member:
     def start(self) -> int:
         """The epoch that its training starts after; 0 inside the first."""
         epoch = self.parents["start"].epoch if "start" in self.parents else INIT
+        if epoch == INIT and self.source:
+            return self.source.start
         return epoch if isinstance(epoch, int) else INIT
 
     @property
     def untrained(self) -> bool:
         """Whether its training starts before the first step, so that what it starts from is untrained."""
-        return not self.start and not ("start" in self.parents and self.parents["start"].step)
+        if "start" not in self.parents:
+            return True
+        return self.parents["start"].epoch == INIT and (self.source is None or self.source.untrained)
 
 
 def families(configuration: "Configuration") -> dict[str, list[Member]]:
@@ -80,7 +87,7 @@ def families(configuration: "Configuration") -> dict[str, list[Member]]:
             if origins.setdefault(member.name, block) != block or (member.name in blocks and member.name != block):
                 raise UserError(f"models.{block}: {member.name} is also the name of another model; rename one")
     for i, run in enumerate(configuration.runs):
-        check_run(i, run, configuration)
+        check_run(i, run, configuration, members[run.model][0].start)
     return members
 
 
@@ -88,28 +95,52 @@ def family(name: str, blocks: Mapping[str, "Model"]) -> Iterator[Member]:
     """The models that one block stands for.
 
     Raises:
-        UserError: it is to be made from a model that is not dense, or contradicts itself.
+        UserError: it is to be made from a model that its method does not take, or contradicts itself.
     """
     block = blocks[name]
     if block.sparsify is None:
         yield Member(name, block.architecture, block.training)
         return
-    check_effect(f"models.{name}.sparsify", dump(block.sparsify))
-    base = getattr(block.sparsify, "of", None)
-    dumped = dump(block.sparsify)
+    key, method = f"models.{name}.sparsify", block.sparsify
+    check_effect(key, dump(method))
+    dumped = dump(method)
     # A key that is null is left out, so that a new one that nobody sets trains nothing again.
     settings = {key: value for key, value in dumped.items() if key not in OF_FAMILIES and value is not None}
-    if base is None:
+    for own in list_keys(method):
+        check_source(name, own, blocks)
+    _, named = method.find_source()
+    if named is None:
         yield Member(name, block.architecture, block.training, settings)
         return
-    if base not in blocks or blocks[base].sparsify is not None:
-        dense = ", ".join(other for other, model in blocks.items() if model.sparsify is None)
-        raise UserError(f"models.{name}.sparsify.of: {base!r} is no dense model; those are {dense}")
-    own = block.sparsify.own_architecture
-    architecture = block.architecture if own else blocks[base].architecture
-    for variant in block.sparsify.list_variants(name, base):
-        sparsify = {**settings, "family": name, **variant.place}
-        yield Member(variant.name, architecture, blocks[base].training, sparsify, base, variant.parents)
+    source = next(member for member in family(find_block(named, blocks) or "", blocks) if member.name == named)
+    architecture = block.architecture if method.own_architecture else source.architecture
+    for variant in method.list_variants(name, source.name):
+        sparsify, parents = {**settings, "family": name, **variant.place}, variant.parents
+        if source.sparsify:
+            check_start(key, method, source, parents["start"])
+            parents = {**parents, "masks": parents["start"]}
+        base = source.base or source.name
+        yield Member(variant.name, architecture, source.training, sparsify, base, parents, source)
+
+
+def check_start(key: str, method: Method, source: Member, start: Parent) -> None:
+    """Check that a pruned model has a checkpoint where another method is to go on, and its last masks there.
+
+    Raises:
+        UserError: it has not.
+    """
+    epoch, rewinds = int(start.epoch), hasattr(method, "rewind")
+    key = f"{key}.{'rewind' if rewinds else method.keeps_masks}"
+    if 0 < epoch <= source.start:
+        raise UserError(f"{key}: {source.name} starts from epoch {source.start}; give a later one, or 0 to start there")
+    end = source.sparsify.get("end", source.sparsify.get("ramp", 0))
+    if epoch < end and "masks" not in source.parents:
+        mend = "give that epoch or a later one" if rewinds else "name a ticket, which is from the start"
+        raise UserError(f"{key}: {source.name} is not at its density before epoch {end:g}; {mend}")
+    if not rewinds and not source.untrained and not source.start:
+        raise UserError(
+            f"{key}: {source.name} starts inside an epoch, and its teacher cannot; name one with another rewind"
+        )
 
 
 def check_effect(key: str, sparsify: Mapping[str, Any]) -> None:
@@ -125,12 +156,16 @@ def check_effect(key: str, sparsify: Mapping[str, Any]) -> None:
     begin, end = sparsify.get("begin", 0), sparsify.get("end", 1)
     if end <= begin:
         raise UserError(f"{key}: begin is {begin:g} and end is {end:g}; pruning ends after it begins")
+    if sparsify.get("student") and sparsify["controls"]:
+        raise UserError(
+            f"{key}.controls: without a teacher, the student is {sparsify['student']} itself; leave them out"
+        )
     if sparsify.get("rewind") and not sparsify["of"]:
         raise UserError(f"{key}.rewind: to start from a trained model, name it: of")
 
 
-def check_run(i: int, run: "Run", configuration: "Configuration") -> None:
-    """Check that a sparsified model's run has a dense model's run to start from, and epochs left to train.
+def check_run(i: int, run: "Run", configuration: "Configuration", start: int) -> None:
+    """Check that a sparsified model's run has runs of what it is made from, and epochs left to train after ``start``.
 
     Raises:
         UserError: it has not.
@@ -141,28 +176,26 @@ def check_run(i: int, run: "Run", configuration: "Configuration") -> None:
     if not isinstance(rewind, int):
         check_step(run, Parent(sparsify["of"], rewind), configuration)
         rewind = INIT  # inside the first epoch
-    if rewind >= run.epochs:
+    if start >= run.epochs:
         raise UserError(
-            f"runs.{i}: {run.model} starts from epoch {rewind}, which leaves none of {run.epochs} epochs to train"
+            f"runs.{i}: {run.model} starts from epoch {start}, which leaves none of {run.epochs} epochs to train"
         )
     end = sparsify.get("end", sparsify.get("ramp", 0))
     if end > run.epochs:
         raise UserError(
             f"runs.{i}: {run.model} is not at its density before epoch {end:g}, but its run has {run.epochs} epochs"
         )
-    base = sparsify.get("of")
-    if base is None:
-        return
     # A model that prunes the trained weights, or is compared with them, needs a dense run at least as long as its own.
     needed = run.epochs if "levels" in sparsify else max(rewind, 1)
-    dense = [other for other in configuration.runs if (other.data, other.model) == (run.data, base)]
-    if any(other.epochs >= needed and set(run.seeds) <= set(other.seeds) for other in dense):
-        return
-    seeds = ", ".join(map(str, run.seeds))
-    raise UserError(
-        f"runs.{i}: {run.model} starts from {base}: give {base} a run on {run.data} with seeds {seeds} and {needed}"
-        " epochs or more"
-    )
+    for named in [getattr(block, key) for key in list_keys(block)] if block else []:
+        source = find_block(named, configuration.models)
+        runs = [other for other in configuration.runs if (other.data, other.model) == (run.data, source)]
+        if not any(other.epochs >= needed and set(run.seeds) <= set(other.seeds) for other in runs):
+            seeds = ", ".join(map(str, run.seeds))
+            raise UserError(
+                f"runs.{i}: {run.model} starts from {named}: give {source} a run on {run.data} with seeds {seeds} and"
+                f" {needed} epochs or more"
+            )
 
 
 def check_step(run: "Run", start: Parent, configuration: "Configuration") -> None:

@@ -512,13 +512,13 @@ class Experiment:
     def roundings(self, model: str) -> list[str]:
         """Bit widths and scopes to which a model is rounded, as JSON.
 
-        A dense model is rounded as the QAT models derived from it, and such a model's control as the model itself.
+        A model is rounded as the QAT models that start from it, and such a model's control as the model itself.
         """
         members = [member for member in self.models.values() if member.method == "qat"]
         settings = [
             member.sparsify
             for member in members
-            if member.base == model or (member.name, member.role) == (model, "rounded")
+            if (member.source and member.source.name == model) or (member.name, member.role) == (model, "rounded")
         ]
         pairs = sorted({(each["bits"], each["scope"]) for each in settings})
         return [to_json({"bits": bits, "scope": scope}) for bits, scope in pairs]

@@ -11,6 +11,7 @@ from natural_sparsity.config.data.local import check_file
 from natural_sparsity.config.methods.base import find_lack
 from natural_sparsity.config.model import Model
 from natural_sparsity.config.run import Run
+from natural_sparsity.config.sources import trace
 from natural_sparsity.config.style import check_colors
 from natural_sparsity.errors import UserError
 
@@ -55,23 +56,24 @@ def check_model(name: str, model: Model, configuration: Configuration) -> None:
     method = model.sparsify
     if method is None:
         return
-    key, base = f"models.{name}", getattr(method, "of", None)
+    key, (own, source) = f"models.{name}", method.find_source()
     if method.own_architecture and "architecture" not in model.model_fields_set:
-        raise UserError(f"{key}.architecture: missing; give the student's, in which it differs from {base}")
-    for path, own in method.replaces.items():
+        raise UserError(f"{key}.architecture: missing; give the student's, in which it differs from {source}")
+    for path, replaced in method.replaces.items():
         part, entry = path.split(".")
         if entry in getattr(model, part).model_fields_set:
-            raise UserError(f"{key}.{path}: {method.method} has its own, {own}; leave it out here")
+            raise UserError(f"{key}.{path}: {method.method} has its own, {replaced}; leave it out here")
     for part in PARTS:
-        if base and part in model.model_fields_set and not (part == "architecture" and method.own_architecture):
-            raise UserError(f"{key}.{part}: it is that of {base} (sparsify.of); leave it out here")
-    cell = find_architecture(model, configuration).cell
+        if source and part in model.model_fields_set and not (part == "architecture" and method.own_architecture):
+            raise UserError(f"{key}.{part}: it is that of {source} (sparsify.{own}); leave it out here")
+    dense = trace(model, configuration.models)[-1]
+    cell = (model if method.own_architecture else dense).architecture.cell
     for what, needs in method.collect_needs().items():
         if needs.cells and cell not in needs.cells:
             cells = join_words(needs.cells, "or")
             raise UserError(f"{key}.sparsify: {what} needs cell {cells}, and the cell here is {cell}; change either")
-    rate, dense = getattr(method, "learning_rate", None), configuration.models.get(base or "")
-    optimizer = method.replaces.get("training.optimizer") or (dense.training.optimizer if dense else "")
+    rate = getattr(method, "learning_rate", None)
+    optimizer = method.replaces.get("training.optimizer") or dense.training.optimizer
     if rate and rate > 1 and optimizer.lower() == "adam":
         raise UserError(f"{key}.sparsify.learning_rate: {rate:g} is a rate for SGD; give Adam one such as 0.001")
 
@@ -83,14 +85,6 @@ def check_vectors(key: str, architecture: Architecture) -> None:
             check_file(architecture.vectors.path)
         except UserError as error:
             raise UserError(f"{key}: {error}") from error
-
-
-def find_architecture(model: Model, configuration: Configuration) -> Architecture:
-    """Return the architecture of a model: its own, or that of the dense model that it is made from."""
-    method = model.sparsify
-    if method is None or method.own_architecture:
-        return model.architecture
-    return configuration.models.get(getattr(method, "of", None) or "", model).architecture
 
 
 def check_names(i: int, run: Run, configuration: Configuration) -> None:
@@ -147,7 +141,9 @@ def check_first_epoch(i: int, run: Run, configuration: Configuration) -> None:
         return
     if method and not method.follows_steps:
         raise UserError(f"{key}: models of {method.method} exist only at the end of an epoch; leave it out")
-    if getattr(method, "rewind", 0):
+    if any(
+        getattr(each.sparsify, "rewind", 0) for each in trace(configuration.models[run.model], configuration.models)
+    ):
         raise UserError(f"{key}: {run.model} starts from a trained model and has no first epoch; leave it out")
     if not any(configuration.probes[name].weights == "frozen" for name in run.probes or ()):
         raise UserError(f"{key}: no probe of the run reads them; add one with weights: frozen, or leave this out")

@@ -3,7 +3,8 @@
 The loss of a prediction is (1 − ``weight``) · cross-entropy + ``weight`` · T² · KL(softmax(t/T) ‖ softmax(s/T)), with s
 and t the logits of student and teacher and T the ``temperature``. The teacher reads the same batches, without dropout;
 where the data carry the hidden state from batch to batch, it has a state of its own, zero at the start of an epoch. Its
-parameters do not change. The losses that training reports are the cross-entropy alone.
+parameters do not change. The losses that training reports are the cross-entropy alone. A student that another method
+has pruned keeps its masks.
 """
 
 from typing import Any
@@ -12,13 +13,33 @@ import torch
 from torch import Tensor
 
 from natural_sparsity.errors import UserError
-from natural_sparsity.methods.base import Method, Place
+from natural_sparsity.methods.base import Masked, Method, Place
+from natural_sparsity.methods.masks import carry_over
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.output_layer import OutputLayer, SoftTargets
 from natural_sparsity.model.recurrent import RecurrentModel
 
 
-class Distil(Method):
+def start(
+    settings: dict[str, Any],
+    model: RecurrentModel,
+    donor: RecurrentModel | None,
+    donor_tensors: dict[str, Tensor],
+    seed: int,
+) -> dict[str, Tensor]:
+    """Return the masks of the ``donor``, a pruned model that is to learn from a teacher.
+
+    Raises:
+        UserError: there is no donor.
+    """
+    if donor is None:
+        raise UserError(
+            "--sparsify: models of distil start from initialise; leave this step out, or give a pruned model as --masks"
+        )
+    return carry_over(model, donor_tensors)
+
+
+class Distil(Masked):
     """A student with its teacher."""
 
     def __init__(self, settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Tensor], place: Place):

@@ -101,6 +101,13 @@ def apply(model: nn.Module, masks: Masks) -> None:
         parameters[name].masked_fill_(~mask, 0.0)
 
 
+def carry_over(model: nn.Module, tensors: Mapping[str, Tensor]) -> Masks:
+    """Apply the masks among the tensors of another method to ``model``, and return them."""
+    masks = {name: tensor for name, tensor in tensors.items() if tensor.dtype == torch.bool}
+    apply(model, masks)
+    return masks
+
+
 def density(masks: Masks) -> float:
     """Compute the share of weights that are kept, over all tensors together."""
     return sum(int(mask.sum()) for mask in masks.values()) / sum(mask.numel() for mask in masks.values())

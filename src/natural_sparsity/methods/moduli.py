@@ -17,7 +17,7 @@ from torch import Tensor
 from natural_sparsity.errors import UserError
 from natural_sparsity.methods import spaces
 from natural_sparsity.methods.base import Gradients, Masked, Method, Place
-from natural_sparsity.methods.masks import all_kept, apply, by_magnitude, prunable
+from natural_sparsity.methods.masks import all_kept, apply, by_magnitude, carry_over, prunable
 from natural_sparsity.model.device import seed_everything
 from natural_sparsity.model.recurrent import RecurrentModel
 
@@ -41,7 +41,7 @@ def start(
     if settings.get("role") == "retrained":
         seed_everything(seed, "retrained")
         model.load_state_dict(model.fresh().state_dict())
-        apply(model, {name: tensor for name, tensor in donor_tensors.items() if tensor.dtype == torch.bool})
+        carry_over(model, donor_tensors)
         return donor_tensors
     tensors: dict[str, Tensor] = all_kept(prunable(model, settings["tensors"]))
     for name, weight in prunable(model, ["recurrent"]).items():

@@ -9,6 +9,11 @@ activations while training.
 The parameters of a checkpoint are the quantised weights, so that every reader sees the model that training aims at. The
 weights in single precision and the scales are the method's tensors.
 
+A model that another method has pruned keeps its masks. A pruned weight gets no gradient and is exactly 0, in single
+precision as on the grid, of which 0 is a point. The largest magnitude is that of a kept weight, so the scales are those
+of the kept weights alone. Han et al. (2016) prune first, too, and quantise what is kept; the other way round, rounding
+would blur which weights are small (Harma et al. 2025). A kept weight may round to 0, and can come back.
+
 The role ``rounded`` is the control: it trains in single precision and is rounded when it is measured.
 """
 
@@ -19,8 +24,8 @@ import torch
 from torch import Tensor
 
 from natural_sparsity.errors import UserError
-from natural_sparsity.methods.base import Gradients, Method, Place
-from natural_sparsity.methods.masks import TENSORS, prunable
+from natural_sparsity.methods.base import Gradients, Masked, Method, Place
+from natural_sparsity.methods.masks import TENSORS, carry_over, prunable
 from natural_sparsity.model.recurrent import RecurrentModel
 
 # Prefixes of the method's tensors in a checkpoint; the parameter's name follows.
@@ -68,11 +73,11 @@ def start(
     donor_tensors: dict[str, Tensor],
     seed: int,
 ) -> dict[str, Tensor]:
-    """Quantise the dense weights in place; return the weights in single precision, and the scales.
+    """Quantise the weights in place; return the masks of the donor, the weights in single precision, and the scales.
 
-    In the role ``rounded``, the weights stay as they are, and there are no tensors.
+    In the role ``rounded``, the weights stay as they are, and there are no tensors besides the masks.
     """
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = carry_over(model, donor_tensors)
     if settings["role"] == ROUNDED:
         return tensors
     for name, weight in prunable(model, list(TENSORS)).items():
@@ -82,18 +87,20 @@ def start(
     return tensors
 
 
-class QuantisationAware(Method):
-    """Takes the loss at quantised weights and updates weights in single precision."""
+class QuantisationAware(Masked):
+    """Takes the loss at quantised weights and updates weights in single precision; pruned ones stay 0."""
 
     @torch.no_grad()
     def adjust(self, gradients: Gradients, words: Tensor | None) -> None:
         """Put the weights in single precision in the place of the quantised ones, for the update."""
+        super().adjust(gradients, words)
         for name, single in self.list_singles():
             self.model.get_parameter(name).copy_(single)
 
     @torch.no_grad()
     def after_update(self) -> None:
         """Quantise the updated weights."""
+        super().after_update()
         for name, single in self.list_singles():
             weight = self.model.get_parameter(name)
             single.copy_(weight)
@@ -107,6 +114,6 @@ class QuantisationAware(Method):
 
 
 def make(settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Tensor], place: Place) -> Method:
-    """Make the hooks; those of the control do nothing."""
-    chosen = Method if settings["role"] == ROUNDED else QuantisationAware
+    """Make the hooks; those of the control do nothing but keep the masks."""
+    chosen = Masked if settings["role"] == ROUNDED else QuantisationAware
     return chosen(settings, model, tensors, place)

@@ -51,24 +51,36 @@ class Method(Block):
     """A sparsification method.
 
     ``needs``: what it needs of the model and the data. ``needs_of_values``: what single values of its keys need.
-    ``own_architecture``: whether its models have another architecture than the model that they are made from.
+    ``masked``: the roles of its models that carry masks. ``keeps_masks``: the key that may name such a model of another
+    method, whose masks then hold while this one trains; empty if it keeps none.
     ``replaces``: keys of the model for which it has settings of its own, and what these are. ``prunes``: whether its
     models lose weights. ``follows_steps``: whether its models are there after every step, not only after an epoch.
     """
 
     needs: ClassVar[Needs] = Needs()
     needs_of_values: ClassVar[Mapping[tuple[str, str], Needs]] = {}
-    own_architecture: ClassVar[bool] = False
+    masked: ClassVar[tuple[str, ...]] = ()
+    keeps_masks: ClassVar[str] = ""
     replaces: ClassVar[Mapping[str, str]] = {}
     prunes: ClassVar[bool] = True
     follows_steps: ClassVar[bool] = True
 
     method: str
 
-    def list_variants(self, name: str, base: str) -> Iterator[Variant]:
-        """Yield the models that the block ``name`` stands for, made from the dense model ``base``.
+    @property
+    def own_architecture(self) -> bool:
+        """Whether its models have another architecture than the model that they are made from."""
+        return False
 
-        By default there is one, which starts from the dense model's weights.
+    def find_source(self) -> tuple[str, str | None]:
+        """Return the key that names the model whose training is taken over, and that name; None if there is none."""
+        key = self.keeps_masks if getattr(self, self.keeps_masks, None) else "of"
+        return key, getattr(self, key, None)
+
+    def list_variants(self, name: str, base: str) -> Iterator[Variant]:
+        """Yield the models that the block ``name`` stands for, made from the model ``base``.
+
+        By default there is one, which starts from that model's weights. If that model has masks, they are added.
         """
         yield Variant(name, {"role": self.method}, {"start": Parent(base, getattr(self, "rewind", INIT))})
 
@@ -100,7 +112,7 @@ Rewind = Annotated[
     Field(
         ge=0,
         le=10_000,
-        description="Epoch of the dense model whose weights training starts from; 0 is the untrained model.",
+        description="Epoch after which training takes the weights of the model `of`; 0 is before its first epoch.",
     ),
 ]
 StepName = Annotated[str, Field(pattern="^step[1-9][0-9]{0,8}$", json_schema_extra={WORDS: "stepN, such as step64"})]

@@ -26,6 +26,8 @@ def inverts(values: dict[str, Any]) -> bool:
 class Settings(Method):
     """Moduli regularisation: recurrent weights are penalised by the distance of their units in a space, and pruned."""
 
+    masked = ("moduli", "retrained")
+
     method: Literal["moduli"] = Field(
         description="Penalise recurrent weights by the distance of their units in a space; prune in a ramp."
     )

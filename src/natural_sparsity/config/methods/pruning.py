@@ -45,6 +45,8 @@ class Levelled(Method):
 class Gradual(Levelled):
     """Pruning during training, from the untrained weights of the dense model."""
 
+    masked = ("gradual",)
+
     begin: Begin = 0.0
     end: End
     every: Every = 100
@@ -57,6 +59,8 @@ class Gradual(Levelled):
 
 class Lottery(Levelled):
     """Magnitude pruning to levels of sparsity, and training again from early weights of the dense model."""
+
+    masked = ("ticket", "random_mask", "random_mask_global", "random_init")
 
     rewind: RewindToStep = 0
     tensors: PrunedTensors = Field(PRUNABLE)
