@@ -39,6 +39,7 @@ COMMANDS = {
     "correlate": ("analysis.correlate", "correlate sparsity with word frequency"),
     "acquire": ("analysis.acquisition", "find when each word is learnt, and what surprisal and norms explain"),
     "evaluate": ("evaluation.evaluate", "measure the held-out loss of a checkpoint and count its nonzero weights"),
+    "interpolate": ("evaluation.interpolate", "measure the dev loss between the weights of a model and its twin"),
     "footprint": ("evaluation.footprint", "measure size and latency of a checkpoint, in float and in few bits"),
     "structure": ("evaluation.structure", "count the gates, neurons and weights that a checkpoint has left"),
     "fold": ("evaluation.fold", "cut removed units out of a sparsified LSTM, with the same outputs"),

@@ -43,6 +43,7 @@ METHODS = {
     "gradual_groups": Entry("config.methods.gradual_groups", "methods.gradual_groups"),
     "group_lasso": Entry("config.methods.group_lasso", "methods.group_lasso"),
     "sparse_vd": Entry("config.methods.sparse_vd", "methods.sparse_vd"),
+    "twin": Entry("config.methods.twin", "methods.twin"),
 }
 # Objects: module:name.
 MEASURES = {
@@ -72,6 +73,7 @@ FIGURES = {
     "units": "figures.units",
     "connectivity": "figures.connectivity",
     "network": "figures.network",
+    "stability": "figures.stability",
 }
 TABLES = {
     "claims": "tables.claims",
@@ -84,6 +86,7 @@ TABLES = {
     "natural": "tables.natural",
     "units": "tables.units",
     "moduli": "tables.moduli",
+    "stability": "tables.stability",
 }
 
 

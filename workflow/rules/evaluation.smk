@@ -1,6 +1,7 @@
 # Measurements of a finished checkpoint: loss, structure, footprint, speed, units.
 
 EVALUATION = f"{CHECKPOINT}/evaluation.json"
+LINE = f"{CHECKPOINT}/line.json"
 STRUCTURE = f"{CHECKPOINT}/structure.json"
 SPEEDUP = f"{CHECKPOINT}/speedup.json"
 EXPORT, EXPORT_ONNX = f"{CHECKPOINT}/export", f"{CHECKPOINT}/export-onnx"
@@ -33,6 +34,37 @@ rule evaluate:
     shell:
         "natural-sparsity evaluate {params.inputs} --batch {params.batch} --device {resources.device} --threads {threads}"
         " --output {output} 2> {log}"
+
+
+# The dev loss between the weights of a twin and of the model that it is a twin of.
+rule interpolate:
+    input:
+        checkpoint=FILES,
+        original=parent("original"),
+        dev=prepared("tokens/dev.npy"),
+    output:
+        LINE,
+    log:
+        f"{RUN}/logs/interpolate/{{checkpoint}}.log",
+    wildcard_constraints:
+        model=one_of(name for name, model in experiment.models.items() if "original" in model.parents),
+    conda:
+        "../../envs/natural-sparsity.yaml"
+    resources:
+        gpu=GPUS,
+        device=device,
+        mem_mb=memory(3000, 4),
+        runtime=minutes(4 * 60),
+    params:
+        code=code("interpolate", kind, method),
+        batch=block("training", "evaluation_batch"),
+        inputs=inputs_of_run,
+        parents=lambda wildcards: expect_parents(experiment, wildcards, "original"),
+    message:
+        said("interpolate: the loss between a model and its twin")
+    shell:
+        "natural-sparsity interpolate {params.inputs} {params.parents} --batch {params.batch} --device {resources.device}"
+        " --threads {threads} --output {output} 2> {log}"
 
 
 # Times are for one CPU thread. Each rule derived from this one sets its own command.

@@ -176,6 +176,13 @@ use rule draw_of_model as draw_lottery with:
         figure(OF_MODEL, "lottery"),
 
 
+use rule draw_of_model as draw_stability with:
+    input:
+        lines=every(LINE, product="twins"),
+    output:
+        figure(OF_MODEL, "stability"),
+
+
 use rule draw as draw_structure with:
     input:
         structures=every(STRUCTURE, product="structure"),

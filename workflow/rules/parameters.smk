@@ -160,7 +160,7 @@ def in_report(path, name, **labels):
     """A file in the report: its caption, its place, and labels by the wildcards in its path."""
     wildcards = set(re.findall(r"{(\w+)", path)) - {"figure", "table"}
     condition = ("Claims, " if name in ("claims", "verdicts") else "Figures, ") + "probed {probe}"
-    about = "Sparsified models" if name in ("lottery", "footprint") else "Training"
+    about = "Sparsified models" if name in ("lottery", "footprint", "stability") else "Training"
     axes = [axis for axis in ("measure", "seed") if axis in wildcards] + ["data"] * (wildcards == {"data"})
     return report(
         path,

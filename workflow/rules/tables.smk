@@ -99,6 +99,17 @@ use rule tabulate_lottery as tabulate_footprint with:
         title=titled("Footprint"),
 
 
+use rule tabulate_lottery as tabulate_stability with:
+    input:
+        lines=every(LINE, product="twins"),
+        checkpoints=every(STATE, product="stability", at="epochs"),
+    output:
+        table(MODEL, "stability"),
+    params:
+        **given(margins=lambda wildcards: experiment.margins(wildcards.data, wildcards.model)),
+        title=titled("Stability of training"),
+
+
 use rule tabulate as tabulate_structure with:
     input:
         structures=every(STRUCTURE, product="structure"),

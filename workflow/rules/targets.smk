@@ -29,7 +29,7 @@ OTHERS = {
 # What a model costs is measured on one CPU thread: a small part of training, where that is on this machine's CPU too.
 CHEAP_TO_MEASURE = not GPUS and not ON_OTHERS
 # Every figure and table of the whole experiment.
-SHOWN = TARGETS["figures"] + targets("lottery", "structure", "moduli", "connectivity", "network")
+SHOWN = TARGETS["figures"] + targets("lottery", "stability", "structure", "moduli", "connectivity", "network")
 SHOWN += targets("footprint") if CHEAP_TO_MEASURE else []
 
 for name, files in TARGETS.items():

@@ -16,7 +16,7 @@ from natural_sparsity.registry import DATA, FIGURES, load
 # Names that results use for other files and folders, next to those of data, models and probes.
 RESERVED = "figures|explorer|logs|benchmarks"
 RESERVED_FOR_PROBES = (
-    "figures|init|logs|benchmarks|parameters|state|evaluation|structure|footprint|speedup|folded|export|units"
+    "figures|init|logs|benchmarks|parameters|state|evaluation|structure|footprint|speedup|folded|export|units|line"
     "|epoch[0-9]+|step[0-9]+|rewind[0-9]+|seed[0-9]+"
 )
 ALL_FIGURES = "all"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from natural_sparsity.config.model import Model
     from natural_sparsity.config.run import Run
 
-# Keys that say which models a block stands for, not how any of them is trained.
-OF_FAMILIES = {"of", "student", "levels", "controls", "retrain"}
+# Keys that say which models a block stands for, or how they are judged, not how any of them is trained.
+OF_FAMILIES = {"of", "student", "levels", "controls", "retrain", "margin"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Member:
     ``sparsify``: the settings of its method, with its place in its family; empty for a dense model. ``base``: the dense
     model that it is made from. ``source``: the model that its method was given: the dense one, or one that another
     method has pruned. ``parents``: by role, which is ``start`` (the weights and the state that training starts with),
-    ``masks`` (what is kept) or ``teacher``.
+    ``masks`` (what is kept), ``teacher``, or ``original`` (what a twin is compared with).
     """
 
     name: str
@@ -185,8 +185,10 @@ def check_run(i: int, run: "Run", configuration: "Configuration", start: int) ->
         raise UserError(
             f"runs.{i}: {run.model} is not at its density before epoch {end:g}, but its run has {run.epochs} epochs"
         )
+    if block and block.copies:
+        check_chance(run, sparsify["of"], configuration)
     # A model that prunes the trained weights, or is compared with them, needs a dense run at least as long as its own.
-    needed = run.epochs if "levels" in sparsify else max(rewind, 1)
+    needed = run.epochs if "levels" in sparsify or (block and block.copies) else max(rewind, 1)
     for named in [getattr(block, key) for key in list_keys(block)] if block else []:
         source = find_block(named, configuration.models)
         runs = [other for other in configuration.runs if (other.data, other.model) == (run.data, source)]
@@ -196,6 +198,19 @@ def check_run(i: int, run: "Run", configuration: "Configuration", start: int) ->
                 f"runs.{i}: {run.model} starts from {named}: give {source} a run on {run.data} with seeds {seeds} and"
                 f" {needed} epochs or more"
             )
+
+
+def check_chance(run: "Run", base: str, configuration: "Configuration") -> None:
+    """Check that something in the training of ``base`` is left to chance, so that training it again differs.
+
+    Raises:
+        UserError: nothing is: text is read in the same order in every epoch, and there is no dropout.
+    """
+    if configuration.data[run.data].streams and not configuration.models[base].architecture.dropout:
+        raise UserError(
+            f"models.{run.model}.sparsify.of: {base} trains without dropout, and on {run.data} in the same order"
+            f" whatever the seed, so its twin would be the same run; give {base} architecture.dropout"
+        )
 
 
 def check_step(run: "Run", start: Parent, configuration: "Configuration") -> None:

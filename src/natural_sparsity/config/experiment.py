@@ -313,6 +313,8 @@ class Experiment:
                 return [run for run in self.runs if self.pruned(run)]
             case "footprint":
                 return self.compressed_bases
+            case "stability":
+                return [run for run in self.runs if self.twins(run)]
             case "natural":
                 return [run for run in self.compressed_bases if run.probes]
             case "acquisition":
@@ -341,7 +343,7 @@ class Experiment:
         return [name for name, data in self.data.items() if data.kind == fact]
 
     def parent(self, data: str, model: str, role: str) -> dict[str, Value]:
-        """The model, checkpoint and epoch that a model has as its ``role`` (start, masks, teacher); empty without one.
+        """The model, checkpoint and epoch that a model has in a ``role``; empty without one.
 
         Both have the same data and seed. The last epoch is that of a teacher's own run, otherwise of the model's run.
         A checkpoint inside the first epoch has ``steps``, too.
@@ -382,6 +384,10 @@ class Experiment:
                 return self.lottery(data, model)
             case "footprint":
                 return self.footprint(data, model)
+            case "stability":
+                return self.stability(data, model)
+            case "twins":
+                return self.twins(self.run(data, model))
             case "natural":
                 return self.natural(data, model, probe)
             case "units":
@@ -425,9 +431,17 @@ class Experiment:
             if others:
                 yield from ((run, others, group) for group in epochs)
 
-    def family(self, run: Run) -> list[Run]:
-        """The runs, on the same data, of the models made from a run's dense model."""
+    def derived(self, run: Run) -> list[Run]:
+        """The runs, on the same data, of the models made from a run's model."""
         return [other for other in self.runs if (other.data.name, other.model.base) == (run.data.name, run.model.name)]
+
+    def family(self, run: Run) -> list[Run]:
+        """The runs, on the same data, of the models made from a run's dense model, without its twins."""
+        return [other for other in self.derived(run) if not settings_of(other.model).copies]
+
+    def twins(self, run: Run) -> list[Run]:
+        """The runs, on the same data, in which a run's model is trained again with other random numbers."""
+        return [other for other in self.derived(run) if settings_of(other.model).copies]
 
     def pruned(self, run: Run) -> list[Run]:
         """The family's runs that have a density, the random controls among them."""
@@ -468,15 +482,26 @@ class Experiment:
         """
         dense = self.run(data, model)
         others = self.pruned(dense)
-        epochs = {run.epochs for run in others}
         if not others:
             raise UserError(f"no model pruned from {model} runs on {data}")
-        if len(epochs) > 1:
-            raise UserError(
-                f"the models pruned from {model} run for {sorted(epochs)} epochs on {data}; give all the same"
-                " number, or their losses cannot be compared"
-            )
-        return [replace(dense, epochs=epochs.pop()), *others]
+        return compare_ends(dense, others, f"the models pruned from {model}")
+
+    def stability(self, data: str, model: str) -> list[Run]:
+        """A model's run and those of its twins, all with the same number of epochs.
+
+        Raises:
+            UserError: it has no twin, or the twins' runs differ in length.
+        """
+        original = self.run(data, model)
+        others = self.twins(original)
+        if not others:
+            raise UserError(f"no twin of {model} runs on {data}")
+        return compare_ends(original, others, f"the twins of {model}")
+
+    def margins(self, data: str, model: str) -> str:
+        """The margin by which each twin of a model is judged, as JSON."""
+        names = [run.model.name for run in self.twins(self.run(data, model))]
+        return to_json({name: getattr(self.configuration.models[name].sparsify, "margin", None) for name in names})
 
     def footprint(self, data: str, model: str) -> list[Run]:
         """A dense model's run and those whose cost is compared with it."""
@@ -541,6 +566,21 @@ class Experiment:
 def split_list(items: Sequence[str], size: int) -> list[list[str]]:
     """Consecutive pieces of ``size`` items; the last may be shorter."""
     return [list(items[i : i + size]) for i in range(0, len(items), size)]
+
+
+def compare_ends(run: Run, others: list[Run], what: str) -> list[Run]:
+    """A run, cut to the number of epochs that the ``others`` have, and these; ``what`` they are, for the error.
+
+    Raises:
+        UserError: they differ in length.
+    """
+    epochs = sorted({other.epochs for other in others})
+    if len(epochs) > 1:
+        raise UserError(
+            f"{what} run for {epochs} epochs on {run.data.name}; give all the same number, or their losses cannot be"
+            " compared"
+        )
+    return [replace(run, epochs=epochs[0]), *others]
 
 
 def counts_gates(model: Member) -> bool:

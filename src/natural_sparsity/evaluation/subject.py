@@ -28,8 +28,12 @@ class Subject(NamedTuple):
 
     def open_test(self, path: Path | None, batch: int, window: int) -> Split:
         """Open the test split; ``path`` is its file, where the data have files."""
-        check_tokens(path, self.folder, self.state, "test")
-        return self.data.split("test", path, batch, window, self.model.interface)
+        return self.open_split("test", path, batch, window)
+
+    def open_split(self, name: str, path: Path | None, batch: int, window: int) -> Split:
+        """Open the held-out split called ``name``, dev or test."""
+        check_tokens(path, self.folder, self.state, name)
+        return self.data.split(name, path, batch, window, self.model.interface)
 
     def identify(self) -> dict[str, Any]:
         """Return the fields that every evaluation begins with: which checkpoint of which run it is."""
@@ -72,10 +76,10 @@ def require_lstm(subject: Subject, purpose: str) -> None:
         raise UserError(f"{subject.folder}: its cell is {cell}; only an LSTM {purpose}")
 
 
-def add_split_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the checkpoint and the split that it is evaluated on."""
+def add_split_arguments(parser: argparse.ArgumentParser, split: str = "test") -> None:
+    """Declare the checkpoint and the held-out split that it is evaluated on."""
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--test", type=Path, help=".npy, the test split of data that have files")
+    parser.add_argument(f"--{split}", type=Path, help=f".npy, the {split} split of data that have files")
     parser.add_argument("--batch", type=parse_positive, default=10, help="streams, or examples, at a time")
     parser.add_argument("--window", type=parse_positive, default=35, help="steps of text at a time; bounds memory only")
     parser.add_argument("--output", type=Path, required=True, help="out: JSON")

@@ -43,10 +43,14 @@ def draw(args: argparse.Namespace, style: Style) -> tuple[pd.DataFrame, Figure]:
 
 def draw_checkpoints(checkpoints: pd.DataFrame, kind: str, style: Style) -> tuple[pd.DataFrame, Figure]:
     """The values drawn, and the figure; a perplexity only where the loss of that kind of data is that of classes."""
+    table = list_epochs(checkpoints, registry.load(registry.DATA[kind].settings).Settings.categorical)
+    return table, plot(table, style, name_loss(kind))
+
+
+def name_loss(kind: str) -> str:
+    """What a kind's loss is called, with its unit, where that is known."""
     settings = registry.load(registry.DATA[kind].settings).Settings
-    unit = " (nats per token)" if settings.streams else " (nats)" if settings.categorical else ""
-    table = list_epochs(checkpoints, settings.categorical)
-    return table, plot(table, style, f"loss{unit}")
+    return f"loss{' (nats per token)' if settings.streams else ' (nats)' if settings.categorical else ''}"
 
 
 def list_epochs(checkpoints: pd.DataFrame, perplexity: bool = True) -> pd.DataFrame:

@@ -144,6 +144,12 @@ def implementation(settings: Mapping[str, Any]) -> ModuleType | None:
     return registry.load(registry.METHODS[method].implementation)
 
 
+def choose_seed(settings: Mapping[str, Any], seed: int) -> int:
+    """The seed of dropout and of the order of the data: that of the run, unless the model's method has another."""
+    choose = getattr(implementation(settings), "choose_seed", None)
+    return choose(seed) if choose else seed
+
+
 def make_method(settings: dict[str, Any], model: RecurrentModel, tensors: dict[str, Tensor], place: Place) -> Method:
     """The hooks of a model's method, which has stored ``tensors``; those of a dense model do nothing."""
     module = implementation(settings)

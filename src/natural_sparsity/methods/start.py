@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> None:
 
     Its epoch, counts and optimizer memory are those of the checkpoint it starts from, inside an epoch also the hidden
     state and the state of the random numbers; and so is its learning rate, unless the method has one of its own. Newly
-    drawn weights and a method's own variables start without memory. The best dev loss is forgotten: that of the dense
-    weights would lower the rate until the pruned ones had caught up. ``made_from`` records the digests of both
-    checkpoints.
+    drawn weights and a method's own variables start without memory. Except for a twin, the best dev loss is forgotten:
+    that of the dense weights would lower the rate until the pruned ones had caught up. ``made_from`` records the
+    digests of both checkpoints.
 
     Raises:
         UserError: a checkpoint cannot be read or is of another run or epoch than ``--parents`` says, or the two are not
@@ -53,12 +53,12 @@ def run(args: argparse.Namespace) -> None:
     model, state = checkpoint.load(args.start, cpu)
     checkpoint.check_epoch_ended(args.start, state)
     check_run(args.start, state, args.parents.get("start", {}))
-    donor, donor_tensors, made_from = None, {}, {"from": state["parameters"], "masks": None}
+    donor, made_from = None, {"from": state["parameters"], "masks": None}
+    donor_tensors = checkpoint.load_tensors(args.masks or args.start, cpu)
     if args.masks:
         donor, other = checkpoint.load(args.masks, cpu)
         check_run(args.masks, other, args.parents.get("masks", {}))
         made_from["masks"] = other["parameters"]
-        donor_tensors = checkpoint.load_tensors(args.masks, cpu)
         if any(
             other[key] != state[key]
             for key in ("data", "kind", "block", "interface", "architecture", "seed", "vocabulary")
@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> None:
     if hasattr(module, "rebuild"):
         model = module.rebuild(args.sparsify, model, donor_tensors, state["seed"])
     tensors = module.start(args.sparsify, model, donor, donor_tensors, state["seed"])
-    forgotten = dict.fromkeys(("best_dev_loss", "train_loss", "dev_loss", "dev_score"))
+    best = state["best_dev_loss"] if getattr(module, "KEEPS_BEST", False) else None
+    forgotten = {**dict.fromkeys(("train_loss", "dev_loss", "dev_score")), "best_dev_loss": best}
     redrawn = args.sparsify.get("role") in REDRAWN or getattr(module, "OWN_VARIABLES", False)
     rest = [{} if redrawn else checkpoint.load_tensors(args.start, cpu, prefix) for prefix in GOES_ON]
     start_state = {**state, **forgotten, "model": args.model, "sparsify": args.sparsify, "made_from": made_from}

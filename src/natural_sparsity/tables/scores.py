@@ -75,13 +75,18 @@ def compare_losses(losses: pd.Series, dense: pd.Series) -> dict[str, Any]:
     differences = (losses - dense.reindex(losses.index)).to_numpy()
     excess, low, high = t_interval(differences)
     found = {"excess": excess, "excess_low": low, "excess_high": high, "power": find_power(differences)}
+    return found | {"matching": judge(low, high)}
+
+
+def judge(low: float, high: float, margin: float = MARGIN) -> str:
+    """Whether what lies between ``low`` and ``high`` is below the margin: yes, no, undecided, or untestable (NaN)."""
     if np.isnan(high):
-        return found | {"matching": UNTESTABLE}
-    return found | {"matching": "yes" if high < MARGIN else "no" if low > MARGIN else "undecided"}
+        return UNTESTABLE
+    return "yes" if high < margin else "no" if low > margin else "undecided"
 
 
-def find_power(differences: np.ndarray, level: float = 0.95) -> float:
-    """The chance that the upper end of the t interval of new differences is below :data:`MARGIN`, if their mean is 0.
+def find_power(differences: np.ndarray, margin: float = MARGIN, level: float = 0.95) -> float:
+    """The chance that the upper end of the t interval of new differences is below ``margin``, if their mean is 0.
 
     They are normal, as many as ``differences``, with the same standard deviation. (mean - margin) / standard error has
     then the noncentral t distribution (Julious 2004, Statistics in Medicine 23, on non-inferiority).
@@ -90,11 +95,11 @@ def find_power(differences: np.ndarray, level: float = 0.95) -> float:
     if seeds < 2:
         return float("nan")
     spread = float(np.std(differences, ddof=1))
-    if spread < MARGIN * 1e-6:
+    if spread < margin * 1e-6:
         return 1.0
     from scipy.special import nctdtr, stdtrit  # here, since only tables over seeds need it
 
-    return float(nctdtr(seeds - 1, -MARGIN * np.sqrt(seeds) / spread, -stdtrit(seeds - 1, (1 + level) / 2)))
+    return float(nctdtr(seeds - 1, -margin * np.sqrt(seeds) / spread, -stdtrit(seeds - 1, (1 + level) / 2)))
 
 
 def format_power(row: Mapping[Any, Any]) -> str:

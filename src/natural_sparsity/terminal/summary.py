@@ -18,6 +18,7 @@ PAGES = {
     "*/*/*/verdicts.html": "the paper's claims, one by one",
     "*/lottery.html": "score by density",
     "*/*/lottery.html": "score by density",
+    "*/*/stability.html": "stability of training",
     "structure.html": "gates, neurons and weights left",
     "*/moduli.html": "spaces and controls",
     "*/*/*/figures/*/": "figures",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from natural_sparsity.errors import UserError
+from natural_sparsity.methods.base import choose_seed
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything
 from natural_sparsity.training.loop import Beginning
@@ -23,6 +24,8 @@ def collect(step: Step) -> dict[str, Tensor]:
 def begin(step: Step, folder: Path, state: Mapping[str, Any], epoch: int) -> Beginning:
     """Prepare ``step`` and the random numbers for ``epoch``, which starts from the checkpoint in ``folder``.
 
+    Inside an epoch, random numbers go on from the checkpoint's, unless the method has a seed of its own.
+
     Args:
         step: of the epoch.
         folder, state: the checkpoint: the end of the epoch before, or one inside this epoch that is ``resumable``.
@@ -31,7 +34,8 @@ def begin(step: Step, folder: Path, state: Mapping[str, Any], epoch: int) -> Beg
     Raises:
         UserError: the checkpoint is inside the epoch, and was made on another kind of device.
     """
-    seed_everything(state["seed"], epoch)
+    seed = choose_seed(step.method.settings, state["seed"])
+    seed_everything(seed, epoch)
     if not state.get("resumable"):
         return Beginning()
     device = step.total.device
@@ -42,7 +46,8 @@ def begin(step: Step, folder: Path, state: Mapping[str, Any], epoch: int) -> Beg
             f"{folder}: is inside an epoch that was not trained on {device.type}, whose random numbers it lacks; go on"
             f" where it was trained ({state['device']}), or rewind to an epoch"
         )
-    set_random_state({name: value.cpu() for name, value in stored.items()}, device)
+    if seed == state["seed"]:
+        set_random_state({name: value.cpu() for name, value in stored.items()}, device)
     with torch.no_grad():
         for name, tensor in step.carried().items():
             tensor.copy_(stored[name])

@@ -19,7 +19,7 @@ from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import Split, open_data
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_made_from, check_run, check_tokens, name_checkpoint
-from natural_sparsity.methods.base import Place
+from natural_sparsity.methods.base import Place, choose_seed
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.settings import add_expect_option, check_distinct, parse_json_object, parse_positive
@@ -177,7 +177,7 @@ class Repetition:
         check_succession(before, self.past, folder, self.state)
         if digest := check_tokens(tokens, folder, self.state, "train"):
             check_made_from(folder, self.state["tokens"], "train", str(tokens), digest, "train split")
-        epoch, seed = self.state["epoch"], self.state["seed"]
+        epoch, seed = self.state["epoch"], choose_seed(self.state["sparsify"], self.state["seed"])
         self.data = open_data(self.past["kind"], self.past["block"])
         self.split: Split = self.data.training_split(tokens, training, self.model.interface, seed, epoch)
         place = Place(epoch, len(self.split), self.split.examples, training.batch, self.data, teacher)

@@ -17,7 +17,7 @@ from natural_sparsity.data.base import open_data
 from natural_sparsity.data.held_out import evaluate
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_made_from, check_run, check_tokens
-from natural_sparsity.methods.base import Method, Place, implementation, make_method
+from natural_sparsity.methods.base import Method, Place, choose_seed, implementation, make_method
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import select_device, set_precision
 from natural_sparsity.model.recurrent import RecurrentModel
@@ -117,7 +117,8 @@ def run_epoch(
     for split in state["tokens"]:
         check_made_from(before, state["tokens"], split, given[split] or before, tokens.get(split), f"{split} split")
     data = open_data(state["kind"], state["block"])
-    train = data.training_split(args.train, training, model.interface, seed, epoch)
+    order = choose_seed(args.sparsify, seed)
+    train = data.training_split(args.train, training, model.interface, order, epoch)
     dev = data.split("dev", args.dev, training.evaluation_batch, training.window, model.interface)
     place = Place(epoch, len(train), train.examples, training.batch, data, args.teacher)
     method = load_method(args.sparsify, model, before, place)

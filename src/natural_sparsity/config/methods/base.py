@@ -31,7 +31,7 @@ class Variant(NamedTuple):
     """A model that a block stands for: its name, its place in the family, and the checkpoints that it needs, by role.
 
     The roles are ``start`` (the weights and the state that training starts with), ``masks`` (what is kept) and
-    ``teacher``.
+    ``teacher``; ``original`` is what a twin is compared with.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Method(Block):
     method, whose masks then hold while this one trains; empty if it keeps none.
     ``replaces``: keys of the model for which it has settings of its own, and what these are. ``prunes``: whether its
     models lose weights. ``follows_steps``: whether its models are there after every step, not only after an epoch.
+    ``copies``: whether its models only show how far training depends on chance, so that no other table has them.
     """
 
     needs: ClassVar[Needs] = Needs()
@@ -64,6 +65,7 @@ class Method(Block):
     replaces: ClassVar[Mapping[str, str]] = {}
     prunes: ClassVar[bool] = True
     follows_steps: ClassVar[bool] = True
+    copies: ClassVar[bool] = False
 
     method: str
 
