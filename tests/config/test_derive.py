@@ -495,3 +495,32 @@ def test_contradictions_are_refused_in_one_line(config, change, line):
         derive(changed)
     assert str(error.value).startswith(line)
     assert "\n" not in str(error.value)
+
+
+def with_twin(config, **architecture):
+    """The configuration with a twin of a model of this architecture, in place of the tickets."""
+    config["models"]["lstm"]["architecture"] = architecture
+    config["models"]["imp"]["sparsify"] = {"method": "twin", "of": "lstm", "rewind": "step8"}
+    return config
+
+
+def test_a_twin_starts_from_a_step_and_is_compared_with_the_last_epoch(config):
+    model = derive(with_twin(config))["imp"]
+    assert model.parents == {"start": ("lstm", "step8"), "original": ("lstm", LAST)}
+    assert model.sparsify == {"method": "twin", "rewind": "step8", "family": "imp", "role": "twin"}
+
+
+def test_a_twin_of_text_without_dropout_is_refused(config):
+    """Text is read in the same order whatever the seed, so nothing would differ."""
+    line = "^models.imp.sparsify.of: lstm trains without dropout, and on mine .*; give lstm architecture.dropout$"
+    with pytest.raises(UserError, match=line):
+        derive(with_twin(config, dropout=0))
+    config["data"]["mine"] = {"kind": "addition"}
+    config["models"]["lstm"]["training"] = {"steps": 100}
+    assert derive(config)["imp"].method == "twin", "sequences are drawn anew"
+
+
+def test_a_twin_longer_than_its_original_is_refused(config):
+    config["runs"][1]["epochs"] = 6
+    with pytest.raises(UserError, match="imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 6 epochs"):
+        derive(with_twin(config))

@@ -18,6 +18,7 @@ MODELS = {
     "vd": {"sparsify": {"method": "sparse_vd", "of": "dense"}},
     "student": {"architecture": {"hidden": [3]}, "sparsify": {"method": "distil", "of": "dense"}},
     "torus": {"sparsify": {"method": "moduli", "of": "dense", "ramp": 2, "retrain": True}},
+    "twin": {"sparsify": {"method": "twin", "of": "dense", "rewind": 1, "margin": 0.1}},
 }
 
 
@@ -133,6 +134,34 @@ def test_pruned_models_of_different_lengths_are_not_compared(config):
         experiment.members("lottery", data="chars", model="dense")
 
 
+def test_a_twin_is_compared_with_its_original_and_in_no_other_table(config):
+    config["runs"][0]["epochs"] = 6
+    experiment = make(add(config, "imp", "twin"))
+    wildcards = {"data": "chars", "model": "dense", "probe": "frozen"}
+    assert names(experiment.subjects("stability")) == ["chars/dense"]
+    runs = experiment.members("stability", **wildcards)
+    assert (names(runs), {run.epochs for run in runs}) == (["chars/dense", "chars/twin"], {4})
+    assert names(experiment.members("twins", **wildcards)) == ["chars/twin"]
+    original = {"model": "dense", "checkpoint": "epoch4", "epoch": 4}
+    assert experiment.parent("chars", "twin", "original") == original
+    for product in ("lottery", "footprint", "natural", "units"):
+        assert "chars/twin" not in names(experiment.members(product, **wildcards)), product
+    assert experiment.margins("chars", "dense") == '{"twin": 0.1}'
+    assert "margin" not in experiment.models["twin"].sparsify, "changing it trains nothing again"
+
+
+def test_twins_of_different_lengths_are_not_compared(config):
+    config["models"]["late"] = {"sparsify": {"method": "twin", "of": "dense", "rewind": 2}}
+    config["runs"].append({"data": "chars", "model": "late", "seeds": [1, 2], "epochs": 3})
+    experiment = make(add(config, "twin"))
+    with pytest.raises(
+        UserError, match=r"^the twins of dense run for \[3, 4\] epochs on chars; give all the same number"
+    ):
+        experiment.members("stability", data="chars", model="dense")
+    with pytest.raises(UserError, match="^no twin of adder runs on adding"):
+        experiment.members("stability", data="adding", model="adder")
+
+
 def test_families(config):
     experiment = make(add(config, "imp", "four", "student", "torus"))
     wildcards = {"data": "chars", "model": "dense", "probe": "frozen"}
@@ -212,11 +241,12 @@ def test_a_small_dense_model_is_worth_its_cost_but_has_other_units(config):
         (("student",), {"footprint", "natural"}),
         (("vd",), {"footprint", "natural", "units", "structure"}),
         (("torus",), {"footprint", "natural", "units", "moduli", "connectivity", "network"}),
+        (("twin",), {"stability"}),
     ],
 )
 def test_which_tables_and_figures_an_experiment_has(config, more, products):
     experiment = make(add(config, *more))
-    asked = ["lottery", "footprint", "natural", "units", "structure", "moduli", "connectivity", "network"]
+    asked = ["lottery", "footprint", "natural", "units", "structure", "moduli", "connectivity", "network", "stability"]
     assert {name for name in asked if experiment.subjects(name)} == products
     for name in ("architecture", "chi"):
         assert experiment.targets(name, f"{name}.pdf") == [f"{name}.pdf"]

@@ -29,6 +29,7 @@ SPARSIFY = {
     "gradual_groups": {"levels": 2, "end": 2, "groups": "gates"},
     "group_lasso": {"strengths": {"gates": 0.1}},
     "sparse_vd": {},
+    "twin": {},
 }
 
 

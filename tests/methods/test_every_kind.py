@@ -31,6 +31,7 @@ METHODS = {
     | {"freeze": True, "role": "group_lasso"},
     "sparse_vd": {"groups": ["weights", "gates", "neurons"], "threshold": 3, "learning_rate": 0.02, "clip": 10.0}
     | {"dropout": 0.1, "role": "sparse_vd"},
+    "twin": {"rewind": 1, "role": "twin"},
 }
 REFUSED = {("distil", "addition"), ("distil", "navigation")}
 PAIRS = [(method, kind) for kind in KINDS for method in METHODS if (method, kind) not in REFUSED]
@@ -83,7 +84,7 @@ def begin(chain, method, settings):
 def test_all_pairs_are_here():
     assert set(METHODS) == set(REGISTERED)
     assert {DATA[kind].implementation for kind in KINDS} == {entry.implementation for entry in DATA.values()}
-    assert len(PAIRS) + len(REFUSED) == 36
+    assert len(PAIRS) + len(REFUSED) == 40
 
 
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
@@ -179,7 +180,15 @@ def check_student(chain, model, tensors, settings, epoch):
     assert epoch != 2 or not all(torch.equal(dense[name], p) for name, p in model.named_parameters())
 
 
+def check_twin(chain, model, tensors, settings, epoch):
+    """It is not the original."""
+    assert tensors == {}
+    dense = chain.load("dense2")[0]
+    assert epoch != 2 or not all(torch.equal(dense[name], p) for name, p in model.named_parameters())
+
+
 CHECKS = dict.fromkeys(("iterative", "one_shot", "gradual", "moduli", "gradual_groups"), check_masks)
+CHECKS["twin"] = check_twin
 CHECKS |= {"qat": check_quantised, "group_lasso": check_threshold, "sparse_vd": check_means, "distil": check_student}
 
 

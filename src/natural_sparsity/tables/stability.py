@@ -25,7 +25,7 @@ NOTE = (
     " points on the line between the two models' weights, minus the mean of the losses at its ends. Stable: yes if the"
     " upper end of the interval is below the margin, no if the lower end is above it, otherwise undecided. Power: the"
     " chance of a yes, with this many seeds that spread as much, if the barrier were 0."
-    f" {schedule.NOTE}."
+    f" {schedule.NOTE}; *other* marks a twin whose rate was not that of the original in every epoch that it trained."
 )
 
 
@@ -88,7 +88,7 @@ def compare(lines: pd.DataFrame, rates: pd.DataFrame, margins: Mapping[str, floa
     Raises:
         UserError: a model of a seed has no checkpoint among those that ``rates`` were read from, or a twin no margin.
     """
-    rows = []
+    rows, original = [], rates[~rates["family"].isin(lines["family"])]
     for key, group in lines.groupby(["family", "rewind"], sort=False):
         family, rewind = map(str, key)
         if family not in margins:
@@ -96,9 +96,10 @@ def compare(lines: pd.DataFrame, rates: pd.DataFrame, margins: Mapping[str, floa
         margin, ends = float(margins[family]), group[group["share"].isin([0, 1])].groupby("share")["loss"].mean()
         barriers = group.drop_duplicates("seed").sort_values("seed")["barrier"].to_numpy()
         barrier, low, high = t_interval(barriers)
+        own = schedule.select(rates, group[["family", "seed"]])
         rows.append(
             {"family": family, "rewind": rewind, "epochs": group["epoch"].iloc[0], "seeds": len(barriers)}
-            | schedule.compare(rates, {"family": family}, group["seed"])
+            | {"schedule": schedule.describe(own), "shared_schedule": schedule.is_shared(own, original)}
             | {"loss_original": ends[0.0], "loss_twin": ends[1.0]}
             | {"barrier": barrier, "barrier_low": low, "barrier_high": high, "margin": margin}
             | {"stable": judge(low, high, margin), "power": find_power(barriers, margin)}
