@@ -71,6 +71,17 @@ def write_evaluation(path: Path, **fields: Any) -> Path:
     return path
 
 
+def write_line(path: Path, family: str, rewind: int | str, barrier: float, **fields: Any) -> Path:
+    """The losses between a model and a twin: 5.0 at the model, 5.2 at the twin, and a peak half way."""
+    shares = np.linspace(0, 1, 21).tolist()
+    losses = [5.0 + 0.2 * share for share in shares]
+    losses[10] = 5.1 + barrier
+    sparsify = {"method": "twin", "family": family, "role": "twin", "rewind": rewind}
+    value = {**RUN, "epoch": 6, "kind": "text", "sparsify": sparsify, "shares": shares, "losses": losses}
+    files.write_json(path, {**value, "barrier": barrier, **fields})
+    return path
+
+
 def write_correlations(path: Path, frame: pd.DataFrame, **metadata: Any) -> Path:
     """Correlations, or differences of correlations, as ``correlate`` writes them.
 

@@ -48,5 +48,15 @@ def test_the_readme_names_every_figure_and_table_that_is_not_of_sparsified_model
     [table] = re.findall(r"^\| Target \| Shows \|\n(.*?)\n\n", page, flags=re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"`(\w+)`", "\n".join(row.split("|")[1] for row in table.splitlines())))
     made = {*registry.FIGURES, *registry.TABLES}
-    sparsified = {"connectivity", "footprint", "lottery", "moduli", "natural", "network", "structure", "units"}
+    sparsified = {
+        "connectivity",
+        "footprint",
+        "lottery",
+        "moduli",
+        "natural",
+        "network",
+        "stability",
+        "structure",
+        "units",
+    }
     assert named - {"evaluations", "explorer", "exports", "exports_onnx"} == made - sparsified

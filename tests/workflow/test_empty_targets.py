@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.mark.parametrize("target", ["lottery", "structure", "moduli", "natural", "footprint"])
+@pytest.mark.parametrize("target", ["lottery", "structure", "moduli", "natural", "footprint", "stability"])
 def test_a_target_with_nothing_to_make_is_one_line(fresh, target):
     process = fresh.snakemake("--dry-run", target)
     assert process.returncode == 1

@@ -53,12 +53,29 @@ def test_rewinding_to_a_step_trains_the_first_epoch_of_the_dense_model_again(fin
     assert [path in probed for path in untrained] == [False, True]
 
 
+def with_twin(given):
+    """The changes with a twin of the dense model from step 4 on."""
+    given["models"]["twin"] = {"sparsify": {"method": "twin", "of": "small", "rewind": "step4"}}
+    given["runs"].append({"data": "tiny", "model": "twin", "seeds": [1], "epochs": 2})
+    return given
+
+
+def test_a_twin_is_made_for_its_own_table_alone(finished):
+    given = with_twin(changes(levels=1))
+    stability = {"draw_stability": 1, "tabulate_stability": 1}
+    planned = finished.planned("stability", changes=given)
+    assert planned == {"rewind": 1, "sparsify": 1, "train": 2, "interpolate": 1, **stability}
+    footprint = finished.planned("footprint", changes=given)
+    assert (footprint["train"], footprint["measure_footprint"]) == (2, 2), "the ticket's"
+    assert finished.planned(changes=given)["draw_stability"] == 1
+
+
 @pytest.mark.slow
-def test_a_ticket_of_a_step_that_keeps_everything_ends_as_the_dense_model(copied):
+def test_a_ticket_of_a_step_that_keeps_everything_ends_as_the_dense_model_and_a_twin_does_not(copied):
     """Real jobs: a density of 1 to within a weight, so that only the smallest weights of all can differ."""
-    given = changes(rewind="step4", levels=1, fraction=1e-9)
+    given = with_twin(changes(rewind="step4", levels=1, fraction=1e-9))
     path = "results/runs/tiny/{}/seed1/epoch2"
-    copied.run("lottery", path.format("imp-level1") + "/state.json", changes=given)
+    copied.run("lottery", "stability", path.format("imp-level1") + "/state.json", changes=given)
     models = [
         checkpoint.load(copied.folder / path.format(name), torch.device("cpu")) for name in ("small", "imp-level1")
     ]
@@ -67,7 +84,15 @@ def test_a_ticket_of_a_step_that_keeps_everything_ends_as_the_dense_model(copied
     assert all(torch.equal(ticket.get_parameter(name), value) for name, value in dense.named_parameters())
     table = pd.read_csv(copied.folder / "results/experiments/tiny/tiny/small/lottery.csv", keep_default_na=False)
     assert table["loss"].nunique() == 1 and table["shared_schedule"].all()
-    assert copied.planned("lottery", changes=given) == {}
+    twin, of_twin = checkpoint.load(copied.folder / path.format("twin"), torch.device("cpu"))
+    assert of_twin["steps"] == of_dense["steps"]
+    assert not torch.equal(twin.output.weight, dense.output.weight)
+    [row] = pd.read_csv(copied.folder / "results/experiments/tiny/tiny/small/stability.csv").to_dict("records")
+    assert (row["rewind"], row["stable"], row["shared_schedule"]) == ("step4", "not testable: one seed", True)
+    assert (row["loss_original"], row["loss_twin"]) == (of_dense["dev_loss"], of_twin["dev_loss"])
+    assert row["barrier"] >= abs(row["loss_original"] - row["loss_twin"]) / 2
+    assert (copied.folder / "results/experiments/tiny/tiny/small/figures/stability.png").exists()
+    assert copied.planned("lottery", "stability", changes=given) == {}
 
 
 def test_levels_are_probed_and_drawn_by_the_rules_that_there_are(finished):
