@@ -210,7 +210,10 @@ def test_check_says_what_is_trained(tmp_path, base, capsys):
             "runs:\n  - {data: mine, model: lstm}\n  - {data: mine, model: lstm}\n",
             "line 3: runs.1: mine/lstm is already…",
         ),
-        ("models:\n  m: {sparsify: {method: qat, of: x}}\n", "line 2: models.m.sparsify.of: 'x' is no dense or pruned model; …"),
+        (
+            "models:\n  m: {sparsify: {method: qat, of: x}}\n",
+            "line 2: models.m.sparsify.of: 'x' is no dense or pruned model; …",
+        ),
         ("runs:\nruns:\n", "line 2: 'runs' is set twice, first on line 1; remove one"),
         ("a: [\n", "line 2: while parsing a flow node…"),
     ],
