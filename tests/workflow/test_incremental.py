@@ -227,48 +227,43 @@ def project(tmp_path_factory):
 
 @pytest.fixture
 def replanned(finished, project):
-    """What is planned after a file of the copy has got one more line."""
+    """What is planned after files of the copy have got one more line each."""
     environment = {"PYTHONPATH": str(project / "src")}
 
-    def plan(name, line="CHANGED = 1"):
-        path = project / "src/natural_sparsity" / name
-        before = path.read_text()
-        path.write_text(f"{before}\n{line}\n")
+    def plan(*names, line="CHANGED = 1"):
+        before = {path: path.read_text() for path in (project / "src/natural_sparsity" / name for name in names)}
+        for path, text in before.items():
+            path.write_text(f"{text}\n{line}\n")
         try:
             return finished.planned(root=project, environment=environment)
         finally:
-            path.write_text(before)
+            for path, text in before.items():
+                path.write_text(text)
 
     return plan
 
 
 def test_changed_code_runs_its_step_again_and_a_comment_does_not(replanned):
-    assert replanned("probing/measures.py", "# a comment") == {}
+    assert replanned("probing/measures.py", line="# a comment") == {}
     assert replanned("probing/measures.py") == {"probe": 3, **FROM_PROBES}
+
+
+def test_changed_code_that_a_run_does_not_use_plans_nothing(replanned):
+    """Kinds of data, methods, settings, figures and tables that it does not have; what finds these, and what writes."""
+    of_other_runs = ["data/classification.py", "corpus/labelled.py", "methods/lottery.py", "figures/lottery.py"]
+    of_other_runs += ["tables/lottery.py", "config/data/classification.py", "config/methods/moduli.py"]
+    assert replanned(*of_other_runs, "registry.py", "figures/draw.py", "tables/tabulate.py", "files.py") == {}
 
 
 @pytest.mark.parametrize(
     ("changed", "planned"),
     [
-        # Kinds of data, methods and settings that the run does not have.
-        ("data/classification.py", {}),
-        ("corpus/labelled.py", {}),
-        ("methods/lottery.py", {}),
-        ("config/data/classification.py", {}),
-        ("config/methods/moduli.py", {}),
-        # What it has, found by name.
-        ("data/text.py", {"initialise": 1, "train": 2, "probe": 3, "draw_training": 1, **FROM_PROBES}),
-        ("figures/fig2.py", {"draw_fig2": 1}),
-        ("figures/fig3.py", {"draw_fig3a": 1, "draw_fig3b": 1}),
-        ("tables/comparison.py", {"tabulate_comparison": 1}),
-        ("figures/lottery.py", {}),
-        ("tables/lottery.py", {}),
-        # What finds it, and what writes.
-        ("registry.py", {}),
-        ("figures/draw.py", {}),
-        ("tables/tabulate.py", {}),
-        ("files.py", {}),
+        (["data/text.py"], {"initialise": 1, "train": 2, "probe": 3, "draw_training": 1, **FROM_PROBES}),
+        (
+            ["figures/fig2.py", "figures/fig3.py", "tables/comparison.py"],
+            {"draw_fig2": 1, "draw_fig3a": 1, "draw_fig3b": 1, "tabulate_comparison": 1},
+        ),
     ],
 )
-def test_changed_code_plans_nothing_that_does_not_use_it(replanned, changed, planned):
-    assert replanned(changed) == planned
+def test_changed_code_that_a_run_finds_by_name_plans_what_uses_it(replanned, changed, planned):
+    assert replanned(*changed) == planned
