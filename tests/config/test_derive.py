@@ -524,3 +524,54 @@ def test_a_twin_longer_than_its_original_is_refused(config):
     config["runs"][1]["epochs"] = 6
     with pytest.raises(UserError, match="imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 6 epochs"):
         derive(with_twin(config))
+
+
+def with_twin_of_ticket(config, of="imp-level2", **changes):
+    """The configuration with tickets that start untrained, and a twin of one of their models."""
+    config["models"]["imp"]["sparsify"] |= {"rewind": 0, **changes.pop("ticket", {})}
+    config["models"]["twin"] = {"sparsify": {"method": "twin", "of": of, **changes}}
+    config["runs"].append({"data": "mine", "model": "twin", "seeds": [1, 2], "epochs": 4})
+    return config
+
+
+@pytest.mark.parametrize("rewind", [0, 2, "step8"])
+def test_a_twin_of_a_ticket_has_its_masks(config, rewind):
+    start = ("imp-level2", rewind)
+    twin = derive(with_twin_of_ticket(config, rewind=rewind))["twin"]
+    assert twin.parents == {"start": start, "masks": start, "original": ("imp-level2", LAST)}
+    assert twin.base == "lstm" and twin.untrained == (rewind == 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"of": "torus"},
+            "twin.sparsify.of: torus is made by moduli, which does more in training than keep masks; give",
+        ),
+        (
+            {"of": "four"},
+            "twin.sparsify.of: four is made by qat, which twin does not take here; give a dense or pruned",
+        ),
+        (
+            {"rewind": "step8", "ticket": {"rewind": 1}},
+            "twin.sparsify.rewind: imp-level2 starts from a trained model and has no step8 of its own; give a later",
+        ),
+        (
+            {"rewind": 1, "ticket": {"rewind": 1}},
+            "twin.sparsify.rewind: imp-level2 starts from epoch 1; give a later one, or 0 to start there",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_again_with_its_masks_alone_is_refused(config, changes, line):
+    config["models"]["torus"] = {"sparsify": {"method": "moduli", "of": "lstm", "ramp": 2}}
+    config["models"]["four"] = {"sparsify": {"method": "qat", "of": "lstm", "bits": 4}}
+    with pytest.raises(UserError, match=f"^models.{line}"):
+        derive(with_twin_of_ticket(config, **changes))
+
+
+def test_a_twin_of_a_ticket_without_dropout_is_refused(config):
+    config["models"]["lstm"]["architecture"] = {"dropout": 0}
+    line = "^models.twin.sparsify.of: imp-level2 trains without dropout, .*; give lstm architecture.dropout$"
+    with pytest.raises(UserError, match=line):
+        derive(with_twin_of_ticket(config))

@@ -150,6 +150,19 @@ def test_a_twin_is_compared_with_its_original_and_in_no_other_table(config):
     assert "margin" not in experiment.models["twin"].sparsify, "changing it trains nothing again"
 
 
+def test_a_twin_of_a_ticket_is_compared_with_the_ticket(config):
+    config["models"]["again"] = {"sparsify": {"method": "twin", "of": "imp-level1", "rewind": 2}}
+    config["runs"].append({"data": "chars", "model": "again", "seeds": [1, 2], "epochs": 4})
+    experiment = make(add(config, "imp", "twin"))
+    assert names(experiment.subjects("stability")) == ["chars/dense", "chars/imp-level1"]
+    of_ticket, of_dense = (
+        names(experiment.members("stability", data="chars", model=model)) for model in ("imp-level1", "dense")
+    )
+    assert of_ticket == ["chars/imp-level1", "chars/again"] and of_dense == ["chars/dense", "chars/twin"]
+    assert experiment.parent("chars", "again", "masks")["checkpoint"] == "epoch2"
+    assert "chars/again" not in names(experiment.members("footprint", data="chars", model="dense"))
+
+
 def test_twins_of_different_lengths_are_not_compared(config):
     config["models"]["late"] = {"sparsify": {"method": "twin", "of": "dense", "rewind": 2}}
     config["runs"].append({"data": "chars", "model": "late", "seeds": [1, 2], "epochs": 3})

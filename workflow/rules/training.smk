@@ -140,7 +140,7 @@ for job in experiment.jobs("retrace"):
             " --device {resources.device} --threads {threads} --checkpoint {params.checkpoint} 2> {log}"
 
 
-# The dense model inside its first epoch, with all that training goes on with, for models that rewind to a step.
+# A model inside its first epoch, with all that training goes on with, for models that rewind to a step.
 rule rewind:
     input:
         from_=[file.replace("{checkpoint}", "init") for file in FILES],
@@ -158,12 +158,12 @@ rule rewind:
         mem_mb=memory(3000, 4),
         runtime=minutes(12 * 60),
     params:
-        code=code("retrace", kind),
+        code=code("retrace", kind, method),
         training=block("training"),
         inputs=inputs_of_run,
         checkpoint=checkpoint,
     message:
-        said("rewind: the dense model inside its first epoch")
+        said("rewind: the model inside its first epoch")
     shell:
         "natural-sparsity retrace {params.inputs} --training {params.training:q} --steps {wildcards.step} --resumable"
         " --device {resources.device} --threads {threads} --checkpoint {params.checkpoint} 2> {log}"

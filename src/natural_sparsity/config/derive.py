@@ -14,6 +14,7 @@ from natural_sparsity.config.methods.base import INIT, Method, Parent
 from natural_sparsity.config.sources import check_source, find_block, list_keys
 from natural_sparsity.config.training import Training
 from natural_sparsity.errors import UserError
+from natural_sparsity.registry import METHODS, load
 
 if TYPE_CHECKING:
     from natural_sparsity.config.configuration import Configuration
@@ -117,7 +118,10 @@ def family(name: str, blocks: Mapping[str, "Model"]) -> Iterator[Member]:
     for variant in method.list_variants(name, source.name):
         sparsify, parents = {**settings, "family": name, **variant.place}, variant.parents
         if source.sparsify:
-            check_start(key, method, source, parents["start"])
+            if method.copies:
+                check_original(key, source, parents["start"])
+            if not parents["start"].step:
+                check_start(key, method, source, parents["start"])
             parents = {**parents, "masks": parents["start"]}
         base = source.base or source.name
         yield Member(variant.name, architecture, source.training, sparsify, base, parents, source)
@@ -140,6 +144,24 @@ def check_start(key: str, method: Method, source: Member, start: Parent) -> None
     if not rewinds and not source.untrained and not source.start:
         raise UserError(
             f"{key}: {source.name} starts inside an epoch, and its teacher cannot; name one with another rewind"
+        )
+
+
+def check_original(key: str, source: Member, start: Parent) -> None:
+    """Check that a pruned model can be trained again with its masks alone, from a step inside its first epoch if asked.
+
+    Raises:
+        UserError: its method does more than keep masks, or it has no such step.
+    """
+    if not load(METHODS[source.method].settings).Settings.masks_alone:
+        raise UserError(
+            f"{key}.of: {source.name} is made by {source.method}, which does more in training than keep masks; give a"
+            " dense model or a ticket"
+        )
+    if start.step and not source.untrained:
+        raise UserError(
+            f"{key}.rewind: {source.name} starts from a trained model and has no {start.epoch} of its own; give a later"
+            " epoch, or 0 to start there"
         )
 
 
@@ -186,7 +208,7 @@ def check_run(i: int, run: "Run", configuration: "Configuration", start: int) ->
             f"runs.{i}: {run.model} is not at its density before epoch {end:g}, but its run has {run.epochs} epochs"
         )
     if block and block.copies:
-        check_chance(run, sparsify["of"], configuration)
+        check_chance(run, configuration)
     # A model that prunes the trained weights, or is compared with them, needs a dense run at least as long as its own.
     needed = run.epochs if "levels" in sparsify or (block and block.copies) else max(rewind, 1)
     for named in [getattr(block, key) for key in list_keys(block)] if block else []:
@@ -200,16 +222,18 @@ def check_run(i: int, run: "Run", configuration: "Configuration", start: int) ->
             )
 
 
-def check_chance(run: "Run", base: str, configuration: "Configuration") -> None:
-    """Check that something in the training of ``base`` is left to chance, so that training it again differs.
+def check_chance(run: "Run", configuration: "Configuration") -> None:
+    """Check that something in the training of a twin's original is left to chance, so that the two differ.
 
     Raises:
         UserError: nothing is: text is read in the same order in every epoch, and there is no dropout.
     """
-    if configuration.data[run.data].streams and not configuration.models[base].architecture.dropout:
+    source = next(family(run.model, configuration.models)).source
+    if source and configuration.data[run.data].streams and not source.architecture.dropout:
         raise UserError(
-            f"models.{run.model}.sparsify.of: {base} trains without dropout, and on {run.data} in the same order"
-            f" whatever the seed, so its twin would be the same run; give {base} architecture.dropout"
+            f"models.{run.model}.sparsify.of: {source.name} trains without dropout, and on {run.data} in the same order"
+            f" whatever the seed, so its twin would be the same run; give {source.base or source.name}"
+            " architecture.dropout"
         )
 
 
@@ -219,7 +243,8 @@ def check_step(run: "Run", start: Parent, configuration: "Configuration") -> Non
     Raises:
         UserError: it does not.
     """
-    steps = configuration.models[start.model].training.steps
+    source = next(family(run.model, configuration.models)).source
+    steps = source.training.steps if source else start.step + 1
     if configuration.data[run.data].generated and start.step >= steps:
         raise UserError(
             f"models.{run.model}.sparsify.rewind: an epoch of {start.model} on {run.data} has {steps} steps"

@@ -18,7 +18,7 @@ from natural_sparsity.config.data.base import Kind
 from natural_sparsity.config.data.local import list_files
 from natural_sparsity.config.data.source import Source
 from natural_sparsity.config.derive import Member, dump, families
-from natural_sparsity.config.methods.base import INIT, LAST, Method
+from natural_sparsity.config.methods.base import INIT, LAST, Method, Parent
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.config.style import Style
 from natural_sparsity.errors import UserError
@@ -431,17 +431,16 @@ class Experiment:
             if others:
                 yield from ((run, others, group) for group in epochs)
 
-    def derived(self, run: Run) -> list[Run]:
-        """The runs, on the same data, of the models made from a run's model."""
-        return [other for other in self.runs if (other.data.name, other.model.base) == (run.data.name, run.model.name)]
-
     def family(self, run: Run) -> list[Run]:
-        """The runs, on the same data, of the models made from a run's dense model, without its twins."""
-        return [other for other in self.derived(run) if not settings_of(other.model).copies]
+        """The runs, on the same data, of the models made from a run's dense model, without twins."""
+        place = run.data.name, run.model.name
+        made = [other for other in self.runs if (other.data.name, other.model.base) == place]
+        return [other for other in made if not settings_of(other.model).copies]
 
     def twins(self, run: Run) -> list[Run]:
         """The runs, on the same data, in which a run's model is trained again with other random numbers."""
-        return [other for other in self.derived(run) if settings_of(other.model).copies]
+        place = run.data.name, Parent(run.model.name, LAST)
+        return [other for other in self.runs if (other.data.name, other.model.parents.get("original")) == place]
 
     def pruned(self, run: Run) -> list[Run]:
         """The family's runs that have a density, the random controls among them."""

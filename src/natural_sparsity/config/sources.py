@@ -73,7 +73,9 @@ def check_source(name: str, key: str, blocks: Blocks) -> None:
     if other is None or other.sparsify is None:
         raise UserError(f"{place}: {named!r} is no {what} model; those are {', '.join(taken) or 'none'}")
     settings = {method: load(entry.settings).Settings for method, entry in METHODS.items()}
-    keepers = [f"{method} ({cls.keeps_masks})" for method, cls in settings.items() if cls.keeps_masks]
+    keepers = [
+        f"{method} ({cls.keeps_masks})" for method, cls in settings.items() if cls.keeps_masks and not cls.copies
+    ]
     hint = f"; {join_words(keepers, 'or')} can go on from it" if named in masked and not keeps else ""
     raise UserError(
         f"{place}: {named} is made by {other.sparsify.method}, which {method.method} does not take here; give a"

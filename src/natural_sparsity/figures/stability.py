@@ -12,8 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from natural_sparsity.analysis.products import average_over_seeds
-from natural_sparsity.figures.style import BAND, GREY, MARKERS, Style, make_band_handle, name_band
-from natural_sparsity.figures.training import name_loss
+from natural_sparsity.figures.style import BAND, GREY, MARKERS, Style, make_band_handle, name_band, name_loss
 from natural_sparsity.tables.stability import name_moment, read_lines
 
 SUMMARY = "dev loss between a model and its twins"

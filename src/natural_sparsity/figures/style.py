@@ -184,6 +184,12 @@ def name_measure(measure: str) -> str:
     return getattr(registry.load(module), name).label
 
 
+def name_loss(kind: str) -> str:
+    """What the loss of a kind of data is called, with its unit, where that is known."""
+    settings = registry.load(registry.DATA[kind].settings).Settings
+    return f"loss{' (nats per token)' if settings.streams else ' (nats)' if settings.categorical else ''}"
+
+
 def write_symbol(tensor: str) -> str:
     """The mathtext of a tensor.
 

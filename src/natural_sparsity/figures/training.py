@@ -18,6 +18,7 @@ from natural_sparsity.figures.style import (
     Style,
     make_band_handle,
     mark_drops,
+    name_loss,
     set_epoch_axis,
     space_markers,
 )
@@ -45,12 +46,6 @@ def draw_checkpoints(checkpoints: pd.DataFrame, kind: str, style: Style) -> tupl
     """The values drawn, and the figure; a perplexity only where the loss of that kind of data is that of classes."""
     table = list_epochs(checkpoints, registry.load(registry.DATA[kind].settings).Settings.categorical)
     return table, plot(table, style, name_loss(kind))
-
-
-def name_loss(kind: str) -> str:
-    """What a kind's loss is called, with its unit, where that is known."""
-    settings = registry.load(registry.DATA[kind].settings).Settings
-    return f"loss{' (nats per token)' if settings.streams else ' (nats)' if settings.categorical else ''}"
 
 
 def list_epochs(checkpoints: pd.DataFrame, perplexity: bool = True) -> pd.DataFrame:

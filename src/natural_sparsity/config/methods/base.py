@@ -55,6 +55,7 @@ class Method(Block):
     method, whose masks then hold while this one trains; empty if it keeps none.
     ``replaces``: keys of the model for which it has settings of its own, and what these are. ``prunes``: whether its
     models lose weights. ``follows_steps``: whether its models are there after every step, not only after an epoch.
+    ``masks_alone``: whether its models train as the dense one does, but for masks that stay as they are.
     ``copies``: whether its models only show how far training depends on chance, so that no other table has them.
     """
 
@@ -65,6 +66,7 @@ class Method(Block):
     replaces: ClassVar[Mapping[str, str]] = {}
     prunes: ClassVar[bool] = True
     follows_steps: ClassVar[bool] = True
+    masks_alone: ClassVar[bool] = False
     copies: ClassVar[bool] = False
 
     method: str

@@ -60,6 +60,7 @@ class Gradual(Levelled):
 class Lottery(Levelled):
     """Magnitude pruning to levels of sparsity, and training again from early weights of the dense model."""
 
+    masks_alone = True
     masked = ("ticket", "random_mask", "random_mask_global", "random_init")
 
     rewind: RewindToStep = 0

@@ -16,11 +16,17 @@ class Settings(Method):
     another seed; nothing is made sparse. Text is read in the same order in every epoch, so its models need dropout.
     """
 
+    keeps_masks = "of"
     prunes = False
     copies = True
 
     method: Literal["twin"] = Field(description="Train again from an earlier state, with other random numbers.")
-    of: str = Field(description="Name of the dense model that is trained again. Its run must be at least as long.")
+    of: str = Field(
+        description=(
+            "Name of the model that is trained again: a dense one, or a ticket such as `tickets-level2`. Its run must"
+            " be at least as long."
+        )
+    )
     rewind: RewindToStep = 0
     margin: Rate = Field(
         0.05,
