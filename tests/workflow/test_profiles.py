@@ -7,7 +7,7 @@ import yaml
 from harness import ROOT
 
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-GPU_RULES = {"train", "probe", "evaluate", "measure_units"}
+GPU_RULES = {"train", "probe", "evaluate", "interpolate", "measure_units"}
 IN_PAIRS = {
     "runs": [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 4, "first_epoch_checkpoints": 3}],
     "epochs_per_job": {"train": 2, "probe": 2},
