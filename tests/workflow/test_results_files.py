@@ -23,6 +23,7 @@ MODELS = {
     "torus": {"method": "moduli", "ramp": 1},
     "gates": {"method": "sparse_vd", "rewind": 1, "groups": ["weights", "gates", "neurons"], "learning_rate": 0.005},
     "bits": {"method": "qat", "bits": 4},
+    "twin": {"method": "twin"},
 }
 RUN = {"data": "tiny", "seeds": [1], "epochs": 2}
 EVERYTHING = {
