@@ -29,6 +29,8 @@ COMMANDS = {"snakemake": "snakemake.cli", "natural-sparsity": "natural_sparsity.
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, struct, sys
 
+if any(word.startswith("/dev/fd/") for word in sys.argv):  # what the shell opened for it alone
+    os.execv({real!r}, [{real!r}, *sys.argv[1:]])
 connection = socket.socket(socket.AF_UNIX)
 connection.connect({socket!r})
 request = json.dumps([{name!r}, sys.argv[1:], dict(os.environ), os.getcwd()]).encode()
@@ -53,7 +55,9 @@ def start_server() -> Path | None:
     folder = Path(tempfile.mkdtemp(prefix="commands"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in COMMANDS:
-        write_script(folder / name, CLIENT.format(python=sys.executable, socket=str(folder / "socket"), name=name))
+        real = str(Path(sys.executable).with_name(name))
+        given = {"python": sys.executable, "socket": str(folder / "socket"), "name": name, "real": real}
+        write_script(folder / name, CLIENT.format(**given))
     write_script(folder / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     server = subprocess.Popen(
         [sys.executable, __file__, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
