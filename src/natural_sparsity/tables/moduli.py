@@ -34,9 +34,7 @@ NOTE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
     parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="JSON, one file per model and seed")
-    parser.add_argument(
-        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per model, seed and epoch"
-    )
+    schedule.add_option(parser)
 
 
 def tabulate(args: argparse.Namespace) -> Table:

@@ -1,5 +1,6 @@
 """The learning rates that models were trained at, for tables that compare them."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ NOTE_ON_OTHERS = (
     f"{NOTE}. *Other* marks a model whose rate was not that of the dense model of the same seed in every epoch that it"
     " trained: the two differ by more than their sparsity"
 )
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Declare the checkpoints that the rates are read from."""
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per model, seed and epoch"
+    )
 
 
 def read_rates(paths: Sequence[Path]) -> pd.DataFrame:

@@ -32,9 +32,7 @@ NOTE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
     parser.add_argument("--lines", type=Path, nargs="+", required=True, help="JSON, one file per twin and seed")
-    parser.add_argument(
-        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per model, seed and epoch"
-    )
+    schedule.add_option(parser)
     parser.add_argument(
         "--margins", type=parse_json_object, required=True, help="JSON, the margin of each twin by name"
     )

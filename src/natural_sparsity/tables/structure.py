@@ -35,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the table's inputs."""
     parser.add_argument("--structures", type=Path, nargs="+", required=True, help="JSON, one file per model and seed")
     parser.add_argument("--speedups", type=Path, nargs="+", required=True, help="JSON of the same models and seeds")
-    parser.add_argument(
-        "--checkpoints", type=Path, nargs="+", required=True, help="state.json, one file per model, seed and epoch"
-    )
+    schedule.add_option(parser)
 
 
 def tabulate(args: argparse.Namespace) -> Table:
