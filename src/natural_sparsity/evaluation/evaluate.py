@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
 
 def evaluate(subject: Subject, test: Path | None, batch: int, window: int) -> dict[str, Any]:
     """Return held-out loss and score, weight counts and geometry, all of the tensors that a reload gives."""
-    scores = subject.score(subject.open_test(test, batch, window))
+    scores = subject.score(subject.open_split("test", test, batch, window))
     counts = count_weights(subject.model)
     total, nonzero = (sum(count[key] for count in counts.values()) for key in ("weights", "nonzero"))
     return {

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     """
     subject = open_subject(args.checkpoint, select_device("cpu", 1), args.expect)
     check_kind(subject)
-    split = subject.open_test(args.test, args.batch, args.window)
+    split = subject.open_split("test", args.test, args.batch, args.window)
     rows = measure_footprints(subject, split, args.timed_tokens, list_forms(subject, args.rounded, args.folded))
     files.write_json(args.output, subject.identify() | {"footprints": rows})
 

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     small, state = checkpoint.load(args.folded, cpu)
     if state.get("folded_from") != subject.state["parameters"]:
         raise UserError(f"{args.folded}: not folded from {args.checkpoint}; delete it and run again")
-    split = subject.open_test(args.test, args.batch, args.window)
+    split = subject.open_split("test", args.test, args.batch, args.window)
     files.write_json(args.output, subject.identify() | measure_speedup(subject.model, small, split, args.timed_tokens))
 
 

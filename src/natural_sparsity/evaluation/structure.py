@@ -45,7 +45,9 @@ def run(args: argparse.Namespace) -> None:
     device = select_device(args.device, args.threads)
     subject = open_subject(args.checkpoint, device, args.expect)
     require_lstm(subject, "has gates to count")
-    files.write_json(args.output, measure_structure(subject, subject.open_test(args.test, args.batch, args.window)))
+    files.write_json(
+        args.output, measure_structure(subject, subject.open_split("test", args.test, args.batch, args.window))
+    )
 
 
 @dataclass(frozen=True)

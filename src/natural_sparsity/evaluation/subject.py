@@ -26,12 +26,8 @@ class Subject(NamedTuple):
     tensors: dict[str, Tensor]
     data: Data
 
-    def open_test(self, path: Path | None, batch: int, window: int) -> Split:
-        """Open the test split; ``path`` is its file, where the data have files."""
-        return self.open_split("test", path, batch, window)
-
     def open_split(self, name: str, path: Path | None, batch: int, window: int) -> Split:
-        """Open the held-out split called ``name``, dev or test."""
+        """Open the held-out split called ``name``, dev or test; ``path`` is its file, where the data have files."""
         check_tokens(path, self.folder, self.state, name)
         return self.data.split(name, path, batch, window, self.model.interface)
 
