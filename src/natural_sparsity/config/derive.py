@@ -88,7 +88,7 @@ def families(configuration: "Configuration") -> dict[str, list[Member]]:
             if origins.setdefault(member.name, block) != block or (member.name in blocks and member.name != block):
                 raise UserError(f"models.{block}: {member.name} is also the name of another model; rename one")
     for i, run in enumerate(configuration.runs):
-        check_run(i, run, configuration, members[run.model][0].start)
+        check_run(i, run, configuration, members[run.model][0])
     return members
 
 
@@ -186,8 +186,8 @@ def check_effect(key: str, sparsify: Mapping[str, Any]) -> None:
         raise UserError(f"{key}.rewind: to start from a trained model, name it: of")
 
 
-def check_run(i: int, run: "Run", configuration: "Configuration", start: int) -> None:
-    """Check that a sparsified model's run has runs of what it is made from, and epochs left to train after ``start``.
+def check_run(i: int, run: "Run", configuration: "Configuration", model: Member) -> None:
+    """Check that a sparsified model's run has runs of what it is made from, and epochs left to train.
 
     Raises:
         UserError: it has not.
@@ -196,11 +196,11 @@ def check_run(i: int, run: "Run", configuration: "Configuration", start: int) ->
     sparsify = {} if block is None else dump(block)
     rewind = sparsify.get("rewind", INIT)
     if not isinstance(rewind, int):
-        check_step(run, Parent(sparsify["of"], rewind), configuration)
+        check_step(run, model, Parent(sparsify["of"], rewind), configuration)
         rewind = INIT  # inside the first epoch
-    if start >= run.epochs:
+    if model.start >= run.epochs:
         raise UserError(
-            f"runs.{i}: {run.model} starts from epoch {start}, which leaves none of {run.epochs} epochs to train"
+            f"runs.{i}: {run.model} starts from epoch {model.start}, which leaves none of {run.epochs} epochs to train"
         )
     end = sparsify.get("end", sparsify.get("ramp", 0))
     if end > run.epochs:
@@ -208,7 +208,7 @@ def check_run(i: int, run: "Run", configuration: "Configuration", start: int) ->
             f"runs.{i}: {run.model} is not at its density before epoch {end:g}, but its run has {run.epochs} epochs"
         )
     if block and block.copies:
-        check_chance(run, configuration)
+        check_chance(run, model.source, configuration)
     # A model that prunes the trained weights, or is compared with them, needs a dense run at least as long as its own.
     needed = run.epochs if "levels" in sparsify or (block and block.copies) else max(rewind, 1)
     for named in [getattr(block, key) for key in list_keys(block)] if block else []:
@@ -222,13 +222,12 @@ def check_run(i: int, run: "Run", configuration: "Configuration", start: int) ->
             )
 
 
-def check_chance(run: "Run", configuration: "Configuration") -> None:
-    """Check that something in the training of a twin's original is left to chance, so that the two differ.
+def check_chance(run: "Run", source: Member | None, configuration: "Configuration") -> None:
+    """Check that something in the training of ``source``, a twin's original, is left to chance, so that the two differ.
 
     Raises:
         UserError: nothing is: text is read in the same order in every epoch, and there is no dropout.
     """
-    source = next(family(run.model, configuration.models)).source
     if source and configuration.data[run.data].streams and not source.architecture.dropout:
         raise UserError(
             f"models.{run.model}.sparsify.of: {source.name} trains without dropout, and on {run.data} in the same order"
@@ -237,14 +236,13 @@ def check_chance(run: "Run", configuration: "Configuration") -> None:
         )
 
 
-def check_step(run: "Run", start: Parent, configuration: "Configuration") -> None:
+def check_step(run: "Run", model: Member, start: Parent, configuration: "Configuration") -> None:
     """Check that an epoch of generated data goes on after a step; of other data, it is not known yet how long one is.
 
     Raises:
         UserError: it does not.
     """
-    source = next(family(run.model, configuration.models)).source
-    steps = source.training.steps if source else start.step + 1
+    steps = model.training.steps
     if configuration.data[run.data].generated and start.step >= steps:
         raise UserError(
             f"models.{run.model}.sparsify.rewind: an epoch of {start.model} on {run.data} has {steps} steps"

@@ -124,8 +124,8 @@ RewindToStep = Annotated[
     Annotated[int, Field(ge=0, le=10_000)] | StepName,
     Field(
         description=(
-            "Where training starts again: with the dense model's weights after this epoch, or after a step inside its"
-            " first epoch, `step64`; 0 is the untrained model."
+            "Where training starts again: with the weights of the model `of` after this epoch, or after a step inside"
+            " its first epoch, `step64`; 0 is before its first epoch."
         ),
     ),
 ]
