@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -136,7 +137,7 @@ def become(words: list[str], account: int, at_operation: int, after: float) -> N
     """Run a command in this process, as ``natural-sparsity`` would; does not return."""
     from natural_sparsity.cli import main
 
-    operations, start, status = 0, time.perf_counter(), 0
+    operations, start = 0, time.perf_counter()
 
     def count(frame: FrameType, event: str, function: Any) -> None:
         nonlocal operations
@@ -148,16 +149,22 @@ def become(words: list[str], account: int, at_operation: int, after: float) -> N
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process as SIGKILL does
     signal.setitimer(signal.ITIMER_REAL, after)
     sys.setprofile(count)
-    try:
-        main(words)
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else int(error.code is not None)
-        if isinstance(error.code, str):
-            print(error.code, file=sys.stderr)
-    except BaseException:
-        traceback.print_exc()
-        status = 1
+    status = find_status(main, words)
     sys.setprofile(None)
     sys.stderr.flush()
     os.write(account, json.dumps([time.perf_counter() - start, operations]).encode())
     os._exit(status)
+
+
+def find_status(main: Callable[..., Any], *arguments: Any) -> int:
+    """The exit status of a command's ``main``, which may say on stderr why it is not 0, as the interpreter would."""
+    try:
+        main(*arguments)
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0

@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +71,13 @@ def write_script(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def receive(connection: socket.socket) -> tuple[list[Any], list[int]]:
-    """A client's request, and its standard files."""
+def receive(connection: socket.socket) -> tuple[list[Any] | None, list[int]]:
+    """A client's request, None if it was killed before it had made one; and its standard files."""
     head, files, _, _ = socket.recv_fds(connection, 8, 3)
     size, request = int.from_bytes(head), b""
-    while len(request) < size:
-        request += connection.recv(size - len(request))
-    return json.loads(request), files
+    while len(request) < size and (part := connection.recv(size - len(request))):
+        request += part
+    return json.loads(request) if size and len(request) == size else None, files
 
 
 def serve(folder: Path) -> tuple[str, list[str]]:
@@ -96,11 +95,14 @@ def serve(folder: Path) -> tuple[str, list[str]]:
             elif key.fileobj is listener:
                 connection, _ = listener.accept()
                 request, standard = receive(connection)
-                child = os.fork()
-                if not child:
+                child = os.fork() if request else None
+                if request and not child:
                     return become(*request, standard)
                 for file in standard:
                     os.close(file)
+                if child is None:
+                    connection.close()
+                    continue
                 for watched in (connection, ended := os.pidfd_open(child)):
                     selector.register(watched, selectors.EVENT_READ, (child, connection, ended))
             elif key.fileobj is key.data[1]:
@@ -133,7 +135,7 @@ def become(
 
 def run(folder: Path) -> None:
     """Import everything, serve, and in each fork run its command."""
-    from forks import import_everything
+    from forks import find_status, import_everything
 
     import_everything()
     for module in COMMANDS.values():
@@ -142,22 +144,13 @@ def run(folder: Path) -> None:
     command, words = serve(folder)
     # Beside it, jobs look for the package's command.
     sys.executable, sys.argv = str(folder / "python"), [str(folder / command), *words]
-    status: Any = 0
-    try:
-        sys.modules[COMMANDS[command]].main()
-    except SystemExit as error:
-        status = error.code
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    if isinstance(status, str):
-        print(status, file=sys.stderr)
+    status = find_status(sys.modules[COMMANDS[command]].main)
     # All that the interpreter does at its end but to take down what was imported, which takes seconds.
     threading._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status if isinstance(status, int) else int(status is not None))
+    os._exit(status)
 
 
 if __name__ == "__main__":
