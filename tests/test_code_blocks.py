@@ -41,7 +41,22 @@ RULES = {
 }
 MAKE = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 # Commands of the system, which no test here looks into.
-OTHERS = {"cd", "conda", "cp", "git", "ls", "mkdir", "mv", "pip", "pre-commit", "sacct", "scancel", "source"}
+OTHERS = {
+    "cd",
+    "conda",
+    "cp",
+    "export",
+    "git",
+    "ls",
+    "mkdir",
+    "mv",
+    "nvidia-cuda-mps-control",
+    "pip",
+    "pre-commit",
+    "sacct",
+    "scancel",
+    "source",
+}
 OTHERS |= {"split", "squeue", "tail", "uv", "xdg-open"}
 
 
