@@ -5,7 +5,7 @@
 #   benchmarks/gpu.sh FOLDER
 #
 # FOLDER is the working directory of an experiment whose text Snakemake has prepared elsewhere:
-#   snakemake --cores 2 --configfile experiments/enwiki-gpu.yaml --until words encode
+#   snakemake --cores 2 results/data/enwiki/{words.parquet,tokens/train.npy} --configfile experiments/enwiki-gpu.yaml
 # Copy results/data/NAME/{vocabulary.parquet,words.parquet,tokens/train.npy,tokens/dev.npy}. This script uses
 # Snakemake's paths and commands, so that Snakemake can go on from its results.
 #
