@@ -45,15 +45,27 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def new_page(browser):
-    """Open an empty page, with ``browser.new_page``'s options, for the length of the test."""
+@pytest.fixture(scope="session")
+def spare_pages():
+    """Pages that no test uses now. Where one was open, scripts and shaders are compiled, most of what it takes."""
+    return []
 
-    def opened(**options):
-        page = browser.new_page(**options)
+
+@pytest.fixture
+def new_page(browser, spare_pages):
+    """Open an empty page, for the length of the test."""
+    used = []
+
+    def opened(viewport=(1300, 900), color_scheme="light"):
+        page = spare_pages.pop() if spare_pages else browser.new_page()
+        used.append(page)
         page.set_default_timeout(120_000)  # milliseconds; pages take one or two seconds where nothing else runs
+        page.set_viewport_size(dict(zip(("width", "height"), viewport, strict=True)))
+        page.emulate_media(color_scheme=color_scheme)
         return page
 
     yield opened
-    for context in browser.contexts:
-        context.close()
+    for page in used:
+        page.mouse.move(0, 0)
+        page.goto("about:blank")
+    spare_pages.extend(reversed(used))

@@ -98,4 +98,3 @@ def test_pages_fit_a_desktop_and_a_phone_and_ask_nobody_for_anything(site, new_p
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    page.close()

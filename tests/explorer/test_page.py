@@ -19,19 +19,27 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def open_page(new_page, explorer):
     """Open the page; when the test ends, nothing may have been complained of or asked of a network."""
-    said, asked = [], []
+    said, asked, pages = [], [], []
+    listeners = {
+        "console": lambda message: said.append(message.text),
+        "pageerror": lambda error: said.append(str(error)),
+        "dialog": lambda dialog: said.append(f"dialog: {dialog.message}") or dialog.dismiss(),
+        "request": lambda request: asked.append(request.url),
+    }
 
     def opened(fragment="", folder=explorer, **options):
-        page = new_page(**{"viewport": {"width": 1300, "height": 900}, **options})
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}") or dialog.dismiss())
-        page.on("request", lambda request: asked.append(request.url))
+        page = new_page(**options)
+        pages.append(page)
+        for event, listener in listeners.items():
+            page.on(event, listener)
         page.goto(f"{(folder / 'index.html').as_uri()}{fragment}")
         page.wait_for_selector("body[data-ready]:not([aria-busy])")
         return page
 
     yield opened
+    for page in pages:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
     assert said == []
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
@@ -418,7 +426,7 @@ def test_a_view_is_kept_in_its_address(open_page):
 
 
 def test_a_narrow_window_has_no_sideways_scrolling(open_page):
-    page = open_page(viewport={"width": 380, "height": 800})
+    page = open_page(viewport=(380, 800))
     for tensor in ("h_e", "h_1"):
         page.locator(f"#panels input[value={tensor}]").check()
         settled(page)

@@ -117,7 +117,7 @@ def test_run_times_are_in_the_report(report):
 
 @pytest.mark.browser
 def test_the_report_opens_in_a_browser_without_a_network(new_page, report):
-    page = new_page(viewport={"width": 1300, "height": 900})
+    page = new_page()
     errors, asked = [], []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
