@@ -49,7 +49,7 @@ class Workflow:
             (self.folder / "changes.yaml").write_text(yaml.safe_dump(changes))
             configfiles.append(str(self.folder / "changes.yaml"))
         # Another checkout, or another environment, has to import its own.
-        commands = start_server() if (root, environment, prefix) == (ROOT, None, ()) else None
+        commands = start_server(*prefix) if (root, environment) == (ROOT, None) else None
         snakemake = (commands or Path(sys.executable).parent) / "snakemake"
         command = [*prefix, str(snakemake), "--snakefile", str(root / "Snakefile")]
         command += [*arguments, "--directory", str(self.folder), "--cores", str(cores), "--configfile", *configfiles]
@@ -97,6 +97,11 @@ def products(folder: Path) -> dict[str, bytes]:
                 ).encode()
             found[place.as_posix()] = content
     return found
+
+
+def differing(folder: Path, expected: dict[str, bytes]) -> list[str]:
+    """Products that are there and are not what they should be."""
+    return [path for path, content in products(folder).items() if expected.get(path) != content]
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -47,8 +47,11 @@ sys.exit(status)
 
 
 @functools.cache
-def start_server() -> Path | None:
-    """Start the server, once per test process, and return the folder of its clients; None where that cannot be."""
+def start_server(*prefix: str) -> Path | None:
+    """Start the server, once per test process, and return the folder of its clients; None where that cannot be.
+
+    ``prefix``: a command that starts another server, whose commands have what it gives, such as one processor.
+    """
     if not hasattr(os, "pidfd_open") or os.getenv("NATURAL_SPARSITY_TEST_COMMANDS") == "real":
         return None
     folder = Path(tempfile.mkdtemp(prefix="commands"))
@@ -59,7 +62,10 @@ def start_server() -> Path | None:
         write_script(folder / name, CLIENT.format(**given))
     write_script(folder / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     server = subprocess.Popen(
-        [sys.executable, __file__, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        [*prefix, sys.executable, __file__, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     assert server.stdout and server.stdout.readline() == b"ready\n"
     return folder
@@ -133,6 +139,17 @@ def become(
     return command, words
 
 
+def remember_what_each_snakemake_reads() -> None:
+    """The package's code and Snakemake's plugins, half of the time of a dry run; both are cached by what they are."""
+    from snakemake.cli import get_argument_parser
+
+    from natural_sparsity import provenance
+
+    get_argument_parser()
+    for path in Path(provenance.__file__).parent.rglob("*.py"):
+        provenance.parse_module(path.read_text(encoding="utf-8"))
+
+
 def run(folder: Path) -> None:
     """Import everything, serve, and in each fork run its command."""
     from forks import find_status, import_everything
@@ -140,6 +157,7 @@ def run(folder: Path) -> None:
     import_everything()
     for module in COMMANDS.values():
         importlib.import_module(module)
+    remember_what_each_snakemake_reads()
     gc.freeze()
     command, words = serve(folder)
     # Beside it, jobs look for the package's command.

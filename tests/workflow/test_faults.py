@@ -34,9 +34,15 @@ def assert_as_undisturbed(workflow, finished):
     assert workflow.planned() == {}
 
 
-def start(workflow):
-    """Snakemake and its jobs, as a process group of their own."""
-    command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--cores", "2"]
+def start(workflow, commands=None):
+    """Snakemake and its jobs, as a process group of their own; by the commands of a folder, or the real ones."""
+    command = [
+        (commands or Path(sys.executable).parent) / "snakemake",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--cores",
+        "2",
+    ]
     command += ["--directory", workflow.folder, "--configfile", TINY]
     with (workflow.folder / "snakemake.log").open("a") as log:
         return subprocess.Popen([*map(str, command)], cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
@@ -64,62 +70,48 @@ def wait_for(job, snakemake, folder):
     return running[job]
 
 
-# Over the whole graph, and at several moments within a job's time: its start, its imports, its work, its writing.
-MOMENTS = [
-    ("sentences", 0.0),
-    ("index", 0.3),
-    ("encode", 0.5),
-    ("tag", 1.0),
-    ("train", 1.5),
-    ("probe", 1.2),
-    ("draw", 2.0),
+# Over the whole graph, at several moments within a job's time: its start, its imports, its work, its writing. Killed
+# are all processes; the job, as by a machine without memory left; or Snakemake, whose jobs go on writing, beside those
+# that the next Snakemake starts for the same files.
+KILLS = [
+    ("sentences", 0.0, "all"),
+    ("index", 0.3, "all"),
+    ("encode", 0.0, "job"),
+    ("tag", 1.0, "all"),
+    ("train", 0.0, "job"),
+    ("train", 1.5, "all"),
+    ("train", 0.0, "snakemake"),
+    ("probe", 1.2, "all"),
+    ("probe", 0.0, "snakemake"),
+    ("draw", 2.0, "all"),
 ]
 
 
 @pytest.mark.slow
 def test_snakemake_and_its_jobs_killed_again_and_again(fresh, finished):
-    for job, after in MOMENTS:
+    """After a killed job, Snakemake says which, and ends the others in order."""
+    for name, after, killed in KILLS:
         snakemake = start(fresh)
-        wait_for(job, snakemake, fresh.folder)
+        job = wait_for(name, snakemake, fresh.folder)
         time.sleep(after)
-        os.killpg(snakemake.pid, signal.SIGKILL)
+        if killed == "job":
+            os.kill(job, signal.SIGKILL)
+            assert snakemake.wait() == 1
+            assert f"FAILED  {name}" in (fresh.folder / "snakemake.log").read_text()
+            continue
+        if killed == "all":
+            os.killpg(snakemake.pid, signal.SIGKILL)
+        else:
+            snakemake.kill()
+            assert Path(f"/proc/{job}").exists()
         snakemake.wait()
-        if job == MOMENTS[0][0]:
+        if name == KILLS[0][0]:
             assert "--unlock" in fresh.snakemake().stderr
         assert fresh.snakemake("--unlock").returncode == 0
     fresh.run()
-    assert_as_undisturbed(fresh, finished)
-
-
-@pytest.mark.slow
-def test_snakemake_killed_and_its_jobs_left_running(fresh, finished):
-    """They go on writing, beside those that the next Snakemake starts for the same files.
-
-    What they write last makes later files look out of date, so one more run may be needed.
-    """
-    for job in ("sentences", "train", "probe"):
-        snakemake = start(fresh)
-        left = wait_for(job, snakemake, fresh.folder)
-        snakemake.kill()
-        snakemake.wait()
-        assert Path(f"/proc/{left}").exists()
-        fresh.snakemake("--unlock")
-    fresh.run()
     while jobs(fresh.folder):
         time.sleep(0.1)
-    fresh.run()
-    assert_as_undisturbed(fresh, finished)
-
-
-@pytest.mark.slow
-def test_single_jobs_killed(fresh, finished):
-    """As by a machine without memory left: Snakemake says which, ends the others in order, and a rerun goes on."""
-    for job in ("encode", "train", "probe"):
-        snakemake = start(fresh)
-        os.kill(wait_for(job, snakemake, fresh.folder), signal.SIGKILL)
-        assert snakemake.wait() == 1
-        assert f"FAILED  {job}" in (fresh.folder / "snakemake.log").read_text()
-    fresh.run()
+    fresh.run()  # What jobs left running write last makes later files look out of date.
     assert_as_undisturbed(fresh, finished)
 
 
@@ -186,14 +178,3 @@ def test_a_full_disk_under_a_memory_map(disk, finished, kib):
     assert process.returncode == 1
     assert "cannot be written" in process.stderr and process.stderr.count("\n") == 1
     assert list(folder.iterdir()) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("cores", "processors"), [(1, "0"), (4, "0-1")])
-def test_any_number_of_cores(fresh, finished, cores, processors):
-    """One job at a time on one processor, or more jobs than processors: as two on all that there are."""
-    if not {0, 1} <= os.sched_getaffinity(0):
-        pytest.skip("needs the first two processors")
-    process = fresh.snakemake(cores=cores, prefix=["taskset", "--cpu-list", processors])
-    assert process.returncode == 0, process.stderr[-3000:]
-    assert_as_undisturbed(fresh, finished)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 from forks import End, Host, Job, read_jobs
-from harness import TINY, Workflow, leftovers, products
+from harness import TINY, Workflow, differing, leftovers, products
 
 from example_downloads import make_archive
 
@@ -68,11 +68,6 @@ def undisturbed(host, tmp_path_factory) -> Undisturbed:
     assert [end.said for end in ends if end.status] == []
     assert leftovers(folder) == []
     return Undisturbed(list(zip(jobs, ends, strict=True)), folder, products(folder))
-
-
-def differing(folder: Path, expected: dict[str, bytes]) -> list[str]:
-    """Products that are there and are not what they should be."""
-    return [path for path, content in products(folder).items() if expected.get(path) != content]
 
 
 def test_jobs_killed_at_any_depth(host, undisturbed, tmp_path):

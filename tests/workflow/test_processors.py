@@ -1,52 +1,28 @@
 """A run gives the same bytes whatever processors it sees or is given, and whatever the environment says of threads."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from harness import ROOT, TINY
+from harness import differing, products
 
-# What differs between any two runs: times, where they are recorded.
-TIMES = re.compile(rb'"(wall_time_s|digest|cores)": [^\n,]+')
-LEFT_OUT = {"logs", "benchmarks"}
 ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT"), "3")
 ONE_PROCESSOR = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
 needs_taskset = pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset")
 
 
-def make(folder: Path, cores: int, *prefix: str) -> dict[str, bytes]:
-    """The tiny run's products, by path."""
-    command = [*prefix, str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(ROOT / "Snakefile")]
-    command += ["all", "explorer", "--directory", str(folder), "--cores", str(cores), "--configfile", str(TINY)]
-    process = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert process.returncode == 0, process.stderr[-5000:]
-    return {
-        str(path.relative_to(folder)): TIMES.sub(b"", path.read_bytes())
-        for path in sorted((folder / "results").rglob("*"))
-        if path.is_file() and not LEFT_OUT & set(path.relative_to(folder).parts)
-    }
-
-
-def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
-    assert one.keys() == other.keys()
-    return [name for name in one if one[name] != other[name] and not measures_time(name)]
-
-
-def measures_time(name: str) -> bool:
-    """Whether a product says how fast something was; the page of the provenance does, too."""
-    return bool(re.search(r"/(footprint|speedup|provenance|structure)\.\w+$", name))
-
-
 @pytest.mark.slow
 @needs_taskset
-def test_one_and_two_processors_and_any_cores_give_the_same_bytes(tmp_path):
-    first = make(tmp_path / "one", 1, *ONE_PROCESSOR)
-    for cores in (2, 4):
-        assert differing(first, make(tmp_path / f"cores{cores}", cores)) == []
+def test_one_processor_and_any_cores_give_the_same_bytes(fresh, finished):
+    """Four jobs at a time on one processor, against two on all that there are."""
+    process = fresh.snakemake(cores=4, prefix=ONE_PROCESSOR)
+    assert process.returncode == 0, process.stderr[-5000:]
+    expected = products(finished.folder)
+    assert differing(fresh.folder, expected) == []
+    assert products(fresh.folder).keys() == expected.keys()
 
 
 @pytest.mark.slow
