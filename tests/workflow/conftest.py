@@ -1,6 +1,9 @@
 """Finished and empty folders of the tiny run."""
 
+import fcntl
+import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 from harness import Workflow
@@ -12,13 +15,22 @@ def written(workflow):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """The tiny run, finished; ``first`` is the process that made it.
+def finished(tmp_path_factory, worker_id):
+    """The tiny run, finished; ``first`` is the process that made it, once for all test processes.
 
     Tests share it, in any order: what runs jobs on top of it takes ``copied``.
     """
+    base = tmp_path_factory.getbasetemp()
+    made = Workflow((base if worker_id == "master" else base.parent) / "finished")
+    with Path(f"{made.folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        first = Path(f"{made.folder}.first")
+        if not first.exists():
+            made.folder.mkdir(exist_ok=True)
+            first.write_bytes(pickle.dumps(made.run()))
     workflow = Workflow(tmp_path_factory.mktemp("finished"))
-    workflow.first = workflow.run()
+    shutil.copytree(made.folder, workflow.folder, dirs_exist_ok=True)
+    workflow.first = pickle.loads(first.read_bytes())
     before = written(workflow)
     yield workflow
     assert written(workflow) == before, "a test ran jobs in the folder of the finished run: let it take copied"
@@ -30,6 +42,14 @@ def copied(finished, tmp_path) -> Workflow:
     folder = tmp_path / "copy"
     shutil.copytree(finished.folder, folder)
     return Workflow(folder)
+
+
+@pytest.fixture
+def with_data(copied) -> Workflow:
+    """The finished run's data in a folder of one's own; no model was trained there."""
+    for name in ("runs", "experiments"):
+        shutil.rmtree(copied.folder / "results" / name)
+    return copied
 
 
 @pytest.fixture

@@ -20,19 +20,19 @@ def snapshot(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_experiments_share_runs_and_overwrite_nothing(fresh):
-    """Real jobs: one epoch for a, two for b, then a again."""
-    a, b = write(fresh.folder, "a", 1), write(fresh.folder, "b", 2)
-    results = fresh.folder / "results"
-    assert fresh.snakemake(configfile=a, name=None).returncode == 0
+def test_experiments_share_runs_and_overwrite_nothing(with_data):
+    """Real jobs on data that are there: one epoch for a, two for b, then a again."""
+    a, b = write(with_data.folder, "a", 1), write(with_data.folder, "b", 2)
+    results = with_data.folder / "results"
+    assert with_data.snakemake(configfile=a, name=None).returncode == 0
     shared, mine = snapshot(results / "data") | snapshot(results / "runs"), snapshot(results / "experiments/a")
     assert (results / "experiments/a/tiny/small/frozen/figures/chi/fig2.png") in mine
 
-    planned = fresh.planned(configfile=b, name=None)
+    planned = with_data.planned(configfile=b, name=None)
     assert (planned.pop("train"), planned.pop("probe")) == (1, 1)
     made = {"correlate", "acquire", "gallery"} | {name for name in planned if name.startswith(("draw_", "tabulate_"))}
     assert set(planned) == made, "what is made of data alone is there"
-    process = fresh.snakemake(configfile=b, name=None)
+    process = with_data.snakemake(configfile=b, name=None)
     assert process.returncode == 0, process.stderr[-3000:]
     assert "Open next:\n  results/experiments/b/index.html" in process.stderr
     after = snapshot(results)
@@ -42,7 +42,7 @@ def test_experiments_share_runs_and_overwrite_nothing(fresh):
     assert {path.name for path in (results / "experiments").iterdir()} == {"a", "b"}
 
     for config in (a, b):
-        again = fresh.snakemake("--dry-run", configfile=config, name=None)
+        again = with_data.snakemake("--dry-run", configfile=config, name=None)
         assert "Nothing to be done" in again.stdout + again.stderr
 
 

@@ -150,22 +150,20 @@ def test_a_run_that_is_extended_equals_one_that_was_not_interrupted(finished, co
         assert (extended / name).read_bytes() == content, name
 
 
-def test_epochs_that_share_a_job_have_the_same_products(finished, fresh):
+def test_epochs_that_share_a_job_have_the_same_products(finished, with_data):
     """Two epochs trained in one job, and probed in one with the untrained model, give what a job each gives."""
-    shutil.copytree(finished.folder / "results/data", fresh.folder / "results/data")
-    shutil.copytree(finished.folder / ".snakemake", fresh.folder / ".snakemake")
     checkpoints = [f"{RUN}/{name}" for name in ("init", "epoch1", "epoch2")]
     targets = [f"{folder}/frozen.parquet" for folder in checkpoints]
     changes = {"epochs_per_job": {"train": 2, "probe": 2}}
-    assert fresh.planned(*targets, changes=changes).keys() >= {
+    assert with_data.planned(*targets, changes=changes).keys() >= {
         "train_tiny_small_1_to_2",
         "probe_tiny_small_init_to_2",
     }
-    fresh.run(*targets, changes=changes)
+    with_data.run(*targets, changes=changes)
     for folder in checkpoints:
         for name in ("parameters.safetensors", "frozen.parquet"):
             path = f"{folder}/{name}"
-            assert (fresh.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
+            assert (with_data.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
 
 
 def test_a_probe_gathers_during_training(copied):
