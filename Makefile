@@ -45,21 +45,23 @@ TSC := .venv/typescript/node_modules/.bin/tsc
 	@mkdir -p $(@D) && cp envs/typescript/package*.json $(@D)
 	@if command -v npm > /dev/null; then npm ci --prefix $(@D) --no-audit --no-fund --loglevel error && touch $@ || true; fi
 
-# xdist gives whole files to CORES processes. For one process, call .venv/bin/python -m pytest yourself.
+# xdist gives whole files to CORES processes, in the order of tests/conftest.py. For one process, call
+# .venv/bin/python -m pytest yourself.
+PARALLEL := --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+
 unit: install-test  ## the unit tests
-	$(PYTEST) -m unit --quiet --numprocesses $(CORES) --dist loadfile
+	$(PYTEST) -m unit --quiet $(PARALLEL)
 
 test: install-test  ## what a newcomer runs: about a quarter of an hour on two cores
-	$(PYTEST) -m "not slow" --numprocesses $(CORES) --dist loadfile
+	$(PYTEST) -m "not slow" $(PARALLEL)
 
 # What takes minutes: whole experiments, runs that are killed, long series. .ci/run runs them after make test.
 test-slow: install-test  ## the tests that take minutes
-	$(PYTEST) -m slow --numprocesses $(CORES) --dist loadfile
+	$(PYTEST) -m slow $(PARALLEL)
 
 # Jobs killed at many moments, disks that fill, power cuts, inputs of great size; part of test-slow.
 test-faults: install-test  ## killed jobs, full disks, power cuts
-	$(PYTEST) tests/workflow/test_faults.py tests/workflow/test_kills.py tests/workflow/test_power_cuts.py tests/test_size.py \
-		--numprocesses $(CORES) --dist loadfile
+	$(PYTEST) tests/workflow/test_faults.py tests/workflow/test_kills.py tests/workflow/test_power_cuts.py tests/test_size.py $(PARALLEL)
 
 # On the oldest and the newest Python that pyproject.toml allows, each in a clone of the last commit. One that is missing is skipped.
 test-pythons:  ## the unit tests on the oldest and the newest Python

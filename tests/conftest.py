@@ -23,7 +23,11 @@ FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark everything in tests/workflow ``integration``, and what belongs to no other tier ``unit``."""
+    """Mark everything in tests/workflow ``integration``, and what belongs to no other tier ``unit``.
+
+    The longest come first, so that no process has one left when the others are done.
+    """
+    items.sort(key=lambda item: INTEGRATION not in item.path.parents)
     for item in items:
         if INTEGRATION in item.path.parents:
             item.add_marker(pytest.mark.integration)
