@@ -71,11 +71,11 @@ def undisturbed(host, tmp_path_factory) -> Undisturbed:
 
 
 def test_jobs_killed_at_any_depth(host, undisturbed, tmp_path):
-    """Before or after any operation on a file, or after any time; twice, then once to the end."""
+    """Before or after any operation on a file, or after any time; each kind of job twice, then once to the end."""
     generator, killed = random.Random(SEED), Counter()
     (tmp_path / "snippets.tar.gz").write_bytes(LABELLED)
     for job, undisturbed_end in undisturbed.jobs:
-        for last in (True,) if killed[job.rule] else (False, True):
+        for last in () if killed[job.rule] > 1 else (False, True):
             # A job may end before its time has come: each kind is killed at least once.
             if generator.random() < 0.7 or (last and not killed[job.rule]):
                 end = host.run(job, tmp_path, at_operation=1 + generator.randrange(undisturbed_end.operations))
@@ -90,31 +90,27 @@ def test_jobs_killed_at_any_depth(host, undisturbed, tmp_path):
     assert leftovers(tmp_path) == []
     assert products(tmp_path).keys() == undisturbed.products.keys()
     assert all(killed[job.rule] for job, _ in undisturbed.jobs), killed
-    assert killed.total() >= 100
+    assert killed.total() >= 60
     print(f"{killed.total()} kills of {len(killed)} kinds of jobs: {dict(killed)}")
 
 
 class Disk:
-    """A file system of a few MiB, whose free space can be set."""
+    """An ext4 file system, whose free space can be set. (On a tmpfs, test_faults.py fills the disk.)"""
 
-    def __init__(self, folder: Path, kind: str):
-        self.folder, self.kind, self.ballast = folder / "disk", kind, folder / "disk/ballast"
+    def __init__(self, folder: Path):
+        self.folder, self.ballast = folder / "disk", folder / "disk/ballast"
         self.folder.mkdir()
-        if kind == "ext4":
-            with (folder / "image").open("wb") as file:
-                file.truncate(192 * MIB)
-            subprocess.run(["mkfs.ext4", "-q", "-m", "0", folder / "image"], check=True)
-            mount = ["mount", "-o", "loop", folder / "image", self.folder]
-        else:
-            mount = ["mount", "-t", "tmpfs", "-o", "size=192m", "none", self.folder]
+        with (folder / "image").open("wb") as file:
+            file.truncate(192 * MIB)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", folder / "image"], check=True)
+        mount = ["mount", "-o", "loop", folder / "image", self.folder]
         if subprocess.run(mount, capture_output=True, check=False).returncode:
-            pytest.skip(f"mounting a small {kind} is not permitted here")
+            pytest.skip("mounting a file is not permitted here")
 
     def leave(self, free: int) -> None:
         """Fill the disk up to ``free`` bytes."""
         self.ballast.unlink(missing_ok=True)
-        if self.kind == "ext4":
-            os.sync()  # the blocks that wait for their place
+        os.sync()  # the blocks that wait for their place
         disk = os.statvfs(self.folder)
         with self.ballast.open("wb") as file:
             # ext4 keeps some blocks for itself.
@@ -127,16 +123,15 @@ class Disk:
 
 
 @pytest.fixture
-def disk(request, tmp_path):
-    """A file system of the kind that the test asks for."""
+def disk(tmp_path):
+    """A file system of its own."""
     if not shutil.which("mkfs.ext4"):
         pytest.skip("no mkfs.ext4 here")
-    disk = Disk(tmp_path, request.param)
+    disk = Disk(tmp_path)
     yield disk
     subprocess.run(["umount", "--lazy", disk.folder], check=True)
 
 
-@pytest.mark.parametrize("disk", ["tmpfs", "ext4"], indirect=True)
 def test_jobs_on_a_disk_that_fills(host, undisturbed, disk):
     """Every kind of job, with too little room: one line that says so, and what was there before is there still."""
     generator, refused = random.Random(SEED), Counter()
