@@ -18,7 +18,7 @@ from natural_sparsity.model import checkpoint
 pytestmark = pytest.mark.integration
 
 RNG = np.random.default_rng(0)
-TOKENS = RNG.integers(0, 300, 3000).astype(np.uint16)
+TOKENS = RNG.integers(0, 300, 1000).astype(np.uint16)
 LINES = [" ".join(RNG.choice(["the", "of", "a\u00e9", "7"], 9)) for _ in range(40)]
 TABLE = pd.DataFrame(
     {
@@ -34,8 +34,8 @@ STATE = dict.fromkeys(checkpoint.FIELDS) | {"data": "d", "model": "m", "kind": "
 def write_blocks(path, array):
     with files.atomic(path) as temporary:
         writer = files.ArrayWriter(temporary, array.dtype)
-        writer.append(array[:1000])
-        writer.append(array[1000:])
+        writer.append(array[:300])
+        writer.append(array[300:])
         writer.close()
 
 
@@ -156,7 +156,7 @@ def test_bit_flips_that_cancel_in_a_sum_are_detected(tmp_path):
 def test_files_of_two_shards_do_not_mix(tmp_path):
     """Though their lengths fit."""
     files.write_array(tmp_path / "tokens.npy", TOKENS)
-    files.write_array(tmp_path / "lengths.npy", np.array([3000], np.uint32), {"tokens": "of another shard"})
+    files.write_array(tmp_path / "lengths.npy", np.array([len(TOKENS)], np.uint32), {"tokens": "of another shard"})
     with pytest.raises(UserError, match=r"lengths\.npy: does not belong to .*tokens\.npy \(different tokens\)"):
         Shard.open(tmp_path / "tokens.npy", tmp_path / "lengths.npy")
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from fresh_imports import import_each
 from natural_sparsity import registry
 from natural_sparsity.cli import main
 
@@ -28,12 +29,12 @@ def test_every_figure_names_its_required_inputs(name, capsys):
         assert re.search("required: --", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_figure_imports_no_other_figure_and_only_two_wait_for_torch(module):
-    code = f"import sys, natural_sparsity.{module}; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert [other for other in MODULES if f"natural_sparsity.{other}" in modules] == [module]
-    assert ("torch" in modules) == (module in NEEDS_TORCH)
+def test_a_figure_imports_no_other_figure_and_only_two_wait_for_torch():
+    found = import_each(MODULES, "pandas pyarrow.parquet matplotlib.figure matplotlib.ticker")
+    assert list(found) == MODULES
+    for module, modules in found.items():
+        assert [other for other in MODULES if f"natural_sparsity.{other}" in modules] == [module]
+        assert ("torch" in modules) == (module in NEEDS_TORCH), module
 
 
 def test_a_figure_that_is_not_there_is_refused(capsys):

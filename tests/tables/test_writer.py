@@ -1,12 +1,11 @@
 """One writer for all tables: the CSV as numbers, Markdown and a page for readers."""
 
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 
+from fresh_imports import import_each
 from natural_sparsity import files, registry
 from natural_sparsity.cli import main
 from natural_sparsity.tables.writer import Grid, Table, format_interval, write
@@ -89,12 +88,6 @@ def test_every_table_says_what_it_needs(name, capsys):
 @pytest.mark.integration
 def test_a_table_imports_no_other_table_and_no_torch():
     names = list(registry.TABLES.values())
-    code = (
-        "import sys, natural_sparsity.{0} as _; modules = set(sys.modules);"
-        "print(*(m for m in {1} if f'natural_sparsity.{{m}}' in modules), *({{'torch', 'matplotlib'}} & modules))"
-    )
-    for name in names:
-        process = subprocess.run(
-            [sys.executable, "-c", code.format(name, names)], capture_output=True, text=True, check=True
-        )
-        assert process.stdout.split() == [name]
+    for name, modules in import_each(names).items():
+        assert [other for other in names if f"natural_sparsity.{other}" in modules] == [name]
+        assert not {"torch", "matplotlib"} & modules, name
