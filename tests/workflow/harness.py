@@ -48,8 +48,9 @@ class Workflow:
         if changes:
             (self.folder / "changes.yaml").write_text(yaml.safe_dump(changes))
             configfiles.append(str(self.folder / "changes.yaml"))
-        # Another checkout, or another environment, has to import its own.
-        commands = start_server(*prefix) if (root, environment) == (ROOT, None) else None
+        # Another checkout has to import its own; what also has an environment of its own runs once.
+        own = environment and (prefix or "PYTHONPATH" in environment)
+        commands = None if own else start_server(*prefix)
         snakemake = (commands or Path(sys.executable).parent) / "snakemake"
         command = [*prefix, str(snakemake), "--snakefile", str(root / "Snakefile")]
         command += [*arguments, "--directory", str(self.folder), "--cores", str(cores), "--configfile", *configfiles]
