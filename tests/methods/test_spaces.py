@@ -1,18 +1,21 @@
 """Distances and inhibitors against brute force and the published numbers."""
 
 import math
+import re
 from itertools import product
 
 import pytest
 import torch
 
+from natural_sparsity.config.methods.moduli import Settings
 from natural_sparsity.errors import UserError
 from natural_sparsity.methods import spaces
 from natural_sparsity.methods.spaces import distances, inhibition, matched, permuted, points
 
 # Half a great circle of radius 5; half the diagonal of the cube of side 10.
 BOUNDS = {"circle": 5 * math.pi, "sphere": 5 * math.pi, "torus": 5 * math.sqrt(2), "torus1": 5.0}
-BOUNDS |= {"torus6": 5 * math.sqrt(6), "klein": 5 * math.sqrt(2)}
+BOUNDS |= {"torus6": 5 * math.sqrt(6), "klein": 5 * math.sqrt(2), "sphere3": 5 * math.pi}
+BOUNDS |= {"sphere-torus": math.hypot(5 * math.pi, 5 * math.sqrt(2))}
 
 
 def draw(space, n=200, seed=0):
@@ -38,6 +41,7 @@ def test_distances_are_a_metric_within_the_spaces_bound(space):
         ("klein", 3.79, 7.01),
         ("circle", 7.85, 15.71),
         ("sphere", 7.85, 15.7),
+        ("sphere3", 7.85, 15.6),
     ],
 )
 def test_means_and_maxima_are_the_published_ones(space, mean, greatest):
@@ -80,6 +84,22 @@ def test_the_sphere_is_arccos():
     assert float(opposite) == pytest.approx(5 * math.pi)
 
 
+def test_a_product_adds_the_squares_of_its_factors_distances():
+    a, b = draw("sphere-torus", 50), draw("sphere-torus", 60, seed=1)
+    round_part = 5 * torch.arccos(a[:, :3].double() @ b[:, :3].double().T)
+    apart = (a[:, None, 3:].double() - b[None, :, 3:].double()).abs()
+    flat = torch.minimum(apart, 10 - apart).square().sum(-1)
+    assert torch.allclose(distances("sphere-torus", a, b).double(), (round_part.square() + flat).sqrt(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("inhibitor", "values"), [("gauss", [100, 100 / math.e, 0]), ("ripple", [100, 50 + 50 * math.cos(2 * 3**0.5), 50])]
+)
+def test_inhibitors_have_their_published_values(inhibitor, values):
+    d = torch.tensor([[0.0, 3**0.5, 12.25 * math.pi]])
+    assert inhibition(d, inhibitor, inverted=False).tolist()[0] == pytest.approx(values, abs=1e-3)
+
+
 def test_the_difference_of_gaussians_has_its_published_maximum():
     d = torch.linspace(0, 20, 200_001, dtype=torch.float64)
     f = spaces.difference_of_gaussians(d)
@@ -114,7 +134,7 @@ def test_a_constant_k_is_nothing_once_inverted_so_the_matched_control_is_taken_a
     assert float(matched(inhibition(d, "dog", inverted=True)).min()) > 50
 
 
-@pytest.mark.parametrize("name", ["plane", "torus0", "circle3", "Torus", ""])
+@pytest.mark.parametrize("name", ["plane", "torus0", "circle3", "sphere1", "Torus", "sphere-", "-torus", ""])
 def test_unknown_spaces_are_refused(name):
     with pytest.raises(UserError, match="space"):
         points(name, 3, torch.Generator())
@@ -122,4 +142,17 @@ def test_unknown_spaces_are_refused(name):
 
 def test_an_unknown_inhibitor_is_refused():
     with pytest.raises(UserError, match="inhibitor"):
-        inhibition(torch.zeros(2, 2), "ripple", inverted=False)
+        inhibition(torch.zeros(2, 2), "waves", inverted=False)
+
+
+@pytest.mark.parametrize(
+    "name", [*BOUNDS, "plane", "torus0", "circle3", "sphere1", "sphere10", "sphere-", "klein-circle"]
+)
+def test_the_configuration_takes_the_same_names(name):
+    pattern = Settings.model_json_schema()["properties"]["space"]["pattern"]
+    try:
+        spaces.parse(name)
+    except UserError:
+        assert not re.search(pattern, name)
+    else:
+        assert re.search(pattern, name)

@@ -77,8 +77,14 @@ def list_weights(folders: Sequence[Path]) -> pd.DataFrame:
 
 
 def can_draw(space: str) -> bool:
-    """Whether a space has at most two dimensions."""
-    return spaces.parse(space)[1] <= 2
+    """Whether a space has at most two dimensions, and is no product."""
+    factors = spaces.parse(space)
+    return len(factors) == 1 and factors[0].dimension <= 2
+
+
+def count_dimensions(space: str) -> int:
+    """The dimensions of a space, a product's added up."""
+    return sum(factor.dimension for factor in spaces.parse(space))
 
 
 def select_strongest(weight: Tensor, points: Tensor) -> list[dict[str, float]]:
@@ -122,7 +128,7 @@ def find_arcs(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
 
 def place(space: str, units: pd.DataFrame) -> tuple[str, np.ndarray]:
     """The form of a space (``square``, ``circle``, ``sphere``) and its units' points, from the table."""
-    kind, dimension = spaces.parse(space)
+    kind, dimension = spaces.parse(space)[0]
     if kind == "torus" and dimension == 1:
         angle = 2 * math.pi * units["x"].to_numpy() / spaces.SIDE
         return "circle", np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -134,7 +140,7 @@ def find_lines(space: str, form: str, a: np.ndarray, b: np.ndarray) -> list[np.n
     """The way from a to b, as lines to draw."""
     if form == "circle":
         return [np.stack([a, b])]
-    return find_arcs(a, b) if form == "sphere" else find_flat_lines(spaces.parse(space)[0], a, b)
+    return find_arcs(a, b) if form == "sphere" else find_flat_lines(spaces.parse(space)[0].kind, a, b)
 
 
 def plot_model(ax: Axes, part: pd.DataFrame, style: Style) -> None:
@@ -179,7 +185,7 @@ def plot(table: pd.DataFrame, style: Style) -> Figure:
     """A panel per model; a line of text names the models that are not drawn."""
     space_of: dict[str, str] = dict(zip(table["model"], table["space"], strict=True))
     shown = [name for name, space in space_of.items() if can_draw(space)]
-    left = [f"{name} ({spaces.parse(space)[1]} dimensions)" for name, space in space_of.items() if name not in shown]
+    left = [f"{name} ({count_dimensions(space)} dimensions)" for name, space in space_of.items() if name not in shown]
     columns = min(COLUMNS, max(len(shown), 1))
     height = -(-len(shown) // columns)
     style = style.with_size(max(PANEL * columns, 3.5), 1.05 * PANEL * height + (0.7 if left else 0.5))

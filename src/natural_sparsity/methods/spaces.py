@@ -2,10 +2,12 @@
 
 Mackey et al., arXiv 2406.06290: the units lie at random points of a space, and a weight between units at distance d is
 penalised by the inhibitor K = f(d). The side of the torus and of the Klein bottle has length 10; half a great circle of
-the circle and of the sphere has length 5π.
+the circle and of the sphere has length 5π. (For the sphere of three dimensions, the authors' code has 5π or 10π.)
 """
 
+import functools
 import re
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,46 +16,80 @@ from natural_sparsity.errors import UserError
 
 SIDE = 10.0
 RADIUS = 5.0
+ROUND = ("circle", "sphere")
 
 
-def parse(name: str) -> tuple[str, int]:
-    """Return the kind and the dimension of a space: ``circle``, ``sphere``, ``klein``, ``torus`` (2) or ``torusN``.
+class Factor(NamedTuple):
+    """A space, or one of those whose product is the space."""
+
+    kind: str
+    dimension: int
+
+    @property
+    def coordinates(self) -> int:
+        """The numbers per point; a point of a circle or a sphere is a unit vector."""
+        return self.dimension + (self.kind in ROUND)
+
+
+def parse(name: str) -> list[Factor]:
+    """Return what a space is the product of: ``circle``, ``klein``, ``sphere`` and ``torus``, joined by hyphens.
+
+    A number of dimensions may follow ``sphere`` and ``torus``, which have two without.
 
     Raises:
         UserError: there is no such space.
     """
-    match = re.fullmatch(r"(circle|sphere|klein|torus)(\d{0,3})", name)
-    if match is None or (match[2] and (match[1] != "torus" or int(match[2]) < 1)):
-        raise UserError(f"space: {name!r} is unknown; use circle, sphere, klein, torus or torusN, N dimensions")
-    dimensions = {"circle": 1, "sphere": 2, "klein": 2, "torus": int(match[2] or 2)}
-    return match[1], dimensions[match[1]]
+    factors = []
+    for part in name.split("-"):
+        match = re.fullmatch("(circle|klein|sphere|torus)([1-9][0-9]{0,2})?", part)
+        if match is None or (match[2] and (match[1] in ("circle", "klein") or part == "sphere1")):
+            raise UserError(
+                f"space: {name!r} is unknown; use circle, klein, sphere, torus, sphereN or torusN with N dimensions, or"
+                " a product such as sphere-torus"
+            )
+        factors.append(Factor(match[1], 1 if match[1] == "circle" else int(match[2] or 2)))
+    return factors
 
 
 def points(space: str, n: int, generator: torch.Generator) -> Tensor:
-    """Draw ``n`` points uniformly: coordinates in [0, 10), (n, dimension), or unit vectors, (n, dimension + 1)."""
-    kind, dimension = parse(space)
-    if kind in ("torus", "klein"):
-        return SIDE * torch.rand(n, dimension, generator=generator)
-    vectors = torch.randn(n, dimension + 1, generator=generator, dtype=torch.float64)
+    """Draw ``n`` points uniformly, (n, coordinates): in [0, 10), or unit vectors of one coordinate more."""
+    return torch.cat([draw(factor, n, generator) for factor in parse(space)], 1)
+
+
+def draw(factor: Factor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw ``n`` points of a space that is no product."""
+    if factor.kind not in ROUND:
+        return SIDE * torch.rand(n, factor.dimension, generator=generator)
+    vectors = torch.randn(n, factor.coordinates, generator=generator, dtype=torch.float64)
     return (vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True)).float()
 
 
 def distances(space: str, a: Tensor, b: Tensor) -> Tensor:
     """Compute the distances (len(a), len(b)) between two sets of points of the space.
 
+    In a product, the square of the distance is the sum of the factors' squares.
+    """
+    factors = parse(space)
+    widths = [factor.coordinates for factor in factors]
+    apart = map(between, factors, a.split(widths, 1), b.split(widths, 1))
+    return functools.reduce(torch.hypot, apart)
+
+
+def between(factor: Factor, a: Tensor, b: Tensor) -> Tensor:
+    """Compute the distances in a space that is no product.
+
     The Klein bottle is the plane modulo (x, y) → (x + 10, 10 − y) and (x, y) → (x, y + 10). The nearest image of b is
     among those in the nine cells around it.
     """
-    kind, _ = parse(space)
-    if kind in ("circle", "sphere"):
+    if factor.kind in ROUND:
         # arccos of the inner product has few correct digits near ±1, and rounding takes it beyond.
         chord, other = (euclidean(a.double(), sign * b.double()) for sign in (1, -1))
         return (2 * RADIUS * torch.atan2(chord, other)).float()
-    if kind == "torus":
+    if factor.kind == "torus":
         apart = (a[:, None] - b[None]).remainder(SIDE)
         return torch.linalg.vector_norm(torch.minimum(apart, SIDE - apart), dim=-1)
     a, b = first_cell(a), first_cell(b)
-    return torch.stack([euclidean(a, image) for image in images(kind, b)]).amin(0)
+    return torch.stack([euclidean(a, image) for image in images(factor.kind, b)]).amin(0)
 
 
 def images(kind: str, p: Tensor) -> list[Tensor]:
@@ -88,7 +124,17 @@ def diffusion(d: Tensor) -> Tensor:
     return d.square()
 
 
-INHIBITORS = {"dog": difference_of_gaussians, "diffusion": diffusion}
+def gauss(d: Tensor) -> Tensor:
+    """Compute 100 exp(−d²/3)."""
+    return 100 * torch.exp(-d.square() / 3)
+
+
+def ripple(d: Tensor) -> Tensor:
+    """Compute 50 + 50 cos(2d)."""
+    return 50 + 50 * torch.cos(2 * d)
+
+
+INHIBITORS = {"dog": difference_of_gaussians, "diffusion": diffusion, "gauss": gauss, "ripple": ripple}
 
 
 def inhibition(distance: Tensor, inhibitor: str, inverted: bool) -> Tensor:
@@ -98,7 +144,7 @@ def inhibition(distance: Tensor, inhibitor: str, inverted: bool) -> Tensor:
         UserError: the inhibitor is unknown.
     """
     if inhibitor not in INHIBITORS:
-        raise UserError(f"inhibitor: {inhibitor!r} is unknown; use {' or '.join(INHIBITORS)}")
+        raise UserError(f"inhibitor: {inhibitor!r} is unknown; use {', '.join(INHIBITORS)}")
     k = INHIBITORS[inhibitor](distance)
     return k.max() - k if inverted else k
 

@@ -23,6 +23,9 @@ def inverts(values: dict[str, Any]) -> bool:
     return values.get("inhibitor") == "dog"
 
 
+FACTOR = "(circle|klein|sphere([2-9]|[1-9][0-9]{1,2})?|torus([1-9][0-9]{0,2})?)"
+
+
 class Settings(Method):
     """Moduli regularisation: recurrent weights are penalised by the distance of their units in a space, and pruned."""
 
@@ -34,17 +37,22 @@ class Settings(Method):
     of: DenseModel
     space: str = Field(
         "torus",
-        pattern="^(circle|sphere|klein|torus([1-9][0-9]{0,2})?)$",
-        description="Where the units lie; `torus` has two dimensions, `torus6` has six.",
-        json_schema_extra={WORDS: "circle, sphere, klein, torus, or torusN with N dimensions"},
+        pattern=f"^{FACTOR}(-{FACTOR})*$",
+        description="Where the units lie; `torus` and `sphere` have two dimensions, `torus6` has six.",
+        json_schema_extra={
+            WORDS: "circle, klein, sphere, torus, sphereN or torusN with N dimensions, or a product: sphere-torus"
+        },
     )
-    inhibitor: Literal["dog", "diffusion"] = Field(
+    inhibitor: Literal["dog", "diffusion", "gauss", "ripple"] = Field(
         "dog",
-        description="The penalty K as a function of the distance: a difference of Gaussians, or the squared distance.",
+        description=(
+            "The penalty K as a function of the distance: a difference of Gaussians, the squared distance, a Gaussian,"
+            " or a cosine."
+        ),
     )
     inverted: bool = Field(
         default_factory=inverts,
-        description="Penalise max K − K instead of K. By default, true for `dog` and false for `diffusion`.",
+        description="Penalise max K − K instead of K. By default, true for `dog` and false for the others.",
     )
     control: Literal["none", "permuted", "matched"] = Field(
         "none",
