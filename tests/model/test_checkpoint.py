@@ -1,6 +1,8 @@
 """A checkpoint is whole and its two files belong together, or it is refused by name."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -37,6 +39,21 @@ def test_what_is_loaded_is_what_was_saved(saved):
     assert state["interface"] == {"outputs": 30, "vocabulary": 30, "inputs": 0, "start": 0}
     for name, value in saved[3].state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("shared", [False, True], ids=["a row per word", "shared rows"])
+def test_loading_does_not_wait_for_torchs_compiler(tmp_path, shared):
+    """Importing it takes longer than reading a checkpoint of a million parameters."""
+    model = language_model(30, embedding=4, hidden=[5])
+    if shared:
+        model.share_rows(3)
+    checkpoint.save(tmp_path / "epoch1", model, STATE)
+    code = "import sys, torch; from pathlib import Path; from natural_sparsity.model import checkpoint;"
+    code += f" checkpoint.load(Path({str(tmp_path / 'epoch1')!r}), torch.device('cpu'));"
+    code += " print({'torch._dynamo', 'sympy'} & set(sys.modules))"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout == "set()\n", process.stderr
 
 
 def test_a_checkpoint_is_a_folder_of_two_files_with_a_format_and_a_digest_of_its_own(saved):

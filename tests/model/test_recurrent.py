@@ -53,6 +53,19 @@ def test_initial_values():
     assert model.embedding.weight.data_ptr() != model.output.weight.data_ptr()
 
 
+def test_random_numbers_are_drawn_as_by_torchs_own_modules_in_turn():
+    """So models of a seed stay what they were: the embedding draws normal values first, which are then replaced."""
+    torch.manual_seed(0)
+    model = language_model(30, embedding=4, hidden=[5])
+    torch.manual_seed(0)
+    nn.Embedding(30, 4)
+    lstm = nn.LSTM(4, 5)
+    nn.Linear(5, 30)
+    assert torch.equal(model.recurrent[0].weight_hh_l0, lstm.weight_hh_l0)
+    assert torch.equal(model.embedding.weight, nn.init.uniform_(torch.empty(30, 4), -0.1, 0.1))
+    assert torch.equal(model.output.weight, nn.init.uniform_(torch.empty(30, 5), -0.1, 0.1))
+
+
 def weights(layer, *names):
     return [getattr(layer, f"{name}_l0").detach() for name in names]
 

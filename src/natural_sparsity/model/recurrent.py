@@ -48,7 +48,7 @@ class RecurrentModel(nn.Module):
         super().__init__()
         self.interface, self.architecture = interface, architecture
         self.tuning = chosen or tuning.choose(interface.outputs)
-        self.embedding = nn.Embedding(interface.vocabulary, architecture.embedding) if interface.vocabulary else None
+        self.embedding = make_embedding(interface.vocabulary, architecture.embedding) if interface.vocabulary else None
         widths = [architecture.embedding if self.embedding else interface.inputs, *architecture.hidden]
         self.initial = nn.Linear(interface.start, widths[1], bias=False) if interface.start else None
         self.recurrent = nn.ModuleList(
@@ -130,7 +130,7 @@ class SharedRows(nn.Embedding):
     rows: Tensor
 
     def __init__(self, words: int, count: int, width: int):
-        super().__init__(count, width)
+        super().__init__(count, width, _weight=torch.empty(count, width))
         self.register_buffer("rows", torch.zeros(words, dtype=torch.int64))
 
     def forward(self, input: Tensor) -> Tensor:
@@ -143,6 +143,17 @@ def copy_state(source: State, target: State) -> None:
     for old, new in zip(target, source, strict=True):
         for to, value in zip(old, new, strict=True):
             to.copy_(value)
+
+
+def make_embedding(words: int, width: int) -> nn.Embedding:
+    """An embedding with PyTorch's initial values: the model draws others, but its next random numbers follow these.
+
+    On the meta device, PyTorch would import its compiler for them, which takes longer than loading a checkpoint.
+    """
+    weight = torch.empty(words, width)
+    if not weight.is_meta:
+        nn.init.normal_(weight)
+    return nn.Embedding.from_pretrained(weight, freeze=False)
 
 
 def recurrent_layer(architecture: Architecture, width: int, hidden: int) -> nn.RNNBase:
