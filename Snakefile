@@ -23,10 +23,12 @@ include: "workflow/rules/targets.smk"
 include: "workflow/rules/gallery.smk"
 
 
-# The longest path goes first: the text up to its tokens, then the epochs; and probes before tags and figures.
+# The longest path goes first: the text up to its tokens, then the epochs. Next are probes and, of what is made of them,
+# what takes longest or has others waiting for it; last are tags and most figures.
 FIRST = "obtain documents sentences index filter split vocabulary encode labelled initialise rewind sparsify".split()
 FIRST += [job.name for job in experiment.jobs("train")]
-NEXT = [job.name for kind in ("retrace", "probe") for job in experiment.jobs(kind)] + ["correlate", "tabulate_claims"]
+NEXT = [job.name for kind in ("retrace", "probe") for job in experiment.jobs(kind)]
+NEXT += "correlate acquire tabulate_claims tabulate_verdicts tabulate_comparison draw_claims draw_acquisition".split()
 for name in FIRST + NEXT:
     workflow.get_rule(name).priority = 100 if name in FIRST else 50
 
