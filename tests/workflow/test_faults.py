@@ -66,7 +66,7 @@ def wait_for(job, snakemake, folder):
     deadline = time.monotonic() + 300
     while job not in (running := jobs(folder)):
         assert snakemake.poll() is None and time.monotonic() < deadline, (folder / "snakemake.log").read_text()[-3000:]
-        time.sleep(0.002)
+        time.sleep(0.02)
     return running[job]
 
 
