@@ -271,7 +271,8 @@ REFUSALS = {
     ),
     "models.m={sparsify: {method: gradual, of: lstm, levels: 2}}": "models.m.sparsify.end: missing; it has no default",
     "models.m={sparsify: {method: moduli, of: lstm, ramp: 2, space: cube}}": (
-        "models.m.sparsify.space: 'cube' is not circle, sphere, klein, torus, or torusN with N dimensions"
+        "models.m.sparsify.space: 'cube' is not circle, klein, sphere, torus, sphereN or torusN with N dimensions,"
+        " or a product: sphere-torus"
     ),
     # What is somebody else's.
     "models.m={training: {batch: 3}, sparsify: {method: qat, of: lstm}}": (

@@ -1,7 +1,6 @@
 """A run gives the same bytes whatever processors it sees or is given, and whatever the environment says of threads."""
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -41,13 +40,3 @@ def test_machine_and_environment_do_not_change_the_threads_of_a_command(finished
         subprocess.run(command, env=environment | variables, check=True)
         products.append([Path(path).read_bytes() for path in output])
     assert products[0] == products[1] == products[2]
-
-
-def test_jobs_have_memory_in_large_pages_beside_what_the_user_asked_of_glibc(fresh):
-    """Each job's shell writes down the variable that glibc reads when a process starts."""
-    note, seen = fresh.folder / "note.sh", fresh.folder / "seen"
-    note.write_text(f'echo "$GLIBC_TUNABLES" >> {shlex.quote(str(seen))}')
-    asked = {"BASH_ENV": str(note), "GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}
-    process = fresh.snakemake("results/experiments/tiny/figures/chi.csv", environment=asked)
-    assert process.returncode == 0, process.stderr
-    assert set(seen.read_text().split()) == {"glibc.malloc.arena_max=2:glibc.malloc.hugetlb=1"}

@@ -75,10 +75,11 @@ def test_what_most_waits_for_goes_first(fresh, changes):
         name = re.sub(r"_tiny_small_\w+_to_\w+$", "", job.split()[1].rstrip(":"))
         priorities[name] = int((re.search(r"^ +priority: (\d+)$", job, re.MULTILINE) or [0, 0])[1])
     path = {"documents", "sentences", "index", "filter", "split", "vocabulary", "encode", "initialise", "train"}
-    behind = {"probe", "correlate", "tabulate_claims"} | ({"retrace"} if changes else set())
+    behind = {"probe", "correlate", "acquire", "tabulate_claims", "tabulate_verdicts", "tabulate_comparison"}
+    behind |= {"draw_claims", "draw_acquisition"} | ({"retrace"} if changes else set())
     assert {name for name, priority in priorities.items() if priority == 100} == path
     assert {name for name, priority in priorities.items() if priority == 50} == behind
-    assert {priorities[name] for name in ("tag", "words", "draw_chi", "draw_fig2", "tabulate_comparison")} == {0}
+    assert {priorities[name] for name in ("tag", "words", "draw_chi", "draw_fig2", "gallery")} == {0}
 
 
 def test_what_is_set_for_training_is_set_for_jobs_of_several_epochs(fresh):

@@ -30,8 +30,6 @@ config = experiment.as_dict()  # which the report's captions read
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]),
     NATURAL_SPARSITY_ROOT=str(workflow.basedir),
-    # Memory in pages of 2 MB where glibc (2.35 or later) and Linux have them: the same bits, a tenth sooner.
-    GLIBC_TUNABLES=":".join(filter(None, [os.getenv("GLIBC_TUNABLES"), "glibc.malloc.hugetlb=1"])),
 )
 
 # Checkpoints and their measurements; like DATA, which depends on the data alone, experiments share them.
