@@ -52,7 +52,7 @@ PARALLEL := --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 unit: install-test  ## the unit tests
 	$(PYTEST) -m unit --quiet $(PARALLEL)
 
-test: install-test  ## what a newcomer runs: about a quarter of an hour on two cores
+test: install-test  ## what a newcomer runs: about twenty minutes on two cores
 	$(PYTEST) -m "not slow" $(PARALLEL)
 
 # What takes minutes: whole experiments, runs that are killed, long series. .ci/run runs them after make test.
