@@ -31,7 +31,6 @@ lint: install-test .venv/typescript/installed  ## formatters, linters, types, la
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy --check-untyped-defs --allow-untyped-defs benchmarks
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
