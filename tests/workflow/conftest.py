@@ -46,7 +46,7 @@ def copied(finished, tmp_path) -> Workflow:
 
 @pytest.fixture
 def with_data(copied) -> Workflow:
-    """The finished run's data in a folder of one's own; no model was trained there."""
+    """A copy of the finished run that has its data and no models."""
     for name in ("runs", "experiments"):
         shutil.rmtree(copied.folder / "results" / name)
     return copied

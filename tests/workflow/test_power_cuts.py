@@ -20,7 +20,7 @@ from preloaded import start_server
 from test_faults import assert_as_undisturbed, start
 
 pytestmark = pytest.mark.slow
-CUTS, AFTERWARDS, CONTINUED, ATTEMPTS = 15, 6, 2, 5
+CUTS, AFTERWARDS, CONTINUED, ATTEMPTS = 20, 6, 3, 5
 SEED = int(os.getenv("NATURAL_SPARSITY_FAULT_SEED", "16"))
 # Longer than it takes to flush a folder after a rename in it, on a machine that does other work.
 SETTLED_S = 3
@@ -69,7 +69,7 @@ def settled(folder: Path) -> set[str]:
 
 
 def test_the_power_goes_again_and_again(disk, finished, tmp_path):
-    """Every second or two while Snakemake runs, and after it; from two of the cuts it goes on to the end."""
+    """Every second or two while Snakemake runs, and after it; from three of the cuts it goes on to the end."""
     image, folder = disk
     generator, expected, copies = random.Random(SEED), products(finished.folder), []
     snakemake = start(Workflow(folder), start_server())
