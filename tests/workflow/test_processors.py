@@ -16,9 +16,10 @@ needs_taskset = pytest.mark.skipif(shutil.which("taskset") is None, reason="need
 
 @pytest.mark.slow
 @needs_taskset
-def test_one_processor_and_any_cores_give_the_same_bytes(fresh, finished):
-    """Four jobs at a time on one processor, against two on all that there are."""
-    process = fresh.snakemake(cores=4, prefix=ONE_PROCESSOR)
+@pytest.mark.parametrize("cores", [1, 4])
+def test_one_processor_and_any_cores_give_the_same_bytes(fresh, finished, cores):
+    """One job at a time on one processor, or four, against two on all that there are."""
+    process = fresh.snakemake(cores=cores, prefix=ONE_PROCESSOR)
     assert process.returncode == 0, process.stderr[-5000:]
     expected = products(finished.folder)
     assert differing(fresh.folder, expected) == []
