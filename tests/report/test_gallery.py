@@ -14,7 +14,8 @@ VERDICTS = ["reproduced", "not reproduced", "undecided", "not testable here"]
 def write_gallery(tmp_path):
     """Write the page of an experiment with one figure and one run; returns its text."""
     run = tmp_path / "results/experiments/mine/sample/lstm/frozen"
-    row = {"claim": "a", "statement": "∇h² < 1", "verdict": "reproduced", "seeds": 3, "also": "1 also untrained"}
+    row = {"claim": "a", "statement": "∇h² < 1", "verdict": "reproduced", "seeds": 3}
+    row |= {"also": "undecided without language", "seeds_also": "1 also untrained"}
     row |= dict(zip(VERDICTS, (2, 0, 1, 0), strict=True))
 
     def write(titles, **changes):
@@ -30,7 +31,8 @@ def write_gallery(tmp_path):
 
 def test_the_gallery_has_verdicts_figures_and_links(write_gallery, tmp_path):
     page = write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"})
-    assert "<b>reproduced</b>" in page and "2 of 3 seeds reproduced; 1 of 3 seeds undecided; (1 also untrained)" in page
+    assert "<b>reproduced, undecided without language</b>" in page
+    assert "2 of 3 seeds reproduced; 1 of 3 seeds undecided; (1 also untrained)" in page
     assert '∇h² &lt; 1 <span class="soft">a</span>' in page, "with its name: two claims may say the same"
     assert page.index("Verdicts</h2>") < page.index("<img"), "verdicts stand first"
     assert "2: mean χ (sample, lstm, frozen, chi)" in page
@@ -48,7 +50,7 @@ def test_a_figure_without_a_title_is_named(write_gallery):
 
 
 def test_one_seed_has_no_verdict_over_seeds(write_gallery):
-    changes = {"verdict": None, "seeds": 1, "reproduced": 1, "undecided": 0, "also": ""}
+    changes = {"verdict": None, "seeds": 1, "reproduced": 1, "undecided": 0, "also": "", "seeds_also": ""}
     page = write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"}, **changes)
     assert '<b></b> <span class="soft">reproduced, in one seed</span>' in page
     page = write_gallery({"fig2": "2: mean χ", "verdicts": "Verdicts"}, **{**changes, "verdict": "reproduced"})

@@ -57,8 +57,8 @@ def write_run(folder, i, data, model, seed, condition, tensors=TENSORS):
 
 def write_verdicts(folder, run, seeds, rows):
     """Claims over ``seeds`` of a run, given by the numbers of their files."""
-    head = {"claim": "", "verdict": "", "also": "", "seeds": len(seeds), **dict.fromkeys(COUNTED[:4], 0), "shown": True}
-    head |= {"quantifier": "all", "evidence": "ρ"}
+    head = {"claim": "", "verdict": "", "also": "", "seeds_also": "", "seeds": len(seeds)}
+    head |= {**dict.fromkeys(COUNTED[:4], 0), "shown": True, "quantifier": "all", "evidence": "ρ"}
     head |= {"value": np.nan, "low": np.nan, "high": np.nan, "above": 0.1, "below": np.inf}
     data, model, condition = run
     claims = {f"{i}.claims": read_digest(folder / f"{i}.claims") for i in seeds}
@@ -72,11 +72,11 @@ def folder(tmp_path):
     for i, run in enumerate(RUNS):
         write_run(tmp_path, i, *run)
     interval = {"value": 0.234, "low": 0.05, "high": 0.4}
-    decided = {"claim": "c0", "reproduced": 1, "undecided": 1, "verdict": "undecided", "also": "1 also untrained"}
+    decided = {"claim": "c0", "reproduced": 1, "undecided": 1, "verdict": "undecided", "seeds_also": "1 also untrained"}
     premise = {"value": 0.7, "quantifier": "premise", "evidence": "another"}
     shown = [decided | interval | premise, decided | interval, decided | interval | {"shown": False, "value": 9.0}]
     write_verdicts(tmp_path, VERDICTS[0], [0, 1], [*shown, {"claim": "c1", "not testable here": 2}])
-    write_verdicts(tmp_path, VERDICTS[1], [2], [{"claim": "c0", "reproduced": 1, "value": 0.3, "also": ""}])
+    write_verdicts(tmp_path, VERDICTS[1], [2], [{"claim": "c0", "reproduced": 1, "value": 0.3, "seeds_also": ""}])
     write_verdicts(tmp_path, VERDICTS[2], [3], [{"claim": "c2", "not reproduced": 1}])
     return tmp_path
 

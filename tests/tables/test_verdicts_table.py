@@ -8,7 +8,15 @@ import scipy.stats
 from example_claims import REFUTED, but_gradient, make_run, write_claims
 from example_products import tabulate
 from natural_sparsity.analysis.claims import CLAIMS
-from natural_sparsity.analysis.rules import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, UNDECIDED
+from natural_sparsity.analysis.rules import (
+    ALSO_SHUFFLED,
+    ALSO_UNTRAINED,
+    NOT_REPRODUCED,
+    NOT_TESTABLE,
+    REPRODUCED,
+    UNDECIDED,
+    UNDECIDED_SHUFFLED,
+)
 from natural_sparsity.cli import main
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables import verdicts
@@ -85,8 +93,61 @@ def test_one_seed_is_one_draw(write):
 def test_what_is_said_beside_verdicts_is_counted(write):
     empty = make_run(value=lambda *key: 0.0)
     table = join(*(write(control=control) for control in (make_run(), empty, make_run())))
-    assert set(of(table)["also"]) == {"2 also without language"}
+    assert set(of(table)["seeds_also"]) == {"2 also without language"}
     assert of(table).iloc[0]["shuffled"] == pytest.approx(of(table).iloc[0]["value"] / 3)
+
+
+@pytest.mark.parametrize(
+    ("shuffled", "expected"),
+    [
+        # Each seed's control has .15 less, give or take .01: real text has more of the effect.
+        ([0.36, 0.40, 0.44], ""),
+        # As much, and above .3 in all: the effect is there without language.
+        ([0.52, 0.54, 0.60], ALSO_SHUFFLED),
+        # From .15 to .55: neither shown to be there, nor to be less.
+        ([0.15, 0.40, 0.55], UNDECIDED_SHUFFLED),
+    ],
+)
+def test_over_seeds_a_control_is_judged_by_its_own_t_intervals(write, shuffled, expected):
+    real = [0.50, 0.56, 0.60]
+    controls = [make_run(value=but_gradient("all", level, epoch=9)) for level in shuffled]
+    table = join(*(write(level, control=control) for level, control in zip(real, controls, strict=True)))
+    row = of(table).iloc[0]
+    assert (row["verdict"], row["also"]) == (REPRODUCED, expected)
+    # The same by scipy.
+    less = scipy.stats.ttest_rel(real, shuffled).confidence_interval(0.95)
+    own = scipy.stats.ttest_1samp(shuffled, 0).confidence_interval(0.95)
+    assert (row["shuffled_low"], row["shuffled_high"]) == pytest.approx((less.low, less.high))
+    assert row["in_shuffled"] == pytest.approx(np.mean(shuffled))
+    assert expected == ("" if less.low > 0 else ALSO_SHUFFLED if own.low > 0.3 else UNDECIDED_SHUFFLED)
+    line = next(line for line in table.grids[0].rows if "∇h² correlates strongly" in line[0])
+    assert line[4] == f"**{', '.join(filter(None, (REPRODUCED, expected)))}**"
+
+
+def test_over_seeds_one_difference_of_several_may_decide_but_bonferroni_widens_it(write):
+    name = "target words: ∇h² more than h²"  # ρ←(∇h²), and its difference from ρ←(h²)
+    real, shuffled = [0.50, 0.56, 0.60], [0.44, 0.505, 0.50]
+    controls = [make_run(value=but_gradient("all", level, epoch=9)) for level in shuffled]
+    table = join(*(write(level, control=control) for level, control in zip(real, controls, strict=True)))
+    alone = scipy.stats.ttest_rel(real, shuffled)
+    assert alone.confidence_interval(0.95).low > 0 > alone.confidence_interval(0.975).low
+    assert set(of(table, name)["also"]) == {ALSO_SHUFFLED} and set(of(table)["also"]) == {""}
+
+
+def test_over_seeds_an_effect_of_the_untrained_model_is_no_finding_about_training(write):
+    def level_from_the_start(*key):
+        return but_gradient("all", 0.55)(9 if key[0] == 0 else key[0], *key[1:])
+
+    table = join(*(write(value=level_from_the_start) for _ in range(3)))
+    assert set(of(table)["also"]) == {ALSO_UNTRAINED} and of(table).iloc[0]["in_untrained"] == pytest.approx(0.55)
+
+
+def test_over_seeds_what_no_control_shows_has_nothing_beside_it(write):
+    table = join(write(0.1), write(0.1), write(0.5), write(0.55)).frame
+    assert set(table.loc[table["verdict"] != REPRODUCED, "also"]) == {""}
+    assert table["in_shuffled"].isna().all()
+    one = join(write(0.5, control=make_run())).frame
+    assert set(one["also"]) == {""}
 
 
 def test_epochs_of_the_drop_that_differ_are_named_each(write):

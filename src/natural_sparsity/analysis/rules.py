@@ -80,11 +80,11 @@ class Value:
 
     def exceeds(self, effect: Effect) -> "Bound":
         """The claim that there is an effect, above 0."""
-        return Bound(self, effect, above=effect.size, side=1)
+        return Bound(self, effect, above=effect.size)
 
     def falls_below(self, effect: Effect) -> "Bound":
         """The claim that there is an effect, below 0."""
-        return Bound(self, effect, below=-effect.size, side=-1)
+        return Bound(self, effect, below=-effect.size)
 
     def stays_below(self, effect: Effect) -> "Bound":
         """The claim that there is no effect above 0."""
@@ -101,16 +101,17 @@ class Value:
 
 @dataclass(frozen=True)
 class Bound:
-    """A value and the range, exclusive, in which a claim has it.
-
-    ``side``: 1 or −1 if an effect above or below 0 is claimed; 0 if it is claimed that there is none.
-    """
+    """A value and the range, exclusive, in which a claim has it."""
 
     value: Value
     effect: Effect
     above: float = -math.inf
     below: float = math.inf
-    side: int = 0
+
+    @property
+    def side(self) -> int:
+        """1 or −1 if an effect above or below 0 is claimed; 0 if it is claimed that there is none."""
+        return 1 if self.above > 0 else -1 if self.below < 0 else 0
 
     def __str__(self) -> str:
         return format_range(self.above, self.below)

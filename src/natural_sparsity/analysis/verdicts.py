@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -10,6 +10,7 @@ from natural_sparsity.analysis.claims import CLAIMS, COURSE, EFFECTS, TEXT, Clai
 from natural_sparsity.analysis.rules import (
     ALSO_SHUFFLED,
     ALSO_UNTRAINED,
+    COMPARED,
     NOT_TESTABLE,
     PREMISE,
     REPRODUCED,
@@ -31,7 +32,7 @@ COLUMNS = [
     *("claim", "kind", "statement", "rule", "verdict", "also", "because"),
     *("part", "quantifier", "shown", "evidence", "quantity", "value", "low", "high", "low_all", "high_all", "n"),
     *("above", "below", "effect", "effect_reason", "holds"),
-    *("untrained", "untrained_low", "untrained_high", "shuffled", "shuffled_low", "shuffled_high"),
+    *(name for other in COMPARED for name in (f"in_{other}", other, f"{other}_low", f"{other}_high")),
 ]
 
 
@@ -50,15 +51,20 @@ def judge_claim(claim: Claim, run: Run, level: float) -> Judgement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The same claim on another model: its verdict there, and how far each value lies from that model's.
+    """The same claim on another model.
 
-    ``differences``: value, low, high for each piece of evidence, NaN where none is compared. The intervals cover all
-    the claim's differences at once. ``decides``: whether one lies wholly on the side of the claimed effect.
+    Attributes:
+        verdict: the other model's.
+        decides: whether a difference from it lies wholly on the side of the claimed effect.
+        values: the other model's value for each piece of evidence; NaN if the claim cannot be judged on it.
+        differences: value, low, high for each piece of evidence, NaN where none is compared. The intervals cover all
+            the claim's differences at once.
     """
 
     verdict: str
-    differences: list[tuple[float, float, float]]
     decides: bool
+    values: list[float] = field(default_factory=list)
+    differences: list[tuple[float, float, float]] = field(default_factory=list)
 
 
 def compare(claim: Claim, judgement: Judgement, other: Run, level: float) -> Comparison:
@@ -73,15 +79,16 @@ def compare(claim: Claim, judgement: Judgement, other: Run, level: float) -> Com
         parts = claim.find(other)
         verdict = judge(parts, level).verdict
     except NotTestable:
-        return Comparison(NOT_TESTABLE, nothing, False)
+        return Comparison(NOT_TESTABLE, False, [math.nan for _ in nothing], nothing)
     bounds = [bound for part in parts for bound in part.bounds]
+    theirs = [float(bound.value.replicates[0]) for bound in bounds]
     compared = {
         i: subtract("", item.bound.value, bound.value)
         for i, (item, bound) in enumerate(zip(judgement.evidence, bounds, strict=True))
         if item.bound.side and item.quantifier != PREMISE and not (untrained and item.bound.value.change)
     }
     if not compared:
-        return Comparison(verdict, nothing, False)
+        return Comparison(verdict, False, theirs, nothing)
     values = list(compared.values())
     own = [find_interval(value.replicates, level) for value in values]
     joint = dict(zip(compared, find_joint_intervals(values, own, level), strict=True))
@@ -90,7 +97,7 @@ def compare(claim: Claim, judgement: Judgement, other: Run, level: float) -> Com
         differences[i] = float(value.replicates[0]), joint[i].low, joint[i].high
         side = judgement.evidence[i].bound.side
         decides |= joint[i].least > 0 if side > 0 else joint[i].most < 0
-    return Comparison(verdict, differences, decides)
+    return Comparison(verdict, decides, theirs, differences)
 
 
 def qualify(verdict: str, untrained: Comparison | None, shuffled: Comparison | None) -> str:
@@ -128,7 +135,7 @@ def judge_all(
         is_effect = claim.kind != TEXT and any(item.bound.side for item in judgement.evidence)
         others = {
             name: compare(claim, judgement, other, level) if other and is_effect else None
-            for name, other in (("untrained", run.untrain()), ("shuffled", control))
+            for name, other in zip(COMPARED, (run.untrain(), control), strict=True)
         }
         texts = {"claim": claim.id, "statement": claim.statement, "rule": write_rule(claim.rule)}
         texts = {key: text.replace("h²", write_tensor(run.top)) for key, text in texts.items()}
@@ -142,6 +149,7 @@ def judge_all(
             row = describe(item)
             for name, other in others.items():
                 if other:
+                    row[f"in_{name}"] = other.values[i]
                     row |= dict(zip((name, f"{name}_low", f"{name}_high"), other.differences[i], strict=True))
             evidence.append({**head, **row})
         rows += evidence or [head]

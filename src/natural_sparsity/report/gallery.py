@@ -23,8 +23,8 @@ figcaption { margin-top: 0.6rem; font-size: 0.875rem }
 @media (max-width: 40rem) { .wide .long { min-width: 9rem } .wide td { font-size: 0.8rem } }
 </style>"""
 READ_VERDICTS = (
-    "Bold: the verdict over seeds, which needs two at least. After it: how many seeds give which verdict. In brackets:"
-    " how many show the effect in a control too."
+    "Bold: the verdict over seeds, which needs two at least, and what a control shows over seeds. After it: how many"
+    " seeds give which verdict. In brackets: what controls show in single seeds."
 )
 # Pages that exist once somebody has asked for them, from the experiment's folder. The links stand there in any
 # case: the page is the same whichever job ends first.
@@ -86,7 +86,7 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
     statements: dict[str, str] = {}
     columns = []
     for path in paths:
-        frame = files.read_parquet(path, ["claim", "statement", "verdict", "seeds", *VERDICTS, "also"])
+        frame = files.read_parquet(path, ["claim", "statement", "verdict", "also", "seeds", *VERDICTS, "seeds_also"])
         rows = {row["claim"]: row for row in frame.drop_duplicates("claim").to_dict("records")}
         statements = {claim: row["statement"] for claim, row in rows.items()} | statements
         columns.append(rows)
@@ -108,7 +108,8 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
                 counts = [f"{n} of {total} seeds{'' if agree else f' {name}'}" for name, n in seeds.items()]
                 if total == 1:
                     counts = ["in one seed" if agree else f"{name}, in one seed" for name in seeds]
-                texts = [str(row["verdict"] or ""), *counts, *([f"({row['also']})"] if row["also"] else [])]
+                verdict = ", ".join(filter(None, (row["verdict"], row["also"])))
+                texts = [verdict, *counts, *([f"({row['seeds_also']})"] if row["seeds_also"] else [])]
             kind = {VERDICTS[0]: "good", VERDICTS[1]: "bad"}.get(texts[0], "")
             markup = f'<b>{escape(texts[0])}</b> <span class="soft">{escape("; ".join(texts[1:]))}</span>'
             cells.append(render_cell(markup, "", is_number=False, kind=kind))

@@ -135,7 +135,8 @@ def read_verdicts(args: argparse.Namespace) -> dict[str, pd.DataFrame]:
         run = f"{origin.data}/{origin.model}, {metadata['condition']}"
         digests.setdefault(run, set()).add(files.read_digest(path))
     frames: dict[str, pd.DataFrame] = {}
-    columns = ["claim", "verdict", "also", "seeds", *VERDICTS, "shown", "quantifier", "evidence", *INTERVAL]
+    columns = ["claim", "verdict", "also", "seeds", *VERDICTS, "seeds_also"]
+    columns += ["shown", "quantifier", "evidence", *INTERVAL]
     for path in args.verdicts:
         metadata = files.read_metadata(path)
         if missing := [key for key in (*GROUP, "claims") if key not in metadata]:
@@ -185,11 +186,12 @@ def write_verdict(rows: pd.DataFrame | None) -> str:
         return ""
     first = rows.iloc[0]
     counts = [f"{first[verdict]} {verdict}" for verdict in VERDICTS if first[verdict]]
-    text = ", ".join(counts).removesuffix(" here") + (f" ({first['also']})" if first["also"] else "")
+    text = ", ".join(counts).removesuffix(" here") + (f" ({first['seeds_also']})" if first["seeds_also"] else "")
     if first["seeds"] == 1:
         return text.removeprefix("1 ")
     if not first["verdict"]:
         return text
     value = rows[rows["shown"].fillna(False).astype(bool) & (rows["quantifier"] != PREMISE)].iloc[0]
-    over = f"{text}; over {first['seeds']} seeds **{first['verdict']}**"
+    verdict = ", ".join(filter(None, (first["verdict"], first["also"])))
+    over = f"{text}; over {first['seeds']} seeds **{verdict}**"
     return f"{over}, {value['evidence']} = {format_interval(*value[INTERVAL])}"

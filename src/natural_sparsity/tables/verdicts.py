@@ -15,6 +15,7 @@ from natural_sparsity.analysis.products import GROUP, check_same, find_origin, r
 from natural_sparsity.analysis.rules import (
     ALSO,
     COMPARED,
+    NOT_TESTABLE,
     PREMISE,
     VERDICTS,
     Bound,
@@ -30,7 +31,7 @@ from natural_sparsity.analysis.rules import (
     name_evidence,
 )
 from natural_sparsity.analysis.statistics import t_interval
-from natural_sparsity.analysis.verdicts import COLUMNS
+from natural_sparsity.analysis.verdicts import COLUMNS, Comparison, qualify
 from natural_sparsity.corpus.vocabulary import in_units
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables.writer import Grid, Table
@@ -56,9 +57,11 @@ def tabulate(args: argparse.Namespace) -> Table:
     """
     frames, made_from = read_claims(args.claims)
     level = made_from["statistics"]["level"]
-    rows = [row for claim in frames[0]["claim"].unique() for row in join(claim, frames, level)]
+    controls = [name for name in COMPARED if any(frame[f"in_{name}"].notna().any() for frame in frames)]
+    rows = [row for claim in frames[0]["claim"].unique() for row in join(claim, frames, level, controls)]
     about = {key: frames[0][key].iloc[0] for key in GROUP}
-    columns = ["claim", "kind", "statement", "rule", "verdict", "because", "seeds", *VERDICTS, "also", *VALUES]
+    columns = ["claim", "kind", "statement", "rule", "verdict", "also", "because"]
+    columns += ["seeds", *VERDICTS, "seeds_also", *VALUES]
     table = pd.DataFrame(rows, columns=columns).astype({"part": "Int64", "shown": "boolean"}).assign(**about)
     seeds = sorted(int(frame["seed"].iloc[0]) for frame in frames)
     metadata = about | {"seeds": seeds, "claims": {str(path): files.read_digest(path) for path in args.claims}}
@@ -90,14 +93,16 @@ def read_claims(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], dict[str, An
     return frames, given[paths[0]]
 
 
-def join(claim: str, frames: Sequence[pd.DataFrame], level: float) -> list[dict[str, Any]]:
+def join(
+    claim: str, frames: Sequence[pd.DataFrame], level: float, controls: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """The rows of one claim: its verdicts in the seeds, and each value over the seeds that have it."""
     parts = [frame[frame["claim"] == claim] for frame in frames]
     firsts = [part.iloc[0] for part in parts]
     counts = {verdict: sum(first["verdict"] == verdict for first in firsts) for verdict in VERDICTS}
     also = [f"{n} {name}" for name in ALSO if (n := sum(first["also"] == name for first in firsts))]
-    head = {**{key: firsts[0][key] for key in ("claim", "kind", "statement", "rule")}, "verdict": "", "because": ""}
-    head |= {"seeds": len(frames), **counts, "also": ", ".join(also)}
+    head = {key: firsts[0][key] for key in ("claim", "kind", "statement", "rule")}
+    head |= {"verdict": "", "also": "", "because": "", "seeds": len(frames), **counts, "seeds_also": ", ".join(also)}
     judged = [part.reset_index(drop=True) for part in parts if part["value"].notna().all()]
     if not judged:
         return [head]
@@ -111,24 +116,49 @@ def join(claim: str, frames: Sequence[pd.DataFrame], level: float) -> list[dict[
         head["verdict"], head["because"] = firsts[0]["verdict"], firsts[0]["because"]
     elif len(judged) > 1:
         head["verdict"], head["because"] = conclude(evidence)
+        if any(item.bound.side for item in evidence):
+            others = {name: compare(items, name, level) if name in controls else None for name in COMPARED}
+            head["also"] = qualify(head["verdict"], **others)
     return [{**head, **describe(item, rows, level)} for item, rows in zip(evidence, items, strict=True)]
 
 
-def find_evidence(items: Sequence[pd.DataFrame], level: float) -> list[Evidence]:
-    """Each value over the seeds, from its rows, with its t interval and one that covers the claim's values at once.
+def compare(items: Sequence[pd.DataFrame], name: str, level: float) -> Comparison:
+    """The same claim on a control, over the seeds in which it can be judged there.
+
+    Args:
+        items: the rows of each of the claim's values, one per seed.
+        name: the control, one of :data:`COMPARED`.
+        level: of the intervals.
+    """
+    differences = find_evidence([rows for rows in items if rows[name].notna().sum() > 1], level, name)
+    decides = any(each.joint.low > 0 if each.bound.side > 0 else each.joint.high < 0 for each in differences)
+    own = f"in_{name}"
+    if any(rows[own].notna().sum() < 2 for rows in items):
+        return Comparison(NOT_TESTABLE, decides)
+    return Comparison(conclude(mark_shown(find_evidence(items, level, own)))[0], decides)
+
+
+def find_evidence(items: Sequence[pd.DataFrame], level: float, column: str = "value") -> list[Evidence]:
+    """Each value over the seeds that have it, with its t interval and one that covers the claim's values at once.
 
     The latter is Bonferroni's.
+
+    Args:
+        items: the rows of each value, one per seed.
+        level: of the intervals.
+        column: the values, or a control's, or the differences from a control.
     """
     number = sum(rows["quantifier"].iloc[0] != PREMISE for rows in items)
     evidence = []
     for rows in items:
         first = rows.iloc[0]
-        mean, *own = t_interval(rows["value"].to_numpy(float), level)
+        found = rows[column].dropna().to_numpy(float)
+        mean, *own = t_interval(found, level)
         joint = own
         if first["quantifier"] != PREMISE:
-            joint = list(t_interval(rows["value"].to_numpy(float), 1 - (1 - level) / number)[1:])
+            joint = list(t_interval(found, 1 - (1 - level) / number)[1:])
         effect = Effect(first["effect"], first["effect_reason"])
-        value = Value(" / ".join(rows["evidence"].unique()), np.array([mean]), len(rows), first["quantity"])
+        value = Value(" / ".join(rows["evidence"].unique()), np.array([mean]), len(found), first["quantity"])
         bound = Bound(value, effect, first["above"], first["below"])
         narrow, wide = (Interval(*ends, *ends) for ends in (own, joint))
         evidence.append(Evidence(bound, int(first["part"]), first["quantifier"], narrow, wide))
@@ -142,6 +172,7 @@ def describe(item: Evidence, rows: pd.DataFrame, level: float) -> dict[str, Any]
     result |= {"value": item.value, "low": item.interval.low, "high": item.interval.high, "n": len(rows)}
     result |= {"low_all": item.joint.low, "high_all": item.joint.high, "holds": item.holds if len(rows) > 1 else ""}
     for name in COMPARED:
+        result[f"in_{name}"] = rows[f"in_{name}"].mean()
         found = rows[name].dropna().to_numpy(float)
         ends = t_interval(found, level) if len(found) else (math.nan,) * 3
         result |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
@@ -159,7 +190,8 @@ def introduce(seeds: Sequence[int], level: float) -> str:
         f"Claims of Saphra & Lopez 2019 on {len(seeds)} seeds ({', '.join(map(str, seeds))}). “Seeds” counts the"
         " verdicts of the single seeds; their intervals are over words, and say how far a value would move with other"
         f" words. Means and {100 * level:g} % t intervals are over seeds: they say how far a value would move with"
-        " another training on the same text. The verdict over seeds applies the same rules to these t intervals;"
+        " another training on the same text. The verdict over seeds applies the same rules to these t intervals, and"
+        " what it says of controls rests on theirs;"
         " intervals that cover all values of a claim at once are Bonferroni's. “n of m seeds”: only n seeds have the"
         " value. If the learning rate drops at different epochs, a value that depends on the drop is taken at each"
         " seed's own epochs, and its name gives them all."
@@ -172,11 +204,12 @@ def lay_out(table: pd.DataFrame) -> Grid:
     for _, rows in table.groupby("claim", sort=False):
         first = rows.iloc[0]
         counts = [f"{first[verdict]} {verdict}" for verdict in VERDICTS if first[verdict]]
-        held = "<br>".join([*counts, *([f"({first['also']})"] if first["also"] else [])])
+        held = "<br>".join([*counts, *([f"({first['seeds_also']})"] if first["seeds_also"] else [])])
         sizes = rows.groupby("part").size()
         shown = rows[rows["shown"].fillna(False).astype(bool)].to_dict("records")
         values = [write_value(row, sizes[row["part"]]) for row in shown]
-        verdict = first["verdict"] or ("one draw" if first["seeds"] == 1 else "fewer than two seeds have values")
+        verdict = ", ".join(filter(None, (first["verdict"], first["also"])))
+        verdict = verdict or ("one draw" if first["seeds"] == 1 else "fewer than two seeds have values")
         reason = f", because {first['because']}" if first["because"] else ""
         lines.append([first["statement"], first["rule"], held, "<br>".join(values) or "none", f"**{verdict}**{reason}"])
     return Grid(["Claim", "Rule", "Seeds", "Mean over seeds", "Verdict over seeds"], lines)
