@@ -20,30 +20,26 @@ def snapshot(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_experiments_share_runs_and_overwrite_nothing(with_data):
-    """Real jobs on data that are there: one epoch for a, two for b, then a again."""
-    a, b = write(with_data.folder, "a", 1), write(with_data.folder, "b", 2)
-    results = with_data.folder / "results"
-    assert with_data.snakemake(configfile=a, name=None).returncode == 0
-    shared, mine = snapshot(results / "data") | snapshot(results / "runs"), snapshot(results / "experiments/a")
-    assert (results / "experiments/a/tiny/small/frozen/figures/chi/fig2.png") in mine
+def test_experiments_share_runs_and_overwrite_nothing(copied):
+    """Real jobs: the finished experiment of two epochs, then another of three."""
+    results, b = copied.folder / "results", write(copied.folder, "b", 3)
+    shared, mine = snapshot(results / "data") | snapshot(results / "runs"), snapshot(results / "experiments/tiny")
+    assert (results / "experiments/tiny/tiny/small/frozen/figures/chi/fig2.png") in mine
 
-    planned = with_data.planned(configfile=b, name=None)
+    planned = copied.planned(configfile=b, name=None)
     assert (planned.pop("train"), planned.pop("probe")) == (1, 1)
     made = {"correlate", "acquire", "gallery"} | {name for name in planned if name.startswith(("draw_", "tabulate_"))}
     assert set(planned) == made, "what is made of data alone is there"
-    process = with_data.snakemake(configfile=b, name=None)
+    process = copied.snakemake(configfile=b, name=None)
     assert process.returncode == 0, process.stderr[-3000:]
     assert "Open next:\n  results/experiments/b/index.html" in process.stderr
     after = snapshot(results)
     assert {path: after[path] for path in shared} == shared
     assert {path: after[path] for path in mine} == mine
-    assert (results / "runs/tiny/small/seed1/epoch2/frozen.parquet") in after
-    assert {path.name for path in (results / "experiments").iterdir()} == {"a", "b"}
+    assert (results / "runs/tiny/small/seed1/epoch3/frozen.parquet") in after
+    assert {path.name for path in (results / "experiments").iterdir()} == {"tiny", "b"}
 
-    for config in (a, b):
-        again = with_data.snakemake("--dry-run", configfile=config, name=None)
-        assert "Nothing to be done" in again.stdout + again.stderr
+    assert copied.planned() == copied.planned(configfile=b, name=None) == {}
 
 
 def experiment_of(process):
