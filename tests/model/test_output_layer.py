@@ -1,5 +1,8 @@
 """The blocked output layer against autograd through the plain one."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +10,7 @@ from torch.nn import functional
 
 from chains import use_small_blocks
 from natural_sparsity.model import output_layer
-from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.model.output_layer import OutputLayer, backpropagate
 
 
 @pytest.fixture(params=[(torch.float64, 1), (torch.float32, 1), (torch.float64, 8)], ids=["f64", "f32", "f64 aligned"])
@@ -112,3 +115,24 @@ def test_a_certain_prediction_keeps_its_digits():
     others[:, 7] = 0
     gradient = others @ weight.double() - others.sum(1, keepdim=True) * weight[7].double()
     torch.testing.assert_close(ours.double(), gradient, atol=0, rtol=1e-3)
+
+
+def test_gradients_pass_through_the_layers_below_as_autograd_takes_them():
+    torch.manual_seed(1)
+    lstm, x = nn.LSTM(6, 5, 2), torch.randn(7, 3, 6, requires_grad=True)
+    outputs, _ = lstm(x)
+    features, wanted = outputs.flatten(0, 1), [x, outputs, *lstm.parameters()]
+    gradient = torch.randn(21, 5)
+    expected = torch.autograd.grad(features, wanted, gradient, retain_graph=True)
+    actual = backpropagate(features, wanted, gradient)
+    assert len(actual) == 10 and all(torch.equal(a, b) for a, b in zip(actual, expected, strict=True))
+
+
+@pytest.mark.integration
+def test_a_step_does_not_wait_for_torchs_symbolic_shapes():
+    """Importing them takes longer than many steps of a small model."""
+    code = "import sys, torch; from natural_sparsity.model.output_layer import backpropagate;"
+    code += " x = torch.ones(2, 3, requires_grad=True); backpropagate(2 * x, [x], torch.ones(2, 3));"
+    code += " print({'torch._dynamo', 'sympy'} & set(sys.modules))"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout == "set()\n", process.stderr

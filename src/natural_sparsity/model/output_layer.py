@@ -5,8 +5,8 @@ block of rows is computed in a buffer, used for the loss, its gradients or the s
 the next.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -236,3 +236,27 @@ class OutputLayer:
             self.show_chunks(show, SoftmaxBlock(rows, others, targets[rows], target, sums))
         gradient -= other_sums[:, None] * self.weight[targets]
         return log_sums - self.target_logits(features, targets), gradient
+
+
+class GivenGradient(torch.autograd.Function):
+    """A scalar whose gradient with respect to the features is given."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, gradient: Tensor) -> Tensor:
+        """Store the gradient; the scalar's value means nothing."""
+        ctx.save_for_backward(gradient)
+        return features.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient."""
+        return ctx.saved_tensors[0], None
+
+
+def backpropagate(features: Tensor, wanted: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
+    """Compute the loss's gradients with respect to what the features are made of, from its gradient at the features.
+
+    Equal to ``torch.autograd.grad(features, wanted, gradient)``, bit for bit. That call imports sympy, though, which
+    takes 0.7 s of CPU time (torch 2.13): a fifth of a short job.
+    """
+    return list(torch.autograd.grad(GivenGradient.apply(features, gradient), wanted))

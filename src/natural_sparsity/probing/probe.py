@@ -18,7 +18,7 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run, check_tokens, name_checkpoint
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
-from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.model.output_layer import OutputLayer, backpropagate
 from natural_sparsity.model.recurrent import RecurrentModel, State, copy_state
 from natural_sparsity.model.replay import replay_on_gpu
 from natural_sparsity.probing.gathering import Gathering
@@ -195,8 +195,8 @@ def probe_window(
     with torch.enable_grad():
         outputs, features, next_state = model.layers([embedded], state)
     losses, direct = output.direct_gradient(features.detach().flatten(0, 1), targets.flatten(), observer.see_block)
-    gradients = torch.autograd.grad(features, outputs, direct.view_as(features))
-    observer.see_window(Observation(inputs, targets, [h.detach() for h in outputs], list(gradients), losses))
+    gradients = backpropagate(features, outputs, direct.view_as(features))
+    observer.see_window(Observation(inputs, targets, [h.detach() for h in outputs], gradients, losses))
     return next_state
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import Batch, Data
 from natural_sparsity.methods.base import EMBEDDING, Method, Optimization
-from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.model.output_layer import OutputLayer, backpropagate
 from natural_sparsity.model.recurrent import RecurrentModel, State, copy_state
 from natural_sparsity.training.observation import Observation, Observer
 from natural_sparsity.training.optimizers import OPTIMIZERS, Block, Optimizer, StepGradients
@@ -112,7 +112,7 @@ class SoftmaxStep(Step):
         drawn = self.method.drawn()
         leaves = [embedding, *self.inner.values(), *drawn.values()]
         wanted = [*leaves, *(outputs if self.observer else [])]
-        gradients = list(torch.autograd.grad(read, wanted, last.features))
+        gradients = backpropagate(read, wanted, last.features)
         if self.observer:
             sums = [gradient * targets.numel() for gradient in gradients[len(leaves) :]]  # last.features is of the mean
             seen = [output.detach() for output in outputs]
