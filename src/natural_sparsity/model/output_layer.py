@@ -259,4 +259,6 @@ def backpropagate(features: Tensor, wanted: Sequence[Tensor], gradient: Tensor) 
     Equal to ``torch.autograd.grad(features, wanted, gradient)``, bit for bit. That call imports sympy, though, which
     takes 0.7 s of CPU time (torch 2.13): a fifth of a short job.
     """
-    return list(torch.autograd.grad(GivenGradient.apply(features, gradient), wanted))
+    with torch.enable_grad():
+        given = GivenGradient.apply(features, gradient)
+    return list(torch.autograd.grad(given, wanted))
