@@ -12,7 +12,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from natural_sparsity.config.methods.moduli import FACTOR
 from natural_sparsity.errors import UserError
 
 SIDE = 10.0
@@ -42,13 +41,13 @@ def parse(name: str) -> list[Factor]:
     """
     factors = []
     for part in name.split("-"):
-        if not re.fullmatch(FACTOR, part):
+        match = re.fullmatch("(circle|klein|sphere|torus)([1-9][0-9]{0,2})?", part)
+        if match is None or (match[2] and (match[1] in ("circle", "klein") or part == "sphere1")):
             raise UserError(
                 f"space: {name!r} is unknown; use circle, klein, sphere, torus, sphereN or torusN with N dimensions, or"
                 " a product such as sphere-torus"
             )
-        kind = part.rstrip("0123456789")
-        factors.append(Factor(kind, 1 if kind == "circle" else int(part.removeprefix(kind) or 2)))
+        factors.append(Factor(match[1], 1 if match[1] == "circle" else int(match[2] or 2)))
     return factors
 
 

@@ -23,7 +23,6 @@ def inverts(values: dict[str, Any]) -> bool:
     return values.get("inhibitor") == "dog"
 
 
-# A space that is no product; a number of dimensions may follow.
 FACTOR = "(circle|klein|sphere([2-9]|[1-9][0-9]{1,2})?|torus([1-9][0-9]{0,2})?)"
 
 
