@@ -231,7 +231,8 @@ def test_a_ticket_is_taught_from_where_it_starts(config):
     [
         ({"method": "gradual", "levels": 1, "end": 2.5}, 3),
         ({"method": "gradual_groups", "levels": 1, "end": 2, "groups": "gates"}, 2),
-        ({"method": "moduli", "ramp": 2}, 2),
+        ({"method": "moduli", "ramp": 3}, 3),
+        ({"method": "moduli", "ramp": 1}, 2),
     ],
 )
 def test_a_model_pruned_during_training_is_quantised_once_it_is_at_its_density(config, method, first):
@@ -242,13 +243,19 @@ def test_a_model_pruned_during_training_is_quantised_once_it_is_at_its_density(c
     assert derive(config)["then"].parents["masks"] == (name, first)
     for rewind in (0, first - 1):
         config["models"]["then"]["sparsify"]["rewind"] = rewind
-        end = method.get("end", method.get("ramp"))
+        end = method.get("end", first)
         line = f"^models.then.sparsify.rewind: {name} is not at its density before epoch {end}; give that epoch or a"
         with pytest.raises(UserError, match=line):
             derive(config)
     config["models"]["then"]["sparsify"] = {**TAUGHT, "student": name}
     with pytest.raises(UserError, match=f"^models.then.sparsify.student: {name} is not at .*; name a ticket, which is"):
         derive(config)
+
+
+def test_a_penalty_without_pruning_needs_one_epoch(config):
+    config["models"]["imp"]["sparsify"] = {"method": "moduli", "of": "lstm", "ramp": 1, "sparsity": 0}
+    config["runs"] = [{**run, "epochs": 1} for run in config["runs"]]
+    assert derive(config)["imp"].method == "moduli"
 
 
 def test_a_retrained_model_has_its_last_masks_from_the_start(config):
@@ -427,6 +434,13 @@ GRADUAL = {"method": "gradual", "controls": None, "rewind": None}
         (
             block(method="moduli", levels=None, fraction=None, rewind=None, controls=None, ramp=5),
             "runs.1: imp is not at its density before epoch 5, but its run has 4 epochs",
+        ),
+        (
+            lambda config: (
+                block(method="moduli", levels=None, fraction=None, rewind=None, controls=None, ramp=1)(config),
+                run(1, epochs=1)(config),
+            ),
+            "runs.1: imp is not at its density before epoch 2, but its run has 1 epochs",
         ),
         (
             alone(rewind=1),

@@ -137,7 +137,7 @@ def check_start(key: str, method: Method, source: Member, start: Parent) -> None
     key = f"{key}.{'rewind' if rewinds else method.keeps_masks}"
     if 0 < epoch <= source.start:
         raise UserError(f"{key}: {source.name} starts from epoch {source.start}; give a later one, or 0 to start there")
-    end = source.sparsify.get("end", source.sparsify.get("ramp", 0))
+    end = find_end(source.sparsify)
     if epoch < end and "masks" not in source.parents:
         mend = "give that epoch or a later one" if rewinds else "name a ticket, which is from the start"
         raise UserError(f"{key}: {source.name} is not at its density before epoch {end:g}; {mend}")
@@ -145,6 +145,16 @@ def check_start(key: str, method: Method, source: Member, start: Parent) -> None
         raise UserError(
             f"{key}: {source.name} starts inside an epoch, and its teacher cannot; name one with another rewind"
         )
+
+
+def find_end(sparsify: Mapping[str, Any]) -> float:
+    """The epoch after which a model that is pruned in training is at its density; 0 for one that is not.
+
+    A ramp begins with the second epoch.
+    """
+    if "ramp" in sparsify:
+        return max(sparsify["ramp"], 2) if sparsify["sparsity"] else 0
+    return float(sparsify.get("end", 0))
 
 
 def check_original(key: str, source: Member, start: Parent) -> None:
@@ -202,7 +212,7 @@ def check_run(i: int, run: "Run", configuration: "Configuration", model: Member)
         raise UserError(
             f"runs.{i}: {run.model} starts from epoch {model.start}, which leaves none of {run.epochs} epochs to train"
         )
-    end = sparsify.get("end", sparsify.get("ramp", 0))
+    end = find_end(sparsify)
     if end > run.epochs:
         raise UserError(
             f"runs.{i}: {run.model} is not at its density before epoch {end:g}, but its run has {run.epochs} epochs"
