@@ -315,6 +315,12 @@ def test_methods_that_do_not_go_together_are_refused_in_one_line(config, sparsif
     assert str(refusal.value) == line
 
 
+def test_a_student_is_refused_where_no_model_is_pruned(config):
+    config["models"]["imp"] = {"sparsify": {**TAUGHT, "student": "lstm"}}
+    with pytest.raises(UserError, match="^models.imp.sparsify.student: 'lstm' is no pruned model; there is none$"):
+        derive(config)
+
+
 def test_a_small_dense_control_has_no_masks_to_keep(config):
     config["models"]["imp"]["sparsify"]["controls"] = ["equal_size"]
     config["models"]["then"] = {"sparsify": {**QAT, "of": "imp-level1-equal_size"}}
@@ -341,7 +347,7 @@ def test_a_small_dense_control_has_no_masks_to_keep(config):
         ),
         (
             lambda config: config["runs"].pop(1),
-            "runs.1: then starts from imp-level1: give imp a run on mine with seeds 1, 2 and 1 epochs or more",
+            "runs.1: then starts from imp-level1: give imp a run on mine with seeds: [1, 2] and epochs: 1 or more",
         ),
         (
             lambda config: (config["runs"].pop(0), config["models"]["then"].update(sparsify={**TAUGHT, "of": "lstm"})),
@@ -448,7 +454,7 @@ GRADUAL = {"method": "gradual", "controls": None, "rewind": None}
         ),
         (
             lambda config: (alone(of="lstm", rewind=3)(config), run(0, epochs=2)(config)),
-            "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 3 epochs or more",
+            "runs.1: imp starts from lstm: give lstm a run on mine with seeds: [1, 2] and epochs: 3 or more",
         ),
         (
             model(sparsify={"method": "group_lasso", "of": "lstm", "strengths": {"gates": 0}}),
@@ -484,11 +490,11 @@ GRADUAL = {"method": "gradual", "controls": None, "rewind": None}
         (block(rewind=4), "runs.1: imp starts from epoch 4, which leaves none of 4 epochs to train"),
         (
             run(1, seeds=[1, 3]),
-            "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 3 and 4 epochs or more",
+            "runs.1: imp starts from lstm: give lstm a run on mine with seeds: [1, 3] and epochs: 4 or more",
         ),
         (
             run(0, epochs=3),
-            "runs.1: imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 4 epochs or more",
+            "runs.1: imp starts from lstm: give lstm a run on mine with seeds: [1, 2] and epochs: 4 or more",
         ),
         (
             lambda config: config["models"].update({"imp-level1": {}}),
@@ -536,7 +542,7 @@ def test_a_twin_of_text_without_dropout_is_refused(config):
 
 def test_a_twin_longer_than_its_original_is_refused(config):
     config["runs"][1]["epochs"] = 6
-    with pytest.raises(UserError, match="imp starts from lstm: give lstm a run on mine with seeds 1, 2 and 6 epochs"):
+    with pytest.raises(UserError, match=r"imp starts from lstm: give .* with seeds: \[1, 2\] and epochs: 6 or more"):
         derive(with_twin(config))
 
 

@@ -173,7 +173,8 @@ def test_a_run_without_its_dense_model_is_refused(fresh):
     process = fresh.snakemake("--dry-run", changes={**changes(), "runs": [{"data": "tiny", "model": "imp"}]})
     assert process.returncode != 0
     assert (
-        "changes.yaml, line 9: runs.0: imp starts from small: give small a run on tiny with seeds 1" in process.stderr
+        "changes.yaml, line 9: runs.0: imp starts from small: give small a run on tiny with seeds: [1]"
+        in process.stderr
     )
 
 

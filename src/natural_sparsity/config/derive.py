@@ -225,10 +225,9 @@ def check_run(i: int, run: "Run", configuration: "Configuration", model: Member)
         source = find_block(named, configuration.models)
         runs = [other for other in configuration.runs if (other.data, other.model) == (run.data, source)]
         if not any(other.epochs >= needed and set(run.seeds) <= set(other.seeds) for other in runs):
-            seeds = ", ".join(map(str, run.seeds))
             raise UserError(
-                f"runs.{i}: {run.model} starts from {named}: give {source} a run on {run.data} with seeds {seeds} and"
-                f" {needed} epochs or more"
+                f"runs.{i}: {run.model} starts from {named}: give {source} a run on {run.data} with seeds: {run.seeds}"
+                f" and epochs: {needed} or more"
             )
 
 

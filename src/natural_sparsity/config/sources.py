@@ -71,7 +71,8 @@ def check_source(name: str, key: str, blocks: Blocks) -> None:
         return
     other = blocks.get(find_block(named, blocks) or "")
     if other is None or other.sparsify is None:
-        raise UserError(f"{place}: {named!r} is no {what} model; those are {', '.join(taken) or 'none'}")
+        there = f"those are {', '.join(taken)}" if taken else "there is none"
+        raise UserError(f"{place}: {named!r} is no {what} model; {there}")
     settings = {method: load(entry.settings).Settings for method, entry in METHODS.items()}
     keepers = [
         f"{method} ({cls.keeps_masks})" for method, cls in settings.items() if cls.keeps_masks and not cls.copies
