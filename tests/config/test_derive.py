@@ -563,6 +563,21 @@ def test_a_twin_of_a_ticket_has_its_masks(config, rewind):
 
 
 @pytest.mark.parametrize(
+    ("of", "ticket", "moment"),
+    [
+        ("imp-level2", {"rewind": 0}, 0),
+        ("imp-level2", {"rewind": 2}, 2),
+        ("imp-level2", {"rewind": "step8"}, "step8"),
+        ("imp-level1-random_init", {"rewind": 2, "controls": ["random_init"]}, 0),
+    ],
+)
+def test_a_twin_that_starts_where_a_ticket_does_says_which_moment_that_is(config, of, ticket, moment):
+    """The stability table names it; it is the initial weights only if the ticket starts from these."""
+    twin = derive(with_twin_of_ticket(config, of, ticket=ticket))["twin"]
+    assert twin.sparsify["rewind"] == moment and twin.parents["start"] == (of, 0)
+
+
+@pytest.mark.parametrize(
     ("changes", "line"),
     [
         (

@@ -120,6 +120,8 @@ def family(name: str, blocks: Mapping[str, "Model"]) -> Iterator[Member]:
         if source.sparsify:
             if method.copies:
                 check_original(key, source, parents["start"])
+                # A ticket's own start is where the ticket goes back to.
+                sparsify["rewind"] = sparsify["rewind"] or source.sparsify.get("rewind", INIT)
             if not parents["start"].step:
                 check_start(key, method, source, parents["start"])
             parents = {**parents, "masks": parents["start"]}
