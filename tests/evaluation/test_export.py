@@ -114,6 +114,12 @@ def test_rounded_weights_change_the_outputs_by_their_bits(chain, bits, scope, to
     assert 0 < float((logits - exact).norm() / exact.norm()) < tolerance
 
 
+def test_a_scope_without_rounding_is_refused(chain):
+    for options in ({}, {"int8": True}):
+        with pytest.raises(UserError, match="^--scope: says how --bits rounds; give --bits, or leave it out$"):
+            write(chain, "dense1", scope="tensor", **options)
+
+
 def test_int8_computes_as_torch_does_with_the_weights_of_the_file(chain):
     words, folder = draw_words(), write(chain, "dense1", int8=True)
     by_file, _ = ns.load(folder, int8=True)(words)

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bits", type=int, choices=range(2, 9), metavar="2…8", help="round all weight matrices to so many bits"
     )
     parser.add_argument(
-        "--scope", choices=SCOPES, default=SCOPES[0], help="with --bits: a scale per row (the default), or per matrix"
+        "--scope", choices=SCOPES, help=f"with --bits: a scale per row ({SCOPES[0]}, the default), or per matrix"
     )
     parser.add_argument("--onnx", action="store_true", help=f"write {ONNX} too, in single precision")
     parser.add_argument(
@@ -55,13 +55,15 @@ def run(args: argparse.Namespace) -> None:
     """Write the files.
 
     Raises:
-        UserError: as :func:`make_form`; the words are not the model's; or the package onnx, which --onnx needs, is not
-            installed.
+        UserError: as :func:`make_form`; there is a scope but nothing to round; the words are not the model's; or the
+            package onnx, which --onnx needs, is not installed.
     """
+    if args.scope and not args.bits:
+        raise UserError("--scope: says how --bits rounds; give --bits, or leave it out")
     subject = open_subject(args.checkpoint, torch.device("cpu"), args.expect)
     words = read_words(args.vocabulary, subject) if args.vocabulary else None
     path = args.output / exported.FILE
-    exported.write(path, *make_form(subject, args.fold, args.int8, args.bits, args.scope), describe(subject))
+    exported.write(path, *make_form(subject, args.fold, args.int8, args.bits, args.scope or SCOPES[0]), describe(subject))
     if words is not None:
         with files.atomic(args.output / WORDS) as temporary:
             temporary.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
