@@ -225,10 +225,16 @@ def use_another_version(path):
     path.write_bytes(safetensors.torch.save(stored, {exported.KEY: json.dumps(header)}))
 
 
-def use_another_architecture(path):
+def use_another_architecture(path, **keys):
     header, stored = exported.read(path)
-    header["architecture"]["hidden"] = [5, 6]
+    header["architecture"] |= keys or {"hidden": [5, 6]}
     header["digest"] = exported.compute_digest(header, stored)
+    path.write_bytes(safetensors.torch.save(stored, {exported.KEY: json.dumps(header)}))
+
+
+def use_another_type(path):
+    header, stored = exported.read(path)
+    stored["output.bias"] = stored["output.bias"].bfloat16()
     path.write_bytes(safetensors.torch.save(stored, {exported.KEY: json.dumps(header)}))
 
 
@@ -243,6 +249,8 @@ def use_another_architecture(path):
         (lambda path: path.write_bytes(safetensors.torch.save({"a": torch.ones(2)})), "not an exported model"),
         (use_another_version, "version 99"),
         (use_another_architecture, "not those of its architecture"),
+        (lambda path: use_another_architecture(path, gates=4), "architecture: unknown key 'gates'; .* export the model"),
+        (use_another_type, "changed since it was written"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_refused_by_name(chain, change, message):

@@ -113,6 +113,8 @@ def load(path: Path | str, int8: bool = False) -> Exported:
     try:
         tensors, numbers = packing.unpack(stored, header["layouts"])
         model = Exported(rebuild(header, None, tensors), header).eval()
+    except UserError as error:
+        raise UserError(f"{path}: {error}; export the model again, with the natural-sparsity that reads it") from error
     except (RuntimeError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise UserError(f"{path}: its tensors are not those of its architecture; export the model again") from error
     if not int8:
@@ -146,5 +148,6 @@ def compute_digest(header: Mapping[str, Any], stored: Mapping[str, Tensor]) -> s
     digest = xxhash.xxh3_128(json.dumps(content, sort_keys=True).encode())
     for name, tensor in sorted(stored.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
+        # Numpy lacks some of the types that a file can name.
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
