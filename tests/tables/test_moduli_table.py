@@ -49,9 +49,9 @@ def test_scores_have_means_and_t_intervals(tmp_path):
     files.write_parquet(tmp_path / "moduli.parquet", rows)
     lines = grid_lines(table)
     assert "Decoding error (cm) (95 %)" in lines[0]
-    assert lines[1] == "walker (dense), rnn |  |  |  |  | 20 | 3 | 0.0 % | 12.0 (9.5 to 14.5) |  | "
+    assert lines[1] == "walker (dense), rnn |  |  |  |  | 6 | 20 | 3 | 0.0 % | 12.0 (9.5 to 14.5) |  | "
     expected = (
-        "torus, rnn | torus | dog, inverted | none | 0.1 | 20 | 3 | 90.0 % | 22.0 (19.5 to 24.5) | 2.00 / 4.00 | 40.00"
+        "torus, rnn | torus | dog, inverted | none | 0.1 | 6 | 20 | 3 | 90.0 % | 22.0 (19.5 to 24.5) | 2.00 / 4.00"
     )
     assert lines[2].startswith(expected)
 
@@ -99,6 +99,13 @@ def test_two_dense_models_of_one_cell_have_a_row_each(tmp_path):
         UserError, match=r"other\.json: measure is 'perplexity', but in .*narrow\.json it is 'mean squared"
     ):
         moduli.compare([*paths, other], rates)
+
+
+def test_each_model_says_for_how_many_epochs_it_trained(tmp_path):
+    """Runs of different lengths may stand side by side; their scores differ by more than the space."""
+    torus = {"model": "torus", "sparsify": MODULI, "geometry": DISTANCES, "epoch": 9}
+    paths = [write_evaluation(tmp_path / "dense.json"), write_evaluation(tmp_path / "torus.json", **torus)]
+    assert [line.split(" | ")[5] for line in grid_lines(tabulate(paths))] == ["Epochs", "6", "9"]
 
 
 def test_each_model_says_at_which_rates_it_trained(tmp_path):

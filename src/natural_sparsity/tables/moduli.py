@@ -44,7 +44,7 @@ def tabulate(args: argparse.Namespace) -> Table:
 
 
 def compare(paths: Sequence[Path], rates: pd.DataFrame) -> pd.DataFrame:
-    """A row per model: ``family … strength, cell, schedule, seeds, sparsity, measure, digits, score …``, the geometry.
+    """A row per model: ``family … cell, epochs, schedule, seeds, sparsity, measure, digits, score …``, the geometry.
 
     The family of a dense model is its name.
 
@@ -60,7 +60,7 @@ def compare(paths: Sequence[Path], rates: pd.DataFrame) -> pd.DataFrame:
     for path in paths:
         value = values[path]
         settings = {"family": value["model"], "role": "dense", **OF_DENSE, **value["sparsify"]}
-        numbers = {key: value[key] for key in ("model", "seed", "cell", "loss", "score", *MEASURE, "density")}
+        numbers = {key: value[key] for key in ("model", "seed", "epoch", "cell", "loss", "score", *MEASURE, "density")}
         rows.append({key: settings[key] for key in KEYS} | numbers | value["geometry"] | {"path": path})
     frame = pd.DataFrame(rows)
     repeated = frame.duplicated([*KEYS, "cell", "seed"])
@@ -70,6 +70,7 @@ def compare(paths: Sequence[Path], rates: pd.DataFrame) -> pd.DataFrame:
     for key, group in frame.groupby([*KEYS, "cell"], sort=False):
         means.append(
             dict(zip([*KEYS, "cell"], key, strict=True))
+            | {"epochs": group["epoch"].iloc[0]}
             | {"schedule": schedule.describe(schedule.select(rates, group[["model", "seed"]]))}
             | {"seeds": len(group), "sparsity": 1 - group["density"].mean()}
             | average_score(group)
@@ -86,6 +87,7 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         "Penalty",
         "Control",
         "Strength",
+        "Epochs",
         "Learning rate",
         "Seeds",
         "Weights pruned",
@@ -97,7 +99,7 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         role = f" ({row['role']})" if row["role"] in ("dense", "retrained") else ""
         cells = [f"{row['family']}{role}, {row['cell']}", row["space"]]
         cells += [name_penalty(row) if has_space else "", row["control"]]
-        cells += [f"{row['strength']:g}" if has_space else "", row["schedule"], str(row["seeds"])]
+        cells += [f"{row['strength']:g}" if has_space else "", str(row["epochs"]), row["schedule"], str(row["seeds"])]
         cells += [f"{100 * row['sparsity']:.1f} %"]
         lines.append([*cells, format_score(row), *(format_pair(row, key) for key in ("distance", "k"))])
     return Grid([*heads, "Distance kept / all", "Penalty K kept / all"], lines)
