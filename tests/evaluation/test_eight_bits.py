@@ -127,12 +127,12 @@ def test_footprints_agree_with_the_evaluation(tickets):
 
 def test_a_model_trained_with_few_bits_is_measured_with_its_own_numbers(tickets):
     dense = measure(tickets, "dense3", batch=10, window=7)["footprints"]
-    for bits in (8, 4):
-        settings = {**QAT, "bits": bits}
+    for bits, scope, shared in ((8, "channel", ""), (4, "tensor", " by tensor")):
+        settings = {**QAT, "bits": bits, "scope": scope}
         tickets.start(f"bits{bits}-2", "dense2", None, **settings)
         tickets.train(f"bits{bits}-2", f"bits{bits}-3", **settings)
         [row] = measure(tickets, f"bits{bits}-3", batch=10, window=7)["footprints"]
-        assert row["precision"] == f"int{bits}, trained"
+        assert row["precision"] == f"int{bits}, trained{shared}"
         assert row["loss"] == pytest.approx(tickets.load(f"bits{bits}-3")[2]["dev_loss"], abs=0.01)
         assert 0 < row["seconds_per_token"] < math.inf
         assert row["bytes"] < dense[0]["bytes"]

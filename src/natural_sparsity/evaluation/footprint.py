@@ -30,6 +30,8 @@ from natural_sparsity.model.exported import Exported
 from natural_sparsity.settings import parse_json_object, parse_positive
 
 REPEATS = 5
+# What a form is called by the weights that share a scale.
+SCOPES = {"channel": "", "tensor": " by tensor"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,15 +83,15 @@ def list_forms(
     """
     sparsify = subject.state["sparsify"]
     if read_trained_integers(sparsify, subject.model, subject.tensors):
-        return {f"int{sparsify['bits']}, trained": {}}
+        return {f"int{sparsify['bits']}, trained{SCOPES[sparsify['scope']]}": {}}
     forms: dict[str, dict[str, Any]] = {"float32": {}}
     if subject.model.architecture.cell != "rnn":  # torch has no layer of eight bits for it
         forms["int8"] = {"int8": True}
     if folded:
         forms |= {"float32, folded": {"fold": True}, "int8, folded": {"fold": True, "int8": True}}
     for rounding in roundings:
-        scope = "" if rounding["scope"] == "channel" else " by tensor"
-        forms[f"int{rounding['bits']}, rounded{scope}"] = {"bits": rounding["bits"], "scope": rounding["scope"]}
+        name = f"int{rounding['bits']}, rounded{SCOPES[rounding['scope']]}"
+        forms[name] = {"bits": rounding["bits"], "scope": rounding["scope"]}
     return forms
 
 
