@@ -120,6 +120,14 @@ def test_a_scope_without_rounding_is_refused(chain):
             write(chain, "dense1", scope="tensor", **options)
 
 
+@pytest.mark.parametrize(("name", "option"), [(export.WORDS, "--vocabulary"), (export.ONNX, "--onnx")])
+def test_a_file_of_another_export_does_not_stay_beside_a_new_model(chain, tmp_path, name, option):
+    (tmp_path / name).write_text("of another model")
+    with pytest.raises(UserError, match=f"{name}: would stay beside the new model; delete it, or give {option}$"):
+        call(export, checkpoint=chain.path("dense1"), output=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_int8_computes_as_torch_does_with_the_weights_of_the_file(chain):
     words, folder = draw_words(), write(chain, "dense1", int8=True)
     by_file, _ = ns.load(folder, int8=True)(words)
@@ -249,7 +257,10 @@ def use_another_type(path):
         (lambda path: path.write_bytes(safetensors.torch.save({"a": torch.ones(2)})), "not an exported model"),
         (use_another_version, "version 99"),
         (use_another_architecture, "not those of its architecture"),
-        (lambda path: use_another_architecture(path, gates=4), "architecture: unknown key 'gates'; .* export the model"),
+        (
+            lambda path: use_another_architecture(path, gates=4),
+            "architecture: unknown key 'gates'; .* export the model",
+        ),
         (use_another_type, "changed since it was written"),
     ],
 )

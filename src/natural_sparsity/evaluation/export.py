@@ -55,20 +55,34 @@ def run(args: argparse.Namespace) -> None:
     """Write the files.
 
     Raises:
-        UserError: as :func:`make_form`; there is a scope but nothing to round; the words are not the model's; or the
-            package onnx, which --onnx needs, is not installed.
+        UserError: as :func:`check_options` and :func:`make_form`; the words are not the model's; or the package onnx,
+            which --onnx needs, is not installed.
     """
-    if args.scope and not args.bits:
-        raise UserError("--scope: says how --bits rounds; give --bits, or leave it out")
+    check_options(args)
     subject = open_subject(args.checkpoint, torch.device("cpu"), args.expect)
     words = read_words(args.vocabulary, subject) if args.vocabulary else None
     path = args.output / exported.FILE
-    exported.write(path, *make_form(subject, args.fold, args.int8, args.bits, args.scope or SCOPES[0]), describe(subject))
+    exported.write(
+        path, *make_form(subject, args.fold, args.int8, args.bits, args.scope or SCOPES[0]), describe(subject)
+    )
     if words is not None:
         with files.atomic(args.output / WORDS) as temporary:
             temporary.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     if args.onnx:
         onnx_file.write(args.output / ONNX, exported.load(path))
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse a scope without rounding, and a folder in which files of another model would stay.
+
+    Raises:
+        UserError: a line with the option to give.
+    """
+    if args.scope and not args.bits:
+        raise UserError("--scope: says how --bits rounds; give --bits, or leave it out")
+    for name, option, given in ((WORDS, "--vocabulary", args.vocabulary), (ONNX, "--onnx", args.onnx)):
+        if (args.output / name).exists() and not given:
+            raise UserError(f"{args.output / name}: would stay beside the new model; delete it, or give {option}")
 
 
 @torch.no_grad()
