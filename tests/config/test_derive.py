@@ -431,22 +431,22 @@ GRADUAL = {"method": "gradual", "controls": None, "rewind": None}
         ),
         (
             block(**GRADUAL, end=6),
-            "runs.1: imp is not at its density before epoch 6, but its run has 4 epochs",
+            "runs.1: imp is not at its density before epoch 6, but its run ends with epoch 4",
         ),
         (
             block(**GRADUAL, end=4.5),
-            "runs.1: imp is not at its density before epoch 4.5, but its run has 4 epochs",
+            "runs.1: imp is not at its density before epoch 4.5, but its run ends with epoch 4",
         ),
         (
             block(method="moduli", levels=None, fraction=None, rewind=None, controls=None, ramp=5),
-            "runs.1: imp is not at its density before epoch 5, but its run has 4 epochs",
+            "runs.1: imp is not at its density before epoch 5, but its run ends with epoch 4",
         ),
         (
             lambda config: (
                 block(method="moduli", levels=None, fraction=None, rewind=None, controls=None, ramp=1)(config),
                 run(1, epochs=1)(config),
             ),
-            "runs.1: imp is not at its density before epoch 2, but its run has 1 epochs",
+            "runs.1: imp is not at its density before epoch 2, but its run ends with epoch 1",
         ),
         (
             alone(rewind=1),

@@ -130,7 +130,7 @@ def test_pruned_models_of_different_lengths_are_not_compared(config):
     config["models"]["once"] = {"sparsify": {"method": "one_shot", "of": "dense", "levels": 1}}
     config["runs"].append({"data": "chars", "model": "once", "epochs": 3})
     experiment = make(add(config, "imp"))
-    with pytest.raises(UserError, match=r"from dense run for \[3, 4\] epochs on chars; give all the same number"):
+    with pytest.raises(UserError, match=r"^runs: of the models pruned from dense on chars, \S+ runs for \d epochs"):
         experiment.members("lottery", data="chars", model="dense")
 
 
@@ -167,9 +167,10 @@ def test_twins_of_different_lengths_are_not_compared(config):
     config["models"]["late"] = {"sparsify": {"method": "twin", "of": "dense", "rewind": 2}}
     config["runs"].append({"data": "chars", "model": "late", "seeds": [1, 2], "epochs": 3})
     experiment = make(add(config, "twin"))
-    with pytest.raises(
-        UserError, match=r"^the twins of dense run for \[3, 4\] epochs on chars; give all the same number"
-    ):
+    line = (
+        "^runs: of the twins of dense on chars, late runs for 3 epochs and twin for 4; give all the same number, since"
+    )
+    with pytest.raises(UserError, match=line):
         experiment.members("stability", data="chars", model="dense")
     with pytest.raises(UserError, match="^no twin of adder runs on adding"):
         experiment.members("stability", data="adding", model="adder")

@@ -130,3 +130,10 @@ def test_the_group_vocabulary_is_for_data_that_have_one(tmp_path):
     for kind in DATA:
         config = configuration(tmp_path, kind, "sparse_vd", groups=["vocabulary"])
         assert accepts(config) == (kind in ("text", "shuffled", "classification"))
+
+
+@pytest.mark.parametrize("method", ["iterative", "gradual", "moduli"])
+def test_to_prune_the_embedding_alone_is_for_data_that_have_one(tmp_path, method):
+    for kind in DATA:
+        config = configuration(tmp_path, kind, method, tensors=["embedding"])
+        assert accepts(config) == (kind in ("text", "shuffled", "classification"))

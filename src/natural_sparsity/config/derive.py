@@ -217,7 +217,8 @@ def check_run(i: int, run: "Run", configuration: "Configuration", model: Member)
     end = find_end(sparsify)
     if end > run.epochs:
         raise UserError(
-            f"runs.{i}: {run.model} is not at its density before epoch {end:g}, but its run has {run.epochs} epochs"
+            f"runs.{i}: {run.model} is not at its density before epoch {end:g}, but its run ends with epoch"
+            f" {run.epochs}"
         )
     if block and block.copies:
         check_chance(run, model.source, configuration)

@@ -573,13 +573,13 @@ def compare_ends(run: Run, others: list[Run], what: str) -> list[Run]:
     Raises:
         UserError: they differ in length.
     """
-    epochs = sorted({other.epochs for other in others})
-    if len(epochs) > 1:
+    first, *_ = others
+    if other := next((other for other in others if other.epochs != first.epochs), None):
         raise UserError(
-            f"{what} run for {epochs} epochs on {run.data.name}; give all the same number, or their losses cannot be"
-            " compared"
+            f"runs: of {what} on {run.data.name}, {first.model.name} runs for {first.epochs} epochs and"
+            f" {other.model.name} for {other.epochs}; give all the same number, since a table compares their losses"
         )
-    return [replace(run, epochs=epochs[0]), *others]
+    return [replace(run, epochs=first.epochs), *others]
 
 
 def counts_gates(model: Member) -> bool:

@@ -95,6 +95,8 @@ class Method(Block):
             for (key, value), needs in self.needs_of_values.items()
             if value in getattr(self, key)
         }
+        if getattr(self, "tensors", None) == ["embedding"]:
+            values[f"{self.method} with tensors: [embedding]"] = Needs(vocabulary=True)
         return {self.method: self.needs, **values}
 
 
