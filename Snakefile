@@ -49,6 +49,12 @@ rule all:
 # From now on, `natural-sparsity experiments` knows that the runs below results/runs may be this experiment's.
 onstart:
     Path(EXPERIMENT).mkdir(parents=True, exist_ok=True)
+    # Snakemake starts at most 100 jobs per second, unless told otherwise. To keep to that, it weighs all waiting jobs again
+    # a second after each time it has weighed them, and once more for every job that has ended: after some fifty jobs, that
+    # takes most of a core. Without a limit, it weighs them when a job ends.
+    limit = workflow.scheduler.job_rate_limiter
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
 
 
 # What src/natural_sparsity/terminal has to know for its last lines; other loggers show the message.

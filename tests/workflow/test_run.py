@@ -124,6 +124,18 @@ def test_a_step_runs_alone(finished, tmp_path):
     )
 
 
+@pytest.mark.parametrize("limit", [None, "99/1s"], ids=["as installed", "limit of one's own"])
+def test_snakemake_weighs_waiting_jobs_only_when_one_ends(copied, limit):
+    """By default, it does so every second, and ever more often the more jobs have ended."""
+    drawn = ["fig2", "fig3a", "fig3b", "fig4", "fig5"]
+    options = ["--verbose", "--forcerun", *(f"draw_{name}" for name in drawn)]
+    options += ["--max-jobs-per-timespan", limit] if limit else []
+    process = copied.snakemake(*(f"{FIGURES / name}.csv" for name in drawn), *options, cores=1)
+    assert process.returncode == 0, process.stderr[-3000:]
+    looks = process.stderr.count("Ready jobs: ")
+    assert looks > len(drawn) + 1 if limit else looks == len(drawn)
+
+
 def test_shards_do_not_change_the_results(finished, fresh):
     """Tokens, vocabulary and tags of one shard are those of two, though the tables name the shards."""
     corpus = "results/data/tiny"
