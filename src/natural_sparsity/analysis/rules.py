@@ -30,7 +30,8 @@ ALSO_UNTRAINED, ALSO_SHUFFLED, UNDECIDED_SHUFFLED = ALSO = [
     "also without language",
     "undecided without language",
 ]
-# The columns of the differences from the controls; each has one more for either end, _low and _high.
+# The columns of the differences from the controls. Each has one more for either end, _low and _high, and one for the
+# control's own value, in_ before its name.
 COMPARED = ["untrained", "shuffled"]
 # Whether a value has what is claimed, from the worst.
 NO, OPEN, YES = STATES = ["no", "open", "yes"]
