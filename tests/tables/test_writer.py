@@ -73,6 +73,7 @@ def test_the_page_shows_the_same_grids(table, tmp_path):
 def test_an_interval_is_shown_where_there_is_one():
     assert format_interval(5.04, 4.0, 6.0) == "5.0 (4.0 to 6.0)"
     assert format_interval(5.04, float("nan"), float("nan"), "+.2f") == "+5.04"
+    assert format_interval(-0.5, -1.0, 0.25, "+.1f") == "−0.5 (−1.0 to +0.2)"
 
 
 @pytest.mark.parametrize("name", registry.TABLES)

@@ -120,7 +120,7 @@ def list_facts(row: Mapping[Any, Any]) -> list[str]:
 
 def list_verdict(row: Mapping[Any, Any]) -> list[str]:
     """The cells of a row that say how stable it is."""
-    barrier = format_interval(row["barrier"], row["barrier_low"], row["barrier_high"], "z.3f").replace("-", "−")
+    barrier = format_interval(row["barrier"], row["barrier_low"], row["barrier_high"], "z.3f")
     return [barrier, f"{row['margin']:g}", row["stable"], format_power(row)]
 
 

@@ -81,6 +81,7 @@ def render_paragraph(text: str) -> str:
 
 
 def format_interval(value: float, low: float, high: float, form: str = ".1f") -> str:
-    """A value with the ends of its interval, where it has some: ``5.0 (4.0 to 6.0)``."""
+    """A value with the ends of its interval, where it has some: ``5.0 (4.0 to 6.0)``. A minus is a true minus."""
     text = f"{value:{form}}"
-    return text if pd.isna(low) else f"{text} ({low:{form}} to {high:{form}})"
+    text = text if pd.isna(low) else f"{text} ({low:{form}} to {high:{form}})"
+    return text.replace("-", "−")
