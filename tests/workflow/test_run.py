@@ -124,7 +124,7 @@ def test_a_step_runs_alone(finished, tmp_path):
     )
 
 
-@pytest.mark.parametrize("limit", [None, "99/1s"], ids=["as installed", "limit of one's own"])
+@pytest.mark.parametrize("limit", [None, "99/1s"], ids=["no limit given", "a limit given"])
 def test_snakemake_weighs_waiting_jobs_only_when_one_ends(copied, limit):
     """By default, it does so every second, and ever more often the more jobs have ended."""
     drawn = ["fig2", "fig3a", "fig3b", "fig4", "fig5"]

@@ -315,6 +315,11 @@ def conclude(evidence: Sequence[Evidence]) -> tuple[str, str]:
     return UNDECIDED, f"{item} does not decide whether it is {item.bound}{more}"
 
 
+def name_verdict(verdict: str | None, also: str) -> str:
+    """A verdict with what controls show beside it: ``reproduced, also untrained``; empty if there is none."""
+    return ", ".join(filter(None, (verdict, also)))
+
+
 def name_evidence(name: str, quantifier: str, size: int) -> str:
     """A value's name, and what it stands for if its part has ``size`` values."""
     if quantifier == PREMISE:

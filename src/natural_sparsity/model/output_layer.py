@@ -257,7 +257,7 @@ def backpropagate(features: Tensor, wanted: Sequence[Tensor], gradient: Tensor) 
     """Compute the loss's gradients with respect to what the features are made of, from its gradient at the features.
 
     Equal to ``torch.autograd.grad(features, wanted, gradient)``, bit for bit. That call imports sympy, though, which
-    takes 0.7 s of CPU time (torch 2.13): a fifth of a short job.
+    takes longer than many steps of a small model (torch 2.13).
     """
     with torch.enable_grad():
         given = GivenGradient.apply(features, gradient)

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from natural_sparsity import files
-from natural_sparsity.analysis.rules import VERDICTS
+from natural_sparsity.analysis.rules import VERDICTS, name_verdict
 from natural_sparsity.errors import UserError
 from natural_sparsity.settings import parse_json_object
 from natural_sparsity.tables.html import join_table, render_cell, render_page
@@ -108,8 +108,11 @@ def render_verdicts(paths: Sequence[Path], folder: Path) -> str:
                 counts = [f"{n} of {total} seeds{'' if agree else f' {name}'}" for name, n in seeds.items()]
                 if total == 1:
                     counts = ["in one seed" if agree else f"{name}, in one seed" for name in seeds]
-                verdict = ", ".join(filter(None, (row["verdict"], row["also"])))
-                texts = [verdict, *counts, *([f"({row['seeds_also']})"] if row["seeds_also"] else [])]
+                texts = [
+                    name_verdict(row["verdict"], row["also"]),
+                    *counts,
+                    *([f"({row['seeds_also']})"] if row["seeds_also"] else []),
+                ]
             kind = {VERDICTS[0]: "good", VERDICTS[1]: "bad"}.get(texts[0], "")
             markup = f'<b>{escape(texts[0])}</b> <span class="soft">{escape("; ".join(texts[1:]))}</span>'
             cells.append(render_cell(markup, "", is_number=False, kind=kind))

@@ -21,6 +21,7 @@ from natural_sparsity.analysis.rules import (
     format_interval,
     format_range,
     name_evidence,
+    name_verdict,
 )
 from natural_sparsity.analysis.tensors import STATIC
 from natural_sparsity.analysis.values import Run
@@ -205,7 +206,7 @@ def lay_out(rows: pd.DataFrame) -> Grid:
         sizes = part.groupby("part")["value"].size()
         shown = part[part["shown"].fillna(False).astype(bool)]
         evidence = [write_evidence(row, sizes[row["part"]]) for row in shown.to_dict("records")]
-        verdict = f"**{', '.join(filter(None, (first['verdict'], first['also'])))}**"
+        verdict = f"**{name_verdict(first['verdict'], first['also'])}**"
         verdict += f", because {first['because']}" if first["because"] else ""
         lines.append([first["statement"], first["rule"], "<br>".join(evidence) or "none", verdict])
     return Grid(["Claim", "Rule", "Evidence", "Verdict"], lines)

@@ -29,6 +29,7 @@ from natural_sparsity.analysis.rules import (
     format_range,
     mark_shown,
     name_evidence,
+    name_verdict,
 )
 from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.analysis.verdicts import COLUMNS, Comparison, qualify
@@ -93,10 +94,11 @@ def read_claims(paths: Sequence[Path]) -> tuple[list[pd.DataFrame], dict[str, An
     return frames, given[paths[0]]
 
 
-def join(
-    claim: str, frames: Sequence[pd.DataFrame], level: float, controls: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    """The rows of one claim: its verdicts in the seeds, and each value over the seeds that have it."""
+def join(claim: str, frames: Sequence[pd.DataFrame], level: float, controls: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of one claim: its verdicts in the seeds, and each value over the seeds that have it.
+
+    ``controls``: which of :data:`COMPARED` there are.
+    """
     parts = [frame[frame["claim"] == claim] for frame in frames]
     firsts = [part.iloc[0] for part in parts]
     counts = {verdict: sum(first["verdict"] == verdict for first in firsts) for verdict in VERDICTS}
@@ -208,8 +210,9 @@ def lay_out(table: pd.DataFrame) -> Grid:
         sizes = rows.groupby("part").size()
         shown = rows[rows["shown"].fillna(False).astype(bool)].to_dict("records")
         values = [write_value(row, sizes[row["part"]]) for row in shown]
-        verdict = ", ".join(filter(None, (first["verdict"], first["also"])))
-        verdict = verdict or ("one draw" if first["seeds"] == 1 else "fewer than two seeds have values")
+        verdict = name_verdict(first["verdict"], first["also"]) or (
+            "one draw" if first["seeds"] == 1 else "fewer than two seeds have values"
+        )
         reason = f", because {first['because']}" if first["because"] else ""
         lines.append([first["statement"], first["rule"], held, "<br>".join(values) or "none", f"**{verdict}**{reason}"])
     return Grid(["Claim", "Rule", "Seeds", "Mean over seeds", "Verdict over seeds"], lines)
