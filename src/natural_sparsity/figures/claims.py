@@ -16,7 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.transforms import blended_transform_factory
 
 from natural_sparsity.analysis.products import GROUP, check_same
-from natural_sparsity.analysis.rules import NO, OPEN, PREMISE, VERDICTS, YES, format_interval
+from natural_sparsity.analysis.rules import NO, OPEN, PREMISE, VERDICTS, YES, format_interval, name_verdict
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.arguments import add_unit
 from natural_sparsity.figures.style import Style
@@ -99,8 +99,7 @@ def select_rows(claims: pd.DataFrame) -> pd.DataFrame:
 def summarise_verdict(rows: pd.DataFrame) -> str:
     """A claim's verdict and what is to be said beside it; of several seeds, how many have which."""
     if "seed" not in rows:
-        verdict, also = rows[["verdict", "also"]].iloc[0]
-        return f"{verdict}, {also}" if also else str(verdict)
+        return name_verdict(*rows[["verdict", "also"]].iloc[0])
     seeds = rows.drop_duplicates("seed")
     parts = []
     for verdict in VERDICTS:
