@@ -1,8 +1,10 @@
 """The footprint table: what models cost beside the dense one in single precision."""
 
+import json
 import math
 
 import pytest
+from scipy import stats
 
 from example_products import RUN, grid_lines, write_state
 from example_products import tabulate as tabulate_module
@@ -16,15 +18,18 @@ def cost(loss, precision="float32", size=400):
     return {"precision": precision, "loss": loss, "nonzero": 100, "bytes": size, **times}
 
 
-def tabulate(paths, rates=None):
-    """The table, of models that trained for an epoch at the same rate; ``rates`` gives others by role."""
+def tabulate(paths, rates=None, sources=None):
+    """The table, of models that trained for an epoch at the same rate; ``rates`` gives others by role.
+
+    ``sources``: the model that each was made from, by name.
+    """
     states = []
     for path in paths:
-        about = files.read_json(path, ["seed", "sparsify", "epoch"])
+        about = files.read_json(path, ["model", "seed", "sparsify", "epoch"])
         rate = (rates or {}).get(about["sparsify"].get("role"), 10)
-        state = {"seed": about["seed"], "sparsify": about["sparsify"], "learning_rate_in": rate}
+        state = {key: about[key] for key in ("model", "seed", "sparsify")} | {"learning_rate_in": rate}
         states.append(write_state(path.with_suffix(".state"), about["epoch"], **state))
-    return tabulate_module(footprint, footprints=paths, checkpoints=states)
+    return tabulate_module(footprint, footprints=paths, checkpoints=states, sources=json.dumps(sources or {}))
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def write(tmp_path):
         path = tmp_path / f"{data}-{'-'.join(map(str, sparsify.values()))}-{seed}.json"
         fields = {
             **RUN,
-            "model": "-".join(["m", *map(str, sparsify.values())]),
+            "model": "-".join(map(str, sparsify.values())) or "lstm",
             "data": data,
             "seed": seed,
             "epoch": epoch,
@@ -89,8 +94,41 @@ def test_a_model_at_a_rate_of_its_own_says_so(write):
     assert trained.startswith("two | int2, trained | 4 | *other*: 1 | ")
     assert rounded.startswith("two, in single precision | int2 | 4 | *other*: 1 | ")
     path = write_state(paths[0].with_suffix(".state"), 4, seed=1, learning_rate_in=10)
-    with pytest.raises(UserError, match="--checkpoints: none of two qat, seed 1; give its state.json"):
-        tabulate_module(footprint, footprints=paths, checkpoints=[path])
+    with pytest.raises(UserError, match="--checkpoints: none of qat-two-qat two qat, seed 1; give its state.json"):
+        tabulate_module(footprint, footprints=paths, checkpoints=[path], sources="{}")
+
+
+def test_each_model_is_compared_with_its_own_control_seed_by_seed(write):
+    """By scipy's paired interval. A control may be in the family, or the pruned or dense model that it goes on from."""
+    losses = {1: 5.0, 2: 5.3, 3: 5.1}
+    trained = {1: 5.02, 2: 5.31, 3: 5.14}
+    paths = []
+    for seed, loss in losses.items():
+        rounded = cost(loss + 0.05, "int2, rounded")
+        paths += [
+            write(seed, [cost(loss), rounded]),
+            write(seed, [cost(loss - 0.1), cost(loss - 0.04, "int2, rounded")], family="imp", role="ticket", level=1),
+            write(seed, [cost(loss + 0.2)], family="imp", role="equal_size", level=1),
+            write(seed, [cost(trained[seed], "int2, trained")], family="two", role="qat"),
+            write(seed, [cost(loss - 0.03, "int2, trained")], family="both", role="qat"),
+            write(seed, [cost(loss - 0.08)], family="taught", role="student"),
+        ]
+    # One more seed of the control is no seed of the model.
+    paths += [write(4, [cost(9.0), cost(9.0, "int2, rounded")])]
+    pruned = {"both-qat": "imp-ticket-1", "taught-student": "imp-ticket-1"}
+    table = tabulate(paths, sources={"two-qat": "lstm", "imp-ticket-1": "lstm", **pruned})
+    rows = table.frame[table.frame["control"] != ""].set_index("family")
+    assert rows["control"].to_dict() == {
+        "both": "imp, level 1, int2, rounded",
+        "imp": "imp, level 1, equal size, float32",
+        "taught": "imp, level 1, float32",
+        "two": "dense, int2, rounded",
+    }
+    assert rows["difference"].to_dict() == pytest.approx({"both": 0.01, "imp": -0.3, "taught": 0.02, "two": -0.08 / 3})
+    expected = stats.ttest_1samp([trained[seed] - losses[seed] - 0.05 for seed in losses], 0).confidence_interval(0.95)
+    assert rows.loc["two", ["difference_low", "difference_high"]].tolist() == pytest.approx([*expected])
+    assert rows[["difference_pairs", "difference_lower"]].to_numpy().tolist() == [[3, 0], [3, 3], [3, 0], [3, 3]]
+    assert "two, int2, trained | dense, int2, rounded | −0.027 (−0.065 to +0.011), lower in 3 of 3" in grid_lines(table)
 
 
 def test_what_does_not_belong_together_is_refused(write):

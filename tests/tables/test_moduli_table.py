@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from example_products import SQUARES, grid_lines, write_evaluation, write_state
 from example_products import tabulate as tabulate_module
@@ -54,6 +55,56 @@ def test_scores_have_means_and_t_intervals(tmp_path):
         "torus, rnn | torus | dog, inverted | none | 0.1 | 6 | 20 | 3 | 90.0 % | 22.0 (19.5 to 24.5) | 2.00 / 4.00"
     )
     assert lines[2].startswith(expected)
+
+
+def test_a_model_is_compared_with_its_controls_seed_by_seed(tmp_path):
+    """By scipy's interval of the differences. The controls of another space, cell or second penalty are not its own."""
+    noise = {1: 0.0, 2: 0.4, 3: -0.1}
+    above = {1: 1.0, 2: 1.2, 3: 0.7}  # the model's error above its matched control's
+    paths = []
+    for seed, shift in noise.items():
+        models = {
+            "walker": ({}, 10.0),
+            "none": ({"strength": 0}, 14.0),
+            "torus": ({}, 12.0 + above[seed]),
+            "matched": ({"control": "matched"}, 12.0),
+            "permuted": ({"control": "permuted"}, 11.0),
+            "circle": ({"space": "circle"}, 13.0),
+            "means": ({"l1": 0.1}, 16.0),
+            "matched-means": ({"l1": 0.1, "control": "matched"}, 18.0),
+        }
+        for name, (settings, score) in models.items():
+            given = (
+                {} if name == "walker" else {"sparsify": {**MODULI, "family": name, **settings}, "geometry": DISTANCES}
+            )
+            path = tmp_path / f"{name}{seed}.json"
+            paths.append(
+                write_evaluation(path, model=name, seed=seed, cell="rnn", score=score + shift, **given, **DECODING)
+            )
+    table = tabulate(paths)
+    rows = table.frame.set_index("family")
+    expected = stats.ttest_1samp([*above.values()], 0)
+    interval = expected.confidence_interval(0.95)
+    assert rows.loc["torus", "from_matched"] == pytest.approx(np.mean([*above.values()]))
+    assert rows.loc["torus", ["from_matched_low", "from_matched_high"]].tolist() == pytest.approx([*interval])
+    assert rows.loc["torus", ["from_matched_pairs", "from_matched_lower"]].tolist() == [3, 0]
+    differences = rows[[*moduli.COMPARED]].round(6)
+    nan = pytest.approx(float("nan"), nan_ok=True)
+    assert differences.loc["walker"].tolist() == [nan] * 4
+    assert differences.loc["none"].tolist() == [4, nan, nan, nan]
+    assert differences.loc["matched"].tolist() == [2, -2, nan, nan]
+    assert differences.loc["circle"].tolist() == [3, -1, nan, nan]
+    assert differences.loc["means"].tolist() == [6, nan, nan, -2]
+    line = next(line for line in grid_lines(table)[9:] if line.startswith("torus"))
+    assert line.split(" | ")[-1] == "+1.0 (+0.3 to +1.6), lower in 0 of 3"
+
+
+def test_of_two_dense_models_none_is_the_one_to_compare_with(tmp_path):
+    paths = [write_evaluation(tmp_path / f"{name}.json", model=name) for name in ("narrow", "wide")]
+    paths.append(write_evaluation(tmp_path / "torus.json", model="torus", sparsify=MODULI, geometry=DISTANCES))
+    table = tabulate(paths)
+    assert table.frame["from_dense"].isna().all()
+    assert len(table.grids) == 1
 
 
 def test_a_second_penalty_is_named(tmp_path):

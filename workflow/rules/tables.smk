@@ -96,6 +96,7 @@ use rule tabulate_lottery as tabulate_footprint with:
     output:
         table(MODEL, "footprint"),
     params:
+        **given(sources=lambda wildcards: experiment.sources(wildcards.data, wildcards.model)),
         title=titled("Footprint"),
 
 

@@ -507,6 +507,11 @@ class Experiment:
         dense = self.run(data, model)
         return [dense, *self.compressed(dense)]
 
+    def sources(self, data: str, model: str) -> str:
+        """The model that each of a footprint table's models is made from, by name, as JSON."""
+        members = [run.model for run in self.footprint(data, model)]
+        return to_json({member.name: member.source.name for member in members if member.source})
+
     def natural(self, data: str, model: str, probe: str) -> list[Run]:
         """The runs of a dense model, and of all models made from it, that have the probe."""
         dense = self.run(data, model)

@@ -78,6 +78,31 @@ def compare_losses(losses: pd.Series, dense: pd.Series) -> dict[str, Any]:
     return found | {"matching": judge(low, high)}
 
 
+def subtract(own: pd.Series, other: pd.Series, name: str) -> dict[str, Any]:
+    """How much greater one model's losses or scores are than another's, seed by seed, over the seeds that both have.
+
+    ``name`` is the mean difference; ``name_low`` and ``name_high`` are the ends of its 95 % t interval. ``name_pairs``
+    is the number of seeds, ``name_lower`` in how many of them ``own`` is lower. Without a common seed, all are NaN.
+
+    Args:
+        own, other: a value by seed.
+        name: what to call the difference.
+    """
+    keys = [name, f"{name}_low", f"{name}_high", f"{name}_pairs", f"{name}_lower"]
+    differences = (own - other).dropna().to_numpy()
+    if not len(differences):
+        return dict.fromkeys(keys, float("nan"))
+    return dict(zip(keys, [*t_interval(differences), len(differences), int((differences < 0).sum())], strict=True))
+
+
+def format_difference(row: Mapping[Any, Any], name: str, digits: int = 3) -> str:
+    """A difference of :func:`subtract` with its interval and count; empty if there is none."""
+    if pd.isna(row[name]):
+        return ""
+    interval = format_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], f"+.{digits}f")
+    return f"{interval}, lower in {row[f'{name}_lower']:.0f} of {row[f'{name}_pairs']:.0f}"
+
+
 def judge(low: float, high: float, margin: float = MARGIN) -> str:
     """Whether what lies between ``low`` and ``high`` is below the margin: yes, no, undecided, or untestable (NaN)."""
     if np.isnan(high):
