@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from chains import Chain, call
 from example_products import grid_lines, tabulate
@@ -73,6 +74,34 @@ def test_a_row_per_layer_agrees_with_the_structures(chain):
     assert lines[1].startswith("d/m | dense | 1 | 20 | 1 | ")
     assert f"| 5 of 5; 7 of 7 | 5 + 5 + 5 + 5; 7 + 7 + 7 + 7 | 48 | 48 | {weights:,} |" in lines[1]
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_losses_are_compared_with_the_dense_model_seed_by_seed(chain, tmp_path):
+    """By scipy's interval of the differences; only after as many epochs, and if there is one dense model."""
+    losses = {"m": [3.0, 3.2, 3.1], "s": [3.1, 3.28, 3.25]}
+    given: dict[str, list] = {"structures": [], "speedups": [], "checkpoints": []}
+    for name, model in (("dense1", "m"), ("sparse3", "s")):
+        for seed, loss in enumerate(losses[model], 1):
+            files_of = {
+                kind: tmp_path / f"{model}{seed}-{kind}.json" for kind in ("structures", "speedups", "checkpoints")
+            }
+            change(chain.folder / f"{name}-structure.json", files_of["structures"], seed=seed, epoch=3, loss=loss)
+            change(chain.folder / f"{name}-speedup.json", files_of["speedups"], seed=seed, epoch=3)
+            change(chain.path(name) / "state.json", files_of["checkpoints"], seed=seed)
+            for kind, path in files_of.items():
+                given[kind].append(path)
+    table = tabulate(structure, **given)
+    rows = table.frame.set_index("model")
+    assert rows.loc["m", "above_dense"].isna().all()
+    names = ["above_dense", "above_dense_low", "above_dense_high", "above_dense_pairs", "above_dense_lower"]
+    differences = [0.1, 0.08, 0.15]
+    interval = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert rows.loc["s", names].to_numpy().tolist() == [pytest.approx([0.11, *interval, 3, 0])] * 6  # seeds, layers
+    assert "| +0.110 (+0.020 to +0.200), lower in 0 of 3 |" in grid_lines(table)[2]
+    both = pd.concat([table.frame, table.frame[table.frame["model"] == "m"].assign(model="wide")])
+    longer = table.frame.assign(epoch=[3] * 6 + [4] * 6)
+    for frame in (both, longer):
+        assert pd.isna(structure.find_excess(frame[frame["model"] == "s"], frame)["above_dense"])
 
 
 def test_the_command_writes_all_three_files(chain):

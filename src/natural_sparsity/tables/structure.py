@@ -12,7 +12,7 @@ from natural_sparsity.analysis.products import Origin, check_epochs, check_same,
 from natural_sparsity.errors import UserError
 from natural_sparsity.model.gates import GATES
 from natural_sparsity.tables import schedule
-from natural_sparsity.tables.scores import MEASURE, format_measure
+from natural_sparsity.tables.scores import MEASURE, format_difference, format_measure, sort_by_seed, subtract
 from natural_sparsity.tables.writer import Grid, Table
 
 RUN = ["data", "model"]
@@ -21,6 +21,8 @@ MADE_FROM = ["epoch", "checkpoint"]
 IDENTITY = [*RUN, "seed", *MADE_FROM]
 NOTE = (
     "Means over seeds, with the least and the greatest in parentheses. The score is that of the test split."
+    " Loss above dense: in nats, seed by seed, with its 95 % t interval, if there is one dense model of the data that"
+    " trained for as many epochs."
     " Compression: all weights divided by those left; biases and group variables do not count. Neurons: left in each"
     " layer. Gates: those that some weight leads into, i + f + g + o of each layer; the others are constant or belong"
     " to removed neurons. Single pass: compression and gates as the paper's authors count them. They count weights into"
@@ -44,7 +46,24 @@ def tabulate(args: argparse.Namespace) -> Table:
     rates = schedule.read_rates(args.checkpoints)
     for _, group in rows.groupby(RUN, sort=False):
         rows.loc[group.index, "schedule"] = schedule.describe(schedule.select(rates, group[[*RUN, "seed"]]))
+        for name, value in find_excess(group, rows).items():
+            rows.loc[group.index, name] = value
     return Table(rows, [lay_out(rows)], note=NOTE)
+
+
+def find_excess(group: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
+    """How far a run's loss lies above that of its data's dense model, as ``above_dense``.
+
+    See :func:`~natural_sparsity.tables.scores.subtract`. It is NaN for a dense model, if there are several of the data,
+    and if the two trained for different numbers of epochs.
+    """
+    run = group.iloc[0]
+    dense = rows[(rows["data"] == run["data"]) & (rows["method"] == "dense")]
+    alike = dense[dense["epoch"] == run["epoch"]]
+    if run["method"] == "dense" or dense["model"].nunique() != 1:
+        alike = alike[:0]
+    own, other = (sort_by_seed(part.drop_duplicates("seed"), "loss") for part in (group, alike))
+    return subtract(own, other, "above_dense")
 
 
 def join(structures: Sequence[Path], speedups: Sequence[Path]) -> pd.DataFrame:
@@ -123,8 +142,17 @@ def format_spread(values: pd.Series, form: str) -> str:
 
 def lay_out(rows: pd.DataFrame) -> Grid:
     """The table for readers, a row per run."""
-    heads = ["Run", "Variables or penalties", "Epochs", "Learning rate", "Seeds", format_measure(rows), "Compression"]
-    heads += ["Compression, single pass", "Weights left", "Embedding units", "Neurons", "Gates i + f + g + o", "Gates"]
+    heads = ["Run", "Variables or penalties", "Epochs", "Learning rate", "Seeds", format_measure(rows)]
+    heads += [
+        "Loss above dense (95 %)",
+        "Compression",
+        "Compression, single pass",
+        "Weights left",
+        "Embedding units",
+        "Neurons",
+        "Gates i + f + g + o",
+        "Gates",
+    ]
     heads += ["Gates, single pass", "Folded weights"]
     lines = []
     rows = rows.assign(reading=rows[[f"reading_{gate}" for gate in GATES]].sum(axis=1))
@@ -139,6 +167,7 @@ def lay_out(rows: pd.DataFrame) -> Grid:
             seeds["schedule"].iloc[0],
             str(len(seeds)),
             format_spread(seeds["score"], f"{{:.{seeds['digits'].iloc[0]}f}}"),
+            format_difference(seeds.iloc[0].to_dict(), "above_dense"),
         ]
         cells += [
             format_spread(seeds["compression"], "{:.1f}×"),
