@@ -296,6 +296,10 @@ REFUSALS = {
     # Runs.
     "runs=[{data: sampel, model: lstm}]": "runs.0.data: 'sampel' is not among data (sample)",
     "runs=[{data: sample, model: gru}]": "runs.0.model: 'gru' is not among models (lstm)",
+    "runs=[{data: sample, model: lstm-level1}]": (
+        "runs.0.model: 'lstm-level1' is not among models (lstm); if it is one of the models that lstm stands for,"
+        " give lstm"
+    ),
     "runs=[{data: sample}]": "runs.0.model: missing; it has no default",
     "runs=[{data: sample, model: lstm, seeds: [1, 1]}]": "runs.0.seeds: 1 is listed twice; list it once",
     "runs=[{data: sample, model: lstm}, {data: sample, model: lstm, seeds: [2]}]": (

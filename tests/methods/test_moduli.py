@@ -108,7 +108,7 @@ def test_a_penalty_of_nothing_is_refused(inverted, control):
     assert not spaces.inhibition(torch.full((3, 3), 2.0), "dog", inverted=True).any()
     torch.manual_seed(0)
     model = language_model(20, embedding=4, hidden=[6, 1])
-    with pytest.raises(UserError, match=r"recurrent\.1\.weight_hh_l0: K is 0 everywhere"):
+    with pytest.raises(UserError, match=r"recurrent\.1\.weight_hh_l0: K is 0 for every pair of units"):
         moduli.start({**SETTINGS, "inverted": inverted, "control": control}, model, None, {}, 1)
 
 

@@ -97,7 +97,9 @@ def check_names(i: int, run: Run, configuration: Configuration) -> None:
     for key, name, blocks in references:
         if name not in blocks:
             among = "models" if key == "model" else key
-            raise UserError(f"runs.{i}.{key}: {name!r} is not among {among} ({', '.join(blocks)})")
+            family = next((block for block in blocks if key == "model" and name.startswith(f"{block}-")), None)
+            hint = f"; if it is one of the models that {family} stands for, give {family}" if family else ""
+            raise UserError(f"runs.{i}.{key}: {name!r} is not among {among} ({', '.join(blocks)}){hint}")
     data = configuration.data[run.data]
     if run.probes is not None and not data.probed:
         raise UserError(f"runs.{i}.probes: probes need words, and {data.kind} has none; leave them out")

@@ -50,7 +50,10 @@ def start(
         tensors[POINTS + name] = points
         k = inhibition(settings, points)
         if not bool(k.any()):
-            raise UserError(f"{name}: K is 0 everywhere, so nothing would be penalised; give the layer more units")
+            raise UserError(
+                f"{name}: K is 0 for every pair of units, so nothing would be penalised; give the layer more units, or"
+                " take a space of fewer dimensions"
+            )
         tensors[INHIBITION + name] = k
     return tensors
 
