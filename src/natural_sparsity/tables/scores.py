@@ -51,8 +51,7 @@ def average_score(group: pd.DataFrame) -> dict[str, Any]:
 
 def format_score(row: Mapping[Any, Any]) -> str:
     """A mean score with its interval."""
-    value, *ends = (f"{row[name]:.{row['digits']}f}" for name in ("score", "score_low", "score_high"))
-    return value if pd.isna(row["score_low"]) else f"{value} ({' to '.join(ends)})"
+    return format_interval(row["score"], row["score_low"], row["score_high"], f".{row['digits']}f")
 
 
 def format_measure(rows: pd.DataFrame) -> str:
