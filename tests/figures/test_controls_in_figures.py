@@ -71,7 +71,7 @@ def draw(folder, name, own, control, style=None):
 @pytest.mark.parametrize("seeds", [[1], [1, 2, 5]])
 @pytest.mark.parametrize(
     ("name", "column", "companions"),
-    [("fig3a", "tensor", ["grad_h_2"]), ("fig3b", "tensor", ["h_e", "h_1"]), ("fig4", "words", ["open", "closed"])],
+    [("fig3a", "tensor", ["grad_h_2"]), ("fig3b", "tensor", ["h_e", "h_1"]), ("fig4", "words", SETS[1:])],
 )
 def test_the_control_is_drawn_beside_the_lines_it_controls(folder, name, column, companions, seeds):
     own = [write(folder, seed) for seed in seeds]
@@ -86,12 +86,14 @@ def test_the_control_is_drawn_beside_the_lines_it_controls(folder, name, column,
         assert row["rho"] == pytest.approx(np.mean(values))
         if len(seeds) > 1:
             assert row["seeds"] == len(seeds) and row["sd"] == pytest.approx(np.std(values, ddof=1))
-    lines = {line.get_gid(): line for line in figure.axes[0].get_lines()}
+    lines = {line.get_gid(): line for ax in figure.axes for line in ax.get_lines()}
     for companion in companions:
         line, part = lines[f"control {companion}"], rows[rows[column] == companion]
         assert line.get_ydata().tolist() == part["rho"].tolist() and line.get_xdata().tolist() == EPOCHS
         assert line.get_linewidth() < lines[companion].get_linewidth() and line.get_marker() != "None"
     assert [gid for gid in lines if str(gid).startswith("control ")] == [f"control {name}" for name in companions]
+    # Each is in the panel of the line that it controls.
+    assert all(lines[f"control {companion}"].axes is lines[companion].axes for companion in companions)
     low, high = figure.axes[0].get_ylim()
     shown = rows["high" if "high" in rows else "rho"]
     assert low < rows["rho"].min() and shown.max() < high

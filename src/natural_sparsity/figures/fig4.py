@@ -67,10 +67,9 @@ def select_points(
 ) -> pd.DataFrame:
     """The points, verticals and counts drawn: ``kind, words, epoch, rho, low, high, n, mean_count, sd_count``.
 
-    ``kind`` is ``correlation``; ``control`` (of the model on the shuffled text, for whole classes);
-    ``learning_rate_drop`` (only an epoch, after which the rate dropped); or ``training_counts`` (how often the ``n``
-    words of a set occur in training: mean and standard deviation). Every word set has a row per epoch; ``rho`` is empty
-    where there is no correlation.
+    ``kind`` is ``correlation``; ``control`` (of the model on the shuffled text); ``learning_rate_drop`` (only an epoch,
+    after which the rate dropped); or ``training_counts`` (how often the ``n`` words of a set occur in training: mean
+    and standard deviation). Every word set has a row per epoch; ``rho`` is empty where there is no correlation.
 
     Args:
         correlations: ``kind, epoch, role, tensor, words, value, n`` of one measure and statistic; ``low, high``, if
@@ -95,7 +94,7 @@ def select_points(
     points = own.set_index(["words", "epoch"]).reindex(grid).reset_index().assign(kind=OWN)
     parts = [
         points.assign(n=points["n"].fillna(0)),
-        control.loc[control["words"].isin(CLASSES)].sort_values(["words", "epoch"], ascending=[False, True]),
+        *(control.loc[control["words"] == name].sort_values("epoch") for name in SETS),
         pd.DataFrame({"kind": DROP, "epoch": list(drops)}),
         describe_counts(words),
     ]
