@@ -6,6 +6,7 @@ import pytest
 
 from example_acquisition import TIMES, WORDS, write_acquisition
 from example_products import parse
+from natural_sparsity.corpus.vocabulary import SPECIALS
 from natural_sparsity.figures import acquisition
 from natural_sparsity.figures.acquisition import PARTIAL, SURPRISAL, WORD
 from natural_sparsity.figures.style import Style
@@ -37,7 +38,8 @@ def test_one_seed_is_drawn_as_its_files_have_it(tmp_path):
     [points] = [line for line in figure.axes[1].lines if line.get_gid() == "age open class"]
     mine = words[(words["pos_class"] == "open") & words["age"].notna()]
     assert sorted(points.get_ydata()) == pytest.approx(sorted(mine["age"]))
-    assert figure.axes[1].get_title(loc="right") == f"without an age: {words['age'].isna().sum()} words"
+    names = [text.get_text() for text in figure.axes[1].get_legend().texts]
+    assert names[-1] == f"no age (n = {words['age'].isna().sum()})"
     band = table[(table["kind"] == SURPRISAL) & (table["band"] == 100)].sort_values("tokens")
     curves = np.array(words.loc[words["count"].between(100, 999), "surprisal_curve"].tolist())
     np.testing.assert_allclose(band["value"], curves.mean(0))
@@ -74,5 +76,14 @@ def test_an_empty_panel_says_why(tmp_path):
 def test_words_without_a_class_are_drawn_apart(tmp_path):
     _, figure = draw(tmp_path, [1], classes=False)
     names = [text.get_text() for text in figure.axes[1].get_legend().texts]
-    assert len(names) == 1 and names[0].startswith("no class (n = ")
-    assert int(names[0].split()[-1].rstrip(")")) <= WORDS
+    assert [name.split(" (n = ")[0] for name in names] == ["no class", "no age"]
+    assert sum(int(name.split()[-1].rstrip(")")) for name in names) == WORDS - len(SPECIALS)
+
+
+def test_legends_stand_outside_the_panels_and_beside_their_letters(tmp_path):
+    _, figure = draw(tmp_path, [1, 2])
+    legends = [ax.get_legend() for ax in figure.axes[1:]]
+    others = [ax.bbox for ax in figure.axes] + [ax._left_title.get_window_extent() for ax in figure.axes]
+    for box in [text.get_window_extent() for legend in legends for text in legend.get_texts()]:
+        assert not any(box.overlaps(other) for other in others)
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1

@@ -112,9 +112,7 @@ def plot(table: pd.DataFrame, style: Style, about: dict[str, Any], unit: str, in
     measure = write_measure(about["measure"], about["tensor"])
     several = "sd" in table
     draw_surprisal(surprisal, parts[SURPRISAL], style, course, unit)
-    draw_ages(age, parts[WORD], style, unit)
-    undated = int(table.loc[table["kind"] == UNDATED, "n"].iloc[0])
-    age.set_title(f"without an age: {undated:,} {unit}s", loc="right", color="0.3", fontsize=0.8 * style.font_size)
+    draw_ages(age, parts[WORD], int(table.loc[table["kind"] == UNDATED, "n"].iloc[0]), style, unit)
     draw_lags(lag, parts[WORD], style, measure, unit)
     draw_partials(partial, parts[PARTIAL], style, course, about)
     for letter, ax in zip("abcd", (surprisal, age, lag, partial), strict=True):
@@ -168,8 +166,11 @@ def draw_surprisal(ax: Axes, points: pd.DataFrame, style: Style, course: list[in
         ax.text(1.01, place, name, va="center", color=color, **note)
 
 
-def draw_ages(ax: Axes, known: pd.DataFrame, style: Style, unit: str) -> None:
-    """Age of acquisition against frequency; words of neither class in grey, below the others."""
+def draw_ages(ax: Axes, known: pd.DataFrame, undated: int, style: Style, unit: str) -> None:
+    """Age of acquisition against frequency; words of neither class in grey, below the others.
+
+    The legend also says how many words are ``undated``, and so not drawn.
+    """
     if known.empty:
         say(ax, f"no {unit} was acquired")
         return
@@ -196,7 +197,10 @@ def draw_ages(ax: Axes, known: pd.DataFrame, style: Style, unit: str) -> None:
         axis.set_minor_locator(NullLocator())
     ax.set_xlabel(f"training occurrences of the {unit}")
     ax.set_ylabel("age of acquisition (tokens)")
-    for entry in ax.legend(loc="lower left").legend_handles:
+    ax.plot([], [], linestyle="none", label=f"no age (n = {undated:,})")
+    look = {"fontsize": 0.8 * style.font_size, "handlelength": 1, "columnspacing": 1}
+    legend = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, **look)
+    for entry in legend.legend_handles:
         entry.set(alpha=1, markersize=style.marker_size)  # type: ignore[union-attr]
 
 
