@@ -138,12 +138,11 @@ for text in ("He moved to the united states.", "He moved to two states."):
 # Surprisal goes from .07 to 5.9 nats. χ goes from .100 to .106 and stays high: half of the words in
 # figure 5 lie between .089 and .092.
 #
-# **Finding.** In this model, the sparsity of ∇h² depends on the target word more than on anything
-# else. So a correlation of χ(∇h²) with frequency says something about the words' output vectors,
-# and need not say much about how the model uses context.
+# **Finding.** In this run, most of the variance of χ(∇h²) lies between target words. So a correlation
+# of χ(∇h²) with frequency may come from the words' output vectors, and need not say much about how
+# the model uses context.
 # [Claims](claims.md#why-a-model-without-language-can-pass) explains why that can be, and the tensor
 # `static` follows it up.
 #
 # This is one run. To conclude, train several seeds (`seeds: [1, 2, 3]`), open them the same way,
-# and compare with a [control](method.md#controls) on shuffled text. There, the share stays at 1.00:
-# a model without context has nothing to add.
+# and compare with a [control](method.md#controls) on shuffled text, where context has nothing to add.
