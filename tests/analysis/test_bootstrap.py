@@ -116,8 +116,8 @@ def test_function_words_are_frequent_if_the_class_goes_with_log_frequency(words,
 
 
 def test_the_spread_is_over_all_words(means, measured):
-    assert measured.spread(3, "target", "grad_h_1") == pytest.approx(means[3][0, 2:, 1, 0].std())
-    assert measured.spread(0, "input", "h_1") == pytest.approx(np.nanstd(means[0][1, 2:, 0, 0]))
+    assert measured.spread(3, "target", "grad_h_1") == pytest.approx(means[3][0, 2:, 1, 0].std(ddof=1))
+    assert measured.spread(0, "input", "h_1") == pytest.approx(np.nanstd(means[0][1, 2:, 0, 0], ddof=1))
 
 
 def test_what_was_not_measured_is_no_value(measured):

@@ -150,10 +150,12 @@ def test_the_samples_are_described_where_they_are_chosen(tmp_path: Path, capsys:
     frame = run_words(tmp_path, vocabulary, [tags], "--min-tagged", "1", "--matched-size", "1")
     said = capsys.readouterr().err
     assert frame.set_index("word")["pair"][["of", "cat", "a", "sees"]].tolist() == [0, 0, 1, 1]
-    assert "open_matched: 1 words, counts 12 to 12, mean 12.0, standard deviation 0.0" in said
-    assert "open_paired: 2 words, counts 12 to 41, mean 26.5, standard deviation 14.5" in said
+    assert "open_matched: 1 words, counts 12 to 12, mean 12.0\n" in said
+    assert "open_paired: 2 words, counts 12 to 41, mean 26.5, standard deviation 20.5" in said
     samples = files.read_metadata(tmp_path / "words.parquet")["samples"]
-    assert samples["closed_paired"] == {"words": 2, "mean": 26, "sd": 14, "least": 12, "most": 40}
+    sd = np.std([12, 40], ddof=1)
+    assert samples["closed_paired"] == {"words": 2, "mean": 26, "sd": pytest.approx(sd), "least": 12, "most": 40}
+    assert samples["open_matched"]["sd"] is None
     assert list(samples) == ["open_matched", "closed_matched", "open_paired", "closed_paired"]
 
 

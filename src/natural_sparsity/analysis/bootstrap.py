@@ -106,10 +106,10 @@ class Measured:
         return replicates[column, STATISTICS.index(statistic)], int(n[column])
 
     def spread(self, epoch: int, role: str, tensor: str) -> float:
-        """The standard deviation over all words of the mean χ at one tensor."""
+        """The sample standard deviation over all words of the mean χ at one tensor."""
         ids = self.resamples.sets["all"]
         y = self.means[epoch][ROLES.index(role), ids, self.tensors.index(tensor), self.measures.index("chi")]
-        return float(np.nanstd(y)) if np.isfinite(y).any() else np.nan
+        return float(np.nanstd(y, ddof=1)) if np.isfinite(y).sum() > 1 else np.nan
 
     def replicate_class(self) -> tuple[np.ndarray, int]:
         """The correlation of log frequency with being of the closed class, over the words that have a class."""

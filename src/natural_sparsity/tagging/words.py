@@ -76,9 +76,10 @@ def run(args: argparse.Namespace) -> None:
     sizes = ", ".join(f"{classes.get(name, 0)} {name}" for name in ("open", "closed"))
     print(f"words: {len(frame)} words, {sizes}", file=sys.stderr)
     for name, sample in samples.items():
+        deviation = "" if sample["sd"] is None else f", standard deviation {sample['sd']:.1f}"
         print(
             f"words: {name}: {sample['words']} words, counts {sample['least']} to {sample['most']}, mean"
-            f" {sample['mean']:.1f}, standard deviation {sample['sd']:.1f}",
+            f" {sample['mean']:.1f}{deviation}",
             file=sys.stderr,
         )
     if args.tags and not frame["matched"].any():
@@ -161,10 +162,10 @@ def number_pairs(frame: pd.DataFrame) -> np.ndarray:
     return numbers
 
 
-def describe_samples(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
+def describe_samples(frame: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     """What the counts of each sample of like frequency are; a sample without words is left out.
 
-    By the name of the set: ``words``, ``mean``, ``sd`` (of the sample as it is: divided by n), ``least``, ``most``.
+    By the name of the set: ``words``, ``mean``, ``sd`` (the sample's; None for one word), ``least``, ``most``.
     """
     samples = {"matched": frame["matched"], "paired": frame["pair"] >= 0}
     chosen = {
@@ -176,7 +177,7 @@ def describe_samples(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
         name: {
             "words": len(counts),
             "mean": float(counts.mean()),
-            "sd": float(counts.std(ddof=0)),
+            "sd": float(counts.std()) if len(counts) > 1 else None,
             "least": int(counts.min()),
             "most": int(counts.max()),
         }
