@@ -10,6 +10,7 @@ from scipy.special import ndtri
 
 from natural_sparsity.analysis.rules import (
     ALL,
+    CONDITION,
     NO,
     NOT_REPRODUCED,
     NOT_TESTABLE,
@@ -28,6 +29,7 @@ from natural_sparsity.analysis.rules import (
     NotTestable,
     Value,
     conclude,
+    condition,
     decide,
     each,
     every,
@@ -59,7 +61,7 @@ def state(low, high, above=0.1, below=math.inf, quantifier=ALL, spare=0.0):
     return STATES.index(Evidence(bound, 1, quantifier, own, joint).holds)
 
 
-@given(number, length, length, length, st.sampled_from([ALL, SOME, PREMISE]), length)
+@given(number, length, length, length, st.sampled_from([ALL, SOME, CONDITION, PREMISE]), length)
 def test_raising_an_interval_never_lowers_a_claim_of_more(low, size, by, farther, quantifier, spare):
     before = state(low, low + size, quantifier=quantifier, spare=spare)
     # Either edge may move alone.
@@ -98,6 +100,58 @@ def test_raising_any_value_never_lowers_the_verdict(intervals, which, by):
 
     raised = [(low + by, *rest) if i == which else (low, *rest) for i, (low, *rest) in enumerate(intervals)]
     assert verdict(raised) >= verdict(intervals)
+
+
+item = st.tuples(number, length, length)
+
+
+@given(st.lists(item, min_size=1, max_size=3), st.lists(item, min_size=1, max_size=2), st.integers(0, 2), length)
+def test_a_premise_only_says_whether_the_claim_is_judged(intervals, premises, which, by):
+    """Not testable if a premise fails, undecided if one is open, and else what it is without them."""
+
+    def gather(items, quantifier):
+        return [
+            Evidence(
+                Bound(Value("v", np.array([low]), 100), EFFECT, 0.1),
+                number,
+                quantifier,
+                Interval(low, low + size, low, low + size),
+                Interval(low - spare, low + size + spare, low - spare, low + size + spare),
+            )
+            for number, (low, size, spare) in enumerate(items, 10 if quantifier == PREMISE else 0)
+        ]
+
+    needed, claimed = gather(premises, PREMISE), gather(intervals, ALL)
+
+    def verdict(items):
+        return conclude(mark_shown([*needed, *items]))[0]
+
+    state = min((each.holds for each in needed), key=STATES.index)
+    alone = conclude(mark_shown(claimed))[0]
+    assert verdict(claimed) == {NO: NOT_TESTABLE, OPEN: UNDECIDED, YES: alone}[state]
+    # So raising another value never lowers the verdict, whatever the premises.
+    raised = [(low + by, *rest) if i == which else (low, *rest) for i, (low, *rest) in enumerate(intervals)]
+    order = [NOT_TESTABLE, NOT_REPRODUCED, UNDECIDED, REPRODUCED]
+    assert order.index(verdict(gather(raised, ALL))) >= order.index(verdict(claimed))
+
+
+def test_a_premise_that_comes_to_hold_lets_the_claim_fail():
+    body = each(scatter(-0.5, seed=1).exceeds(EFFECT))
+    found = [judge([*premise(scatter(centre).exceeds(EFFECT)), *body], LEVEL).verdict for centre in (0, 0.1, 0.3)]
+    assert found == [NOT_TESTABLE, UNDECIDED, NOT_REPRODUCED]
+
+
+def test_of_several_premises_the_one_that_fails_counts():
+    parts = premise(scatter(0.1).exceeds(EFFECT), scatter(0.0, seed=1).exceeds(EFFECT))
+    judgement = judge([*parts, *each(scatter(0.5, seed=2).exceeds(EFFECT))], LEVEL)
+    assert judgement.verdict == NOT_TESTABLE and "v1 = 0.00" in judgement.because
+
+
+@pytest.mark.parametrize(("centre", "verdict"), [(0.3, REPRODUCED), (0.1, UNDECIDED), (0.0, NOT_REPRODUCED)])
+def test_a_condition_must_hold_like_any_value_but_is_no_effect(centre, verdict):
+    judgement = judge([*condition(scatter(centre).exceeds(EFFECT)), *each(scatter(0.5, seed=1).exceeds(EFFECT))], LEVEL)
+    assert judgement.verdict == verdict
+    assert [item.is_effect for item in judgement.evidence] == [False, True]
 
 
 @settings(max_examples=60)

@@ -156,6 +156,47 @@ def test_a_gradient_less_negative_than_the_activation_is_no_positive_correlation
     assert verdict_on("target words: ∇h² more than h²", value=value) == NOT_REPRODUCED
 
 
+@pytest.mark.parametrize("sample", ["", "_matched", "_paired"])
+def test_a_class_that_is_only_less_negative_is_not_ahead_and_one_that_only_falls_less_does_not_rise(sample):
+    """Of each pair of a claim's values, the second is far enough above the other, but is no effect itself."""
+    group = {"": "classes", "_matched": "matched", "_paired": "paired"}[sample]
+
+    def but_classes(closed, opened):
+        def value(epoch, *key):
+            if epoch and key[0] == "target" and key[1] == "grad_h_2" and key[4] == "pearson":
+                return {f"closed{sample}": closed, f"open{sample}": opened}.get(key[3], lambda e: base(e, *key))(epoch)
+            return base(epoch, *key)
+
+        base = as_in_the_paper
+        return value
+
+    ahead, differ = f"{group}: closed is ahead early", f"{group}: trends differ"
+    assert verdict_on(ahead, value=but_classes(lambda e: -0.5, lambda e: -0.9)) == NOT_REPRODUCED
+    assert verdict_on(ahead, value=but_classes(lambda e: 0.5, lambda e: 0.1)) == REPRODUCED
+    falling = but_classes(lambda e: 0.6 - 0.1 * e, lambda e: 0.5 - 0.02 * e)
+    assert verdict_on(differ, value=falling) == NOT_REPRODUCED
+    assert verdict_on(differ, value=but_classes(lambda e: 0.6 - 0.1 * e, lambda e: 0.02 * e)) == REPRODUCED
+
+
+def test_a_correlation_of_nothing_overtakes_none():
+    def value(epoch, role, tensor, *key):
+        if epoch and role == "input" and tensor in ("h_e", "h_1"):
+            return 0.0 if tensor == "h_e" else 0.4 - 0.7 * (epoch - 1) / 8
+        return as_in_the_paper(epoch, role, tensor, *key)
+
+    judgement = judge_claim(BY_ID["input words: hᵉ overtakes h¹ late"], make_run(value=value), LEVEL)
+    assert judgement.verdict == NOT_REPRODUCED
+    assert [item.holds for item in judgement.evidence] == ["open", "yes", "no"]
+
+
+def test_strong_means_positive():
+    """As on shuffled text, whose ρ←(∇x) is −.5."""
+    value = but(role="target", tensor="grad_x", epoch=9, to=-0.6)
+    for name in ("strongly only ∇h²", "strong and increasing only ∇h²", "not ∇x"):
+        assert verdict_on(f"target words: {name}", value=value) == REPRODUCED
+        assert "strong means positive" in BY_ID[f"target words: {name}"].rule
+
+
 @pytest.mark.parametrize(
     ("gradient", "logits", "expected"),
     [
@@ -331,6 +372,56 @@ def test_an_effect_that_is_larger_in_real_text_needs_language_even_if_shuffled_t
     assert verdicts(make_claims(control=stronger), "also")["target words: strongly ∇h²"] == ALSO_SHUFFLED
 
 
+def test_only_the_claimed_effect_decides_whether_real_text_has_more():
+    """The claim is about a contrast; the level that it also needs is higher in real text, but that is another claim."""
+    name = "target words: more so over frequent words"
+
+    def lower(by, contrast=0.0):
+        def value(*key):
+            level = as_in_the_paper(*key)
+            there = key[0] and key[1:3] == ("target", "grad_h_2") and key[5] == "pearson"
+            return level - (by if there else 0) + (contrast if there and key[4] == "rare" else 0)
+
+        return make_run(value=value)
+
+    table = make_claims(control=lower(0.05))
+    assert verdicts(table, "also")[name] == ALSO_SHUFFLED
+    rows = table[table["claim"] == name].set_index("evidence")
+    assert rows["quantifier"].tolist() == ["condition", "all"] and rows["shuffled"].isna().tolist() == [True, False]
+    assert rows["in_shuffled"].notna().all()
+    # The control has less of the contrast; or as much of it, but not the level.
+    assert verdicts(make_claims(control=lower(0.0, 0.05)), "also")[name] == ""
+    assert verdicts(make_claims(control=lower(0.5)), "also")[name] == UNDECIDED_SHUFFLED
+
+
+def test_no_claim_is_compared_in_what_it_only_depends_on():
+    table = make_claims(control=make_run())
+    depends = table["quantifier"].isin(["condition", "premise"])
+    assert table.loc[depends, ["untrained", "shuffled"]].isna().all(axis=None)
+    effects = table[~depends & table["shuffled"].notna()].groupby("claim").size()
+    assert set(effects.index) == set(EFFECTS)
+    # What two values are needed for is claimed of both: two tensors, two times, or a level and a rise.
+    assert set(effects[effects > 1].index) == {
+        "input words: concentrated activations",
+        "input words: h¹ quickly, then slowly",
+        "input words: hᵉ overtakes h¹ late",
+        "input words: rise from the first drop",
+        "target words: dispersed activations",
+        "target words: strong and increasing only ∇h²",
+        "classes: open keeps rising",
+    }
+
+
+def test_of_several_values_only_those_that_are_there_decide():
+    """Real text has x̂ at .03 and the control at .08: a difference, but no dispersed activation."""
+    name = "target words: dispersed activations"
+    control = make_run(value=but(role="target", tensor="x", words="all", epoch=9, to=0.08))
+    table = make_claims(control=control)
+    row = table[(table["claim"] == name) & (table["evidence"] == "ρ←(x̂), epoch 9") & table["shuffled"].notna()].iloc[0]
+    assert row["shuffled_high"] < 0 and row["holds"] == "no"
+    assert verdicts(table, "also")[name] == ALSO_SHUFFLED
+
+
 def test_what_is_not_reproduced_has_nothing_beside_it():
     options = REFUTED["target words: strongly ∇h²"]
     also = verdicts(make_claims(control=make_run(**options), **options), "also")
@@ -374,7 +465,7 @@ def test_a_model_of_three_layers_is_judged_at_its_top_layer():
     assert set(table["verdict"]) == {REPRODUCED}
     assert "target words: ∇h³ more than h³" in set(table["claim"])
     evidence = table.loc[table["claim"] == "input words: hᵉ overtakes h¹ late", "evidence"]
-    assert evidence.tolist() == ["ρ→(hᵉ) − ρ→(h¹), epoch 5", "ρ→(hᵉ) − ρ→(h¹), epoch 9"]
+    assert evidence.tolist() == ["ρ→(hᵉ) − ρ→(h¹), epoch 5", "ρ→(hᵉ) − ρ→(h¹), epoch 9", "ρ→(hᵉ), epoch 9"]
     assert (table["claim"] == "input words: not the gradients").sum() == 45  # five gradients, nine epochs
 
 

@@ -74,7 +74,13 @@ def folder(tmp_path):
     interval = {"value": 0.234, "low": 0.05, "high": 0.4}
     decided = {"claim": "c0", "reproduced": 1, "undecided": 1, "verdict": "undecided", "seeds_also": "1 also untrained"}
     premise = {"value": 0.7, "quantifier": "premise", "evidence": "another"}
-    shown = [decided | interval | premise, decided | interval, decided | interval | {"shown": False, "value": 9.0}]
+    level = premise | {"quantifier": "condition"}
+    shown = [
+        decided | interval | premise,
+        decided | interval | level,
+        decided | interval,
+        decided | interval | {"shown": False, "value": 9.0},
+    ]
     write_verdicts(tmp_path, VERDICTS[0], [0, 1], [*shown, {"claim": "c1", "not testable here": 2}])
     write_verdicts(tmp_path, VERDICTS[1], [2], [{"claim": "c0", "reproduced": 1, "value": 0.3, "seeds_also": ""}])
     write_verdicts(tmp_path, VERDICTS[2], [3], [{"claim": "c2", "not reproduced": 1}])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from example_claims import REFUTED, but_gradient, make_run, write_claims
+from example_claims import REFUTED, as_in_the_paper, but_gradient, make_run, write_claims
 from example_products import tabulate
 from natural_sparsity.analysis.claims import CLAIMS
 from natural_sparsity.analysis.rules import (
@@ -125,13 +125,31 @@ def test_over_seeds_a_control_is_judged_by_its_own_t_intervals(write, shuffled, 
 
 
 def test_over_seeds_one_difference_of_several_may_decide_but_bonferroni_widens_it(write):
-    name = "target words: ∇h² more than h²"  # ρ←(∇h²), and its difference from ρ←(h²)
+    name = "target words: strong and increasing only ∇h²"  # ρ←(∇h²), and its rise
     real, shuffled = [0.50, 0.56, 0.60], [0.44, 0.505, 0.50]
     controls = [make_run(value=but_gradient("all", level, epoch=9)) for level in shuffled]
     table = join(*(write(level, control=control) for level, control in zip(real, controls, strict=True)))
     alone = scipy.stats.ttest_rel(real, shuffled)
     assert alone.confidence_interval(0.95).low > 0 > alone.confidence_interval(0.975).low
     assert set(of(table, name)["also"]) == {ALSO_SHUFFLED} and set(of(table)["also"]) == {""}
+
+
+def test_over_seeds_only_the_claimed_effect_decides(write):
+    """Shuffled text has .05 less, give or take .005, but as much of what frequent words have more than rare ones."""
+    name = "target words: more so over frequent words"
+
+    def lower(by):
+        def value(*key):
+            there = key[0] and key[1:3] == ("target", "grad_h_2") and key[5] == "pearson"
+            return as_in_the_paper(*key) - (by if there else 0)
+
+        return value
+
+    table = join(*(write(control=make_run(value=lower(by))) for by in (0.045, 0.05, 0.055)))
+    rows = of(table, name)
+    assert set(rows["also"]) == {ALSO_SHUFFLED} and rows["seeds_also"].iloc[0] == f"3 {ALSO_SHUFFLED}"
+    assert rows["shuffled"].isna().tolist() == [True, False] and rows["in_shuffled"].notna().all()
+    assert set(of(table)["also"]) == {""}
 
 
 def test_over_seeds_an_effect_of_the_untrained_model_is_no_finding_about_training(write):

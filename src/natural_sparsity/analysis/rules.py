@@ -1,6 +1,7 @@
 """How a claim is judged: values with their bootstrap replicates, the ranges that they must lie in, and the verdict.
 
-A claim has parts, and all must hold. A part is one value, or many of which all, or some, must lie in the range.
+A claim has parts, and all must hold. A part is one value, or many of which all, or some, must lie in the range. Some
+parts are no effect that is claimed, but what it depends on: conditions, and premises.
 
 - A value of which *all* must hold does so if its interval lies inside the range: if each of several intervals does, the
   claim about all holds at that level (intersection–union). It fails only if a *simultaneous* interval, which covers all
@@ -35,7 +36,7 @@ ALSO_UNTRAINED, ALSO_SHUFFLED, UNDECIDED_SHUFFLED = ALSO = [
 COMPARED = ["untrained", "shuffled"]
 # Whether a value has what is claimed, from the worst.
 NO, OPEN, YES = STATES = ["no", "open", "yes"]
-ALL, SOME, PREMISE = "all", "some", "premise"
+ALL, SOME, CONDITION, PREMISE = "all", "some", "condition", "premise"
 
 LEAST_WORDS = 20  # with fewer, no bootstrap interval can be trusted
 MONTE_CARLO = 3  # standard errors of an interval's edge by which it must clear the end of a range
@@ -120,7 +121,11 @@ class Bound:
 
 @dataclass(frozen=True)
 class Part:
-    """Bounds of which all or some must hold; a premise is what must hold for the claim to be testable."""
+    """Bounds of which all or some must hold.
+
+    A condition must hold as well, but is not the effect that is claimed; a premise must hold for the claim to be
+    testable.
+    """
 
     quantifier: str
     bounds: Sequence[Bound]
@@ -141,9 +146,14 @@ def some(bounds: Iterable[Bound]) -> list[Part]:
     return [Part(SOME, list(bounds))]
 
 
-def premise(bound: Bound) -> list[Part]:
-    """One part: without it, the claim says nothing of this run."""
-    return [Part(PREMISE, [bound])]
+def condition(*bounds: Bound) -> list[Part]:
+    """A part for each bound; all must hold, but none is the claimed effect, so controls are not compared in it."""
+    return [Part(CONDITION, [bound]) for bound in bounds]
+
+
+def premise(*bounds: Bound) -> list[Part]:
+    """A part for each bound; without them, the claim says nothing of this run."""
+    return [Part(PREMISE, [bound]) for bound in bounds]
 
 
 @dataclass(frozen=True)
@@ -167,6 +177,11 @@ class Evidence:
         """One of :data:`STATES`."""
         inside, outside = self.decisive
         return decide((inside.least, inside.most), (outside.least, outside.most), self.bound.above, self.bound.below)
+
+    @property
+    def is_effect(self) -> bool:
+        """Whether it is an effect that is claimed."""
+        return bool(self.bound.side) and self.quantifier in (ALL, SOME)
 
     @property
     def depends_on_chance(self) -> bool:
@@ -301,7 +316,7 @@ def conclude(evidence: Sequence[Evidence]) -> tuple[str, str]:
     states = {i: weigh([item.holds for item in items], items[0].quantifier) for i, items in parts.items()}
     shown = {item.part: item for item in evidence if item.shown}
     premises = [i for i, items in parts.items() if items[0].quantifier == PREMISE]
-    for i in premises:
+    for i in sorted(premises, key=lambda i: STATES.index(states[i])):
         if states[i] != YES:
             verdict = NOT_TESTABLE if states[i] == NO else UNDECIDED
             missing = "the run does not show" if states[i] == NO else "the run leaves open"

@@ -12,9 +12,9 @@ from natural_sparsity.analysis.rules import (
     ALSO_UNTRAINED,
     COMPARED,
     NOT_TESTABLE,
-    PREMISE,
     REPRODUCED,
     UNDECIDED_SHUFFLED,
+    YES,
     Evidence,
     Judgement,
     NotTestable,
@@ -55,7 +55,7 @@ class Comparison:
 
     Attributes:
         verdict: the other model's.
-        decides: whether a difference from it lies wholly on the side of the claimed effect.
+        decides: whether a difference of an effect that is there lies wholly on the side of the claimed effect.
         values: the other model's value for each piece of evidence; NaN if the claim cannot be judged on it.
         differences: value, low, high for each piece of evidence, NaN where none is compared. The intervals cover all
             the claim's differences at once.
@@ -70,8 +70,8 @@ class Comparison:
 def compare(claim: Claim, judgement: Judgement, other: Run, level: float) -> Comparison:
     """Compare what a claim rests on with another model's, in the same resamples.
 
-    Only values of which an effect is claimed are compared, with values of the same place in the claim, and no premises;
-    changes over training are not compared with an untrained model, which has none.
+    Only effects that are claimed are compared, with values of the same place in the claim; changes over training are
+    not compared with an untrained model, which has none.
     """
     nothing = [(math.nan,) * 3 for _ in judgement.evidence]
     untrained = other.epochs == [0]
@@ -85,7 +85,7 @@ def compare(claim: Claim, judgement: Judgement, other: Run, level: float) -> Com
     compared = {
         i: subtract("", item.bound.value, bound.value)
         for i, (item, bound) in enumerate(zip(judgement.evidence, bounds, strict=True))
-        if item.bound.side and item.quantifier != PREMISE and not (untrained and item.bound.value.change)
+        if item.is_effect and not (untrained and item.bound.value.change)
     }
     if not compared:
         return Comparison(verdict, False, theirs, nothing)
@@ -95,8 +95,8 @@ def compare(claim: Claim, judgement: Judgement, other: Run, level: float) -> Com
     differences, decides = nothing, False
     for i, value in compared.items():
         differences[i] = float(value.replicates[0]), joint[i].low, joint[i].high
-        side = judgement.evidence[i].bound.side
-        decides |= joint[i].least > 0 if side > 0 else joint[i].most < 0
+        item = judgement.evidence[i]
+        decides |= item.holds == YES and (joint[i].least > 0 if item.bound.side > 0 else joint[i].most < 0)
     return Comparison(verdict, decides, theirs, differences)
 
 
@@ -132,7 +132,7 @@ def judge_all(
             judgement = Judgement(NOT_TESTABLE, f"a {unit} has no part of speech, hence no class")
         else:
             judgement = judge_claim(claim, run, level)
-        is_effect = claim.kind != TEXT and any(item.bound.side for item in judgement.evidence)
+        is_effect = claim.kind != TEXT and any(item.is_effect for item in judgement.evidence)
         others = {
             name: compare(claim, judgement, other, level) if other and is_effect else None
             for name, other in zip(COMPARED, (run.untrain(), control), strict=True)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.analysis.products import GROUP, NORMS, Origin, check_chain, find_origin, read_origin
-from natural_sparsity.analysis.rules import ALSO, PREMISE, VERDICTS, format_interval, name_verdict
+from natural_sparsity.analysis.rules import ALSO, CONDITION, PREMISE, VERDICTS, format_interval, name_verdict
 from natural_sparsity.analysis.statistics import exponentiate
 from natural_sparsity.analysis.tensors import GRADIENT, find_top, list_layers, write_tensor
 from natural_sparsity.errors import UserError
@@ -191,6 +191,6 @@ def write_verdict(rows: pd.DataFrame | None) -> str:
         return text.removeprefix("1 ")
     if not first["verdict"]:
         return text
-    value = rows[rows["shown"].fillna(False).astype(bool) & (rows["quantifier"] != PREMISE)].iloc[0]
+    value = rows[rows["shown"].fillna(False).astype(bool) & ~rows["quantifier"].isin([CONDITION, PREMISE])].iloc[0]
     over = f"{text}; over {first['seeds']} seeds **{name_verdict(first['verdict'], first['also'])}**"
     return f"{over}, {value['evidence']} = {format_interval(*value[INTERVAL])}"

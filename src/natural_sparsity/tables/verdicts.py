@@ -18,6 +18,7 @@ from natural_sparsity.analysis.rules import (
     NOT_TESTABLE,
     PREMISE,
     VERDICTS,
+    YES,
     Bound,
     Effect,
     Evidence,
@@ -118,22 +119,28 @@ def join(claim: str, frames: Sequence[pd.DataFrame], level: float, controls: Seq
         head["verdict"], head["because"] = firsts[0]["verdict"], firsts[0]["because"]
     elif len(judged) > 1:
         head["verdict"], head["because"] = conclude(evidence)
-        if any(item.bound.side for item in evidence):
-            others = {name: compare(items, name, level) if name in controls else None for name in COMPARED}
+        if any(item.is_effect for item in evidence):
+            there = [item.holds == YES for item in evidence]
+            others = {name: compare(items, there, name, level) if name in controls else None for name in COMPARED}
             head["also"] = qualify(head["verdict"], **others)
     return [{**head, **describe(item, rows, level)} for item, rows in zip(evidence, items, strict=True)]
 
 
-def compare(items: Sequence[pd.DataFrame], name: str, level: float) -> Comparison:
+def compare(items: Sequence[pd.DataFrame], there: Sequence[bool], name: str, level: float) -> Comparison:
     """The same claim on a control, over the seeds in which it can be judged there.
 
     Args:
         items: the rows of each of the claim's values, one per seed.
+        there: whether each value, over the seeds, lies in its range.
         name: the control, one of :data:`COMPARED`.
         level: of the intervals.
     """
-    differences = find_evidence([rows for rows in items if rows[name].notna().sum() > 1], level, name)
-    decides = any(each.joint.low > 0 if each.bound.side > 0 else each.joint.high < 0 for each in differences)
+    compared = [i for i, rows in enumerate(items) if rows[name].notna().sum() > 1]
+    differences = dict(zip(compared, find_evidence([items[i] for i in compared], level, name), strict=True))
+    decides = any(
+        there[i] and (each.joint.low > 0 if each.bound.side > 0 else each.joint.high < 0)
+        for i, each in differences.items()
+    )
     own = f"in_{name}"
     if any(rows[own].notna().sum() < 2 for rows in items):
         return Comparison(NOT_TESTABLE, decides)
