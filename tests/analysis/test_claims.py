@@ -481,6 +481,12 @@ def test_each_row_says_which_effect_counts_and_why():
     assert not table["rule"].str.contains("[{}]").any()
 
 
+def test_a_set_of_words_is_named_in_words():
+    evidence = set(make_claims()["evidence"])
+    assert {"ρ←(∇h²), closed class, matched, epoch 1", "ρ←(∇h²), open class, paired, epoch 1 to 9"} <= evidence
+    assert not any("_" in name for name in evidence)
+
+
 def test_one_value_of_each_part_is_shown():
     table = make_claims()
     assert (table.groupby(["claim", "part"])["shown"].sum() == 1).all()

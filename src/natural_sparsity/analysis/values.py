@@ -12,7 +12,11 @@ from natural_sparsity.analysis.tensors import write_tensor as write
 
 ARROWS = {"target": "ρ←", "input": "ρ→"}
 DEVIATIONS = "mean χ, in standard deviations over words"
-SETS = {"all": "", "open": ", open class", "closed": ", closed class", "frequent": ", more frequent half"}
+SETS = {"all": "", "frequent": ", more frequent half"}
+SETS |= {name: f", {name} class" for name in ("open", "closed")}
+SETS |= {
+    f"{name}_{sample}": f", {name} class, {sample}" for name in ("open", "closed") for sample in ("matched", "paired")
+}
 
 
 class Measurements(Protocol):
