@@ -9,7 +9,14 @@ import pytest
 from natural_sparsity.analysis.bootstrap import LEAST_RESAMPLES, Measured
 from natural_sparsity.analysis.claims import CLAIMS, COURSE, STATE
 from natural_sparsity.analysis.products import ROLES
-from natural_sparsity.analysis.rules import ALSO_SHUFFLED, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, UNDECIDED
+from natural_sparsity.analysis.rules import (
+    ALSO_SHUFFLED,
+    NOT_REPRODUCED,
+    NOT_TESTABLE,
+    REPRODUCED,
+    UNDECIDED,
+    UNDECIDED_SHUFFLED,
+)
 from natural_sparsity.analysis.values import Run
 from natural_sparsity.analysis.verdicts import judge_all
 from sample_means import REAL, SHUFFLED, unpack
@@ -32,8 +39,9 @@ def test_verdicts_are_the_same_for_nine_seeds_of_the_bootstrap():
     # Of a state or of a course, some claims are reproduced and some are not, and the run has what all of them need.
     for kind in (STATE, COURSE):
         assert set(found[0].loc[found[0]["kind"] == kind, "verdict"]) == {REPRODUCED, NOT_REPRODUCED, UNDECIDED}
-    # Some of the effects are there on shuffled text.
-    assert {"", ALSO_SHUFFLED} <= set(found[0].loc[found[0]["verdict"] == REPRODUCED, "also"])
+    # Of the effects, some are there on shuffled text, some are not, and of some it is open.
+    also = set(found[0].loc[found[0]["verdict"] == REPRODUCED, "also"])
+    assert also == {"", ALSO_SHUFFLED, UNDECIDED_SHUFFLED}
     for other in found[1:]:
         for column in ("verdict", "also"):
             assert other[column].to_dict() == found[0][column].to_dict()
@@ -49,7 +57,6 @@ def test_one_checkpoint_is_judged():
     for claim in CLAIMS:
         assert (table.loc[claim.id, "verdict"] == NOT_TESTABLE) == (claim.kind == COURSE)
     # h² lacks what ∇h² has.
-    assert table.loc["target words: not h²", "verdict"] == REPRODUCED
     assert table.loc["target words: ∇h² more than h²", "verdict"] == REPRODUCED
     assert table.loc["classes: closed has sparser ∇h²", "verdict"] == REPRODUCED
     chi = whole.means[8][ROLES.index("target"), 2:, whole.tensors.index("grad_h_2"), 0]
