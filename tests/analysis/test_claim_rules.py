@@ -135,6 +135,13 @@ def test_a_premise_only_says_whether_the_claim_is_judged(intervals, premises, wh
     assert order.index(verdict(gather(raised, ALL))) >= order.index(verdict(claimed))
 
 
+def test_premises_are_judged_as_a_claim_of_their_own():
+    """Two values that leave a claim open leave open what rests on them; the second alone would fail."""
+    rests_on = scatter(0.3, seed=1).exceeds(EFFECT), scatter(0.0005, width=0.0905, seed=2).exceeds(EFFECT)
+    assert judge(each(*rests_on), LEVEL).verdict == UNDECIDED
+    assert judge([*premise(*rests_on), *each(scatter(0.5, seed=3).exceeds(EFFECT))], LEVEL).verdict == UNDECIDED
+
+
 def test_a_premise_that_comes_to_hold_lets_the_claim_fail():
     body = each(scatter(-0.5, seed=1).exceeds(EFFECT))
     found = [judge([*premise(scatter(centre).exceeds(EFFECT)), *body], LEVEL).verdict for centre in (0, 0.1, 0.3)]

@@ -9,6 +9,7 @@ import pytest
 from example_products import VOCABULARY, describe_depth, write_correlations, write_state
 from natural_sparsity.cli import main
 from natural_sparsity.files import read_digest, read_json, read_metadata, write_json, write_parquet
+from natural_sparsity.tables import comparison
 
 RUNS = [
     ("wiki", "lstm", 1, "frozen"),
@@ -58,7 +59,7 @@ def write_run(folder, i, data, model, seed, condition, tensors=TENSORS):
 def write_verdicts(folder, run, seeds, rows):
     """Claims over ``seeds`` of a run, given by the numbers of their files."""
     head = {"claim": "", "verdict": "", "also": "", "seeds_also": "", "seeds": len(seeds)}
-    head |= {**dict.fromkeys(COUNTED[:4], 0), "shown": True, "quantifier": "all", "evidence": "ρ"}
+    head |= {**dict.fromkeys(COUNTED[:4], 0), "shown": True, "quantifier": "all", "holds": "yes", "evidence": "ρ"}
     head |= {"value": np.nan, "low": np.nan, "high": np.nan, "above": 0.1, "below": np.inf}
     data, model, condition = run
     claims = {f"{i}.claims": read_digest(folder / f"{i}.claims") for i in seeds}
@@ -78,13 +79,29 @@ def folder(tmp_path):
     shown = [
         decided | interval | premise,
         decided | interval | level,
-        decided | interval,
+        decided | interval | {"holds": "open"},
         decided | interval | {"shown": False, "value": 9.0},
     ]
     write_verdicts(tmp_path, VERDICTS[0], [0, 1], [*shown, {"claim": "c1", "not testable here": 2}])
     write_verdicts(tmp_path, VERDICTS[1], [2], [{"claim": "c0", "reproduced": 1, "value": 0.3, "seeds_also": ""}])
     write_verdicts(tmp_path, VERDICTS[2], [3], [{"claim": "c2", "not reproduced": 1}])
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("premise", "condition", "effect", "chosen"),
+    [
+        ("yes", "yes", "yes", "effect"),
+        ("yes", "open", "open", "effect"),
+        ("yes", "no", "open", "condition"),
+        ("yes", "yes", "no", "effect"),
+        ("open", "no", "no", "premise"),
+    ],
+)
+def test_the_value_that_decides_is_shown(premise, condition, effect, chosen):
+    holds = {"premise": premise, "condition": condition, "effect": effect}
+    rows = pd.DataFrame({"quantifier": ["premise", "condition", "all"], "holds": holds.values(), "evidence": holds})
+    assert comparison.choose_value(rows)["evidence"] == chosen
 
 
 def command(folder, more=0, **changed):

@@ -75,7 +75,8 @@ def find_overtaking(run: Run) -> list[Part]:
     role, upper, lower = "input", "h_e", run.lower
     before, after = (run.lead(role, upper, lower, epoch) for epoch in (run.end_of(1 / 2), run.last))
     return [
-        *each(before.falls_below(CHANGE), after.exceeds(CHANGE)),
+        *condition(before.falls_below(CHANGE)),
+        *each(after.exceeds(CHANGE)),
         *condition(run.rho(role, upper, run.last).exceeds(SLIGHT)),
     ]
 
@@ -154,6 +155,15 @@ def find_diverging(run: Run, sample: str) -> list[Part]:
         *condition(run.rise("target", run.gradient, run.first, run.last, words).exceeds(CHANGE)),
         *each(run.diverge(sample).exceeds(CHANGE)),
     ]
+
+
+def find_lasting_rise(run: Run) -> list[Part]:
+    """ρ←(∇h_L) over the open class rises, and still does in the last third of training."""
+    whole, late = (
+        run.rise("target", run.gradient, start, run.last, "open").exceeds(CHANGE)
+        for start in (run.first, run.end_of(2 / 3))
+    )
+    return [*condition(whole), *each(late)]
 
 
 # The rules that are judged on the whole classes and on samples.
@@ -384,12 +394,7 @@ CLAIMS = [
         "The correlation of open-class words keeps rising.",
         "ρ←(∇h²) over the open class rises by > {change} from the first to the last epoch, and by > {change} in the"
         " last third of training.",
-        lambda run: each(
-            *(
-                run.rise("target", run.gradient, start, run.last, "open").exceeds(CHANGE)
-                for start in (run.first, run.end_of(2 / 3))
-            )
-        ),
+        find_lasting_rise,
         classes=True,
     ),
     Claim(

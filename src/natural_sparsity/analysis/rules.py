@@ -290,10 +290,12 @@ def judge(parts: Sequence[Part], level: float) -> Judgement:
     for _, _, bound in places:
         check(bound.value, level)
     own = [find_interval(bound.value.replicates, level) for _, _, bound in places]
-    family = [k for k, (_, quantifier, _) in enumerate(places) if quantifier != PREMISE]
-    joint = dict(enumerate(own))
-    values = [places[k][2].value for k in family]
-    joint |= dict(zip(family, find_joint_intervals(values, [own[k] for k in family], level), strict=True))
+    joint: dict[int, Interval] = {}
+    for premises in (False, True):  # as if what the claim rests on were a claim
+        family = [k for k, (_, quantifier, _) in enumerate(places) if (quantifier == PREMISE) == premises]
+        if family:
+            values = [places[k][2].value for k in family]
+            joint |= dict(zip(family, find_joint_intervals(values, [own[k] for k in family], level), strict=True))
     evidence = mark_shown([Evidence(b, i, q, own[k], joint[k]) for k, (i, q, b) in enumerate(places)])
     return Judgement(*conclude(evidence), evidence)
 
@@ -339,6 +341,8 @@ def name_evidence(name: str, quantifier: str, size: int) -> str:
     """A value's name, and what it stands for if its part has ``size`` values."""
     if quantifier == PREMISE:
         return f"{name} (premise)"
+    if quantifier == CONDITION:
+        return f"{name} (condition)"
     return f"{name} ({'best' if quantifier == SOME else 'extreme'} of {size})" if size > 1 else name
 
 

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.transforms import blended_transform_factory
 
 from natural_sparsity.analysis.products import GROUP, check_same
-from natural_sparsity.analysis.rules import NO, OPEN, PREMISE, VERDICTS, YES, format_interval, name_verdict
+from natural_sparsity.analysis.rules import CONDITION, NO, OPEN, PREMISE, VERDICTS, YES, format_interval, name_verdict
 from natural_sparsity.errors import UserError
 from natural_sparsity.figures.arguments import add_unit
 from natural_sparsity.figures.style import Style
@@ -262,7 +262,9 @@ def name_part(items: pd.DataFrame) -> str:
         which = "best" if first["quantifier"] == "some" else "extreme"
         where = f"{which} of {first['values']}"
         return f"{names[0]} ({where})" if len(names) == 1 else f"{where}, of each seed"
-    return f"needs: {names[0]}" if first["quantifier"] == PREMISE else str(names[0])
+    if first["quantifier"] == PREMISE:
+        return f"needs: {names[0]}"
+    return f"{names[0]} (condition)" if first["quantifier"] == CONDITION else str(names[0])
 
 
 def draw_value(

@@ -10,7 +10,16 @@ import pandas as pd
 
 from natural_sparsity import files
 from natural_sparsity.analysis.products import GROUP, NORMS, Origin, check_chain, find_origin, read_origin
-from natural_sparsity.analysis.rules import ALSO, CONDITION, PREMISE, VERDICTS, format_interval, name_verdict
+from natural_sparsity.analysis.rules import (
+    ALSO,
+    CONDITION,
+    PREMISE,
+    STATES,
+    VERDICTS,
+    YES,
+    format_interval,
+    name_verdict,
+)
 from natural_sparsity.analysis.statistics import exponentiate
 from natural_sparsity.analysis.tensors import GRADIENT, find_top, list_layers, write_tensor
 from natural_sparsity.errors import UserError
@@ -30,7 +39,7 @@ NOTE = (
 )
 CAPTION = (
     "**Claims over seeds.** How many seeds have which verdict; then the verdict on the intervals over seeds, with the"
-    " first value that it rests on; the table of verdicts has the others. A run with one seed is one draw."
+    " value that decides it; the table of verdicts has the others. A run with one seed is one draw."
 )
 INTERVAL = ["value", "low", "high", "above", "below"]
 # What claims and correlations of the same probes have in common.
@@ -136,7 +145,7 @@ def read_verdicts(args: argparse.Namespace) -> dict[str, pd.DataFrame]:
         digests.setdefault(run, set()).add(files.read_digest(path))
     frames: dict[str, pd.DataFrame] = {}
     columns = ["claim", "verdict", "also", "seeds", *VERDICTS, "seeds_also"]
-    columns += ["shown", "quantifier", "evidence", *INTERVAL]
+    columns += ["shown", "quantifier", "holds", "evidence", *INTERVAL]
     for path in args.verdicts:
         metadata = files.read_metadata(path)
         if missing := [key for key in (*GROUP, "claims") if key not in metadata]:
@@ -191,6 +200,19 @@ def write_verdict(rows: pd.DataFrame | None) -> str:
         return text.removeprefix("1 ")
     if not first["verdict"]:
         return text
-    value = rows[rows["shown"].fillna(False).astype(bool) & ~rows["quantifier"].isin([CONDITION, PREMISE])].iloc[0]
+    value = choose_value(rows[rows["shown"].fillna(False).astype(bool)])
     over = f"{text}; over {first['seeds']} seeds **{name_verdict(first['verdict'], first['also'])}**"
     return f"{over}, {value['evidence']} = {format_interval(*value[INTERVAL])}"
+
+
+def choose_value(rows: pd.DataFrame) -> pd.Series:
+    """The value that decides a verdict: a premise that does not hold, else one that fails, is open, or holds.
+
+    Of several, it is an effect that is claimed, rather than a condition.
+    """
+    missing = rows[(rows["quantifier"] == PREMISE) & (rows["holds"] != YES)]
+    rows = rows[rows["quantifier"] != PREMISE] if missing.empty else missing
+    states = rows["holds"].map(STATES.index)
+    worst = rows[states == states.min()]
+    effects = worst[worst["quantifier"] != CONDITION]
+    return (worst if effects.empty else effects).iloc[0]

@@ -150,22 +150,21 @@ def compare(items: Sequence[pd.DataFrame], there: Sequence[bool], name: str, lev
 def find_evidence(items: Sequence[pd.DataFrame], level: float, column: str = "value") -> list[Evidence]:
     """Each value over the seeds that have it, with its t interval and one that covers the claim's values at once.
 
-    The latter is Bonferroni's.
+    The latter is Bonferroni's. Premises are a family of their own, as if what the claim rests on were a claim.
 
     Args:
         items: the rows of each value, one per seed.
         level: of the intervals.
         column: the values, or a control's, or the differences from a control.
     """
-    number = sum(rows["quantifier"].iloc[0] != PREMISE for rows in items)
+    premises = [rows["quantifier"].iloc[0] == PREMISE for rows in items]
     evidence = []
     for rows in items:
         first = rows.iloc[0]
         found = rows[column].dropna().to_numpy(float)
         mean, *own = t_interval(found, level)
-        joint = own
-        if first["quantifier"] != PREMISE:
-            joint = list(t_interval(found, 1 - (1 - level) / number)[1:])
+        number = premises.count(first["quantifier"] == PREMISE)
+        _, *joint = t_interval(found, 1 - (1 - level) / number)
         effect = Effect(first["effect"], first["effect_reason"])
         value = Value(" / ".join(rows["evidence"].unique()), np.array([mean]), len(found), first["quantity"])
         bound = Bound(value, effect, first["above"], first["below"])
