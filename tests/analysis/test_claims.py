@@ -404,11 +404,9 @@ def test_no_claim_is_compared_in_what_it_only_depends_on():
     assert set(effects[effects > 1].index) == {
         "input words: concentrated activations",
         "input words: h¹ quickly, then slowly",
-        "input words: hᵉ overtakes h¹ late",
         "input words: rise from the first drop",
         "target words: dispersed activations",
         "target words: strong and increasing only ∇h²",
-        "classes: open keeps rising",
     }
 
 

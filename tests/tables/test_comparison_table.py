@@ -100,7 +100,8 @@ def folder(tmp_path):
 )
 def test_the_value_that_decides_is_shown(premise, condition, effect, chosen):
     holds = {"premise": premise, "condition": condition, "effect": effect}
-    rows = pd.DataFrame({"quantifier": ["premise", "condition", "all"], "holds": holds.values(), "evidence": holds})
+    quantifiers = ["premise", "condition", "all"]
+    rows = pd.DataFrame({"quantifier": quantifiers, "holds": [*holds.values()], "evidence": [*holds]})
     assert comparison.choose_value(rows)["evidence"] == chosen
 
 

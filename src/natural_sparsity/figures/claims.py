@@ -262,9 +262,7 @@ def name_part(items: pd.DataFrame) -> str:
         which = "best" if first["quantifier"] == "some" else "extreme"
         where = f"{which} of {first['values']}"
         return f"{names[0]} ({where})" if len(names) == 1 else f"{where}, of each seed"
-    if first["quantifier"] == PREMISE:
-        return f"needs: {names[0]}"
-    return f"{names[0]} (condition)" if first["quantifier"] == CONDITION else str(names[0])
+    return {PREMISE: "needs: ", CONDITION: "with: "}.get(first["quantifier"], "") + str(names[0])
 
 
 def draw_value(
