@@ -97,7 +97,8 @@ def check_names(i: int, run: Run, configuration: Configuration) -> None:
     for key, name, blocks in references:
         if name not in blocks:
             among = "models" if key == "model" else key
-            family = next((block for block in blocks if key == "model" and name.startswith(f"{block}-")), None)
+            families = [block for block in blocks if key == "model" and name.startswith(f"{block}-")]
+            family = max(families, key=len, default="")
             hint = f"; if it is one of the models that {family} stands for, give {family}" if family else ""
             raise UserError(f"runs.{i}.{key}: {name!r} is not among {among} ({', '.join(blocks)}){hint}")
     data = configuration.data[run.data]
