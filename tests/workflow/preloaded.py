@@ -86,6 +86,14 @@ def receive(connection: socket.socket) -> tuple[list[Any] | None, list[int]]:
     return json.loads(request) if size and len(request) == size else None, files
 
 
+def read_signals(connection: socket.socket) -> bytes:
+    """The numbers of the signals that a client got; none once it is gone."""
+    try:
+        return connection.recv(16)
+    except ConnectionResetError:
+        return b""
+
+
 def serve(folder: Path) -> tuple[str, list[str]]:
     """Fork for each client, and return in the fork: the command, its arguments. Ends when its standard input does."""
     selector, listener = selectors.DefaultSelector(), socket.socket(socket.AF_UNIX)
@@ -111,12 +119,15 @@ def serve(folder: Path) -> tuple[str, list[str]]:
                     continue
                 for watched in (connection, ended := os.pidfd_open(child)):
                     selector.register(watched, selectors.EVENT_READ, (child, connection, ended))
-            elif key.fileobj is key.data[1]:
+                continue
+            child, connection, ended = key.data
+            if connection.fileno() < 0:  # its command's end came in the same round
+                continue
+            if key.fileobj is connection:
                 # A client that is gone, however it ended, takes its command along.
-                for number in key.data[1].recv(16) or [signal.SIGKILL]:
-                    os.kill(key.data[0], number)
+                for number in read_signals(connection) or [signal.SIGKILL]:
+                    os.kill(child, number)
             else:
-                child, connection, ended = key.data
                 _, status = os.waitpid(child, 0)
                 with contextlib.suppress(OSError):
                     connection.send(str(os.waitstatus_to_exitcode(status)).encode())

@@ -36,10 +36,15 @@ def test_it_says_and_returns_what_the_real_one_does(tmp_path, words):
     assert call(start_server(), tmp_path, *words) == call(REAL, tmp_path, *words)
 
 
+def find_jobs(folder):
+    """The processes that run in ``folder``."""
+    return [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(folder)]
+
+
 def wait_for_jobs(folder, n):
     """Wait until ``n`` processes run in ``folder``."""
     end = time.monotonic() + 60
-    while sum(process.info["cwd"] == str(folder) for process in psutil.process_iter(["cwd"])) != n:
+    while len(find_jobs(folder)) != n:
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -53,6 +58,24 @@ def test_a_signal_to_the_client_ends_the_command(tmp_path, number):
     client.send_signal(number)
     assert client.wait(timeout=60) == -number
     wait_for_jobs(tmp_path, 0)
+
+
+def test_a_client_that_dies_with_its_command_leaves_the_server_running(tmp_path):
+    """The server, stopped meanwhile, hears of both at once, and of the command first."""
+    os.mkfifo(tmp_path / "pipe")
+    client = subprocess.Popen([start_server() / "natural-sparsity", "--arguments", "pipe"], cwd=tmp_path)
+    wait_for_jobs(tmp_path, 2)
+    [command] = [found for found in find_jobs(tmp_path) if found.pid != client.pid]
+    server = command.parent()
+    server.suspend()
+    command.kill()
+    while command.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    client.kill()
+    assert client.wait(timeout=60) == -signal.SIGKILL
+    server.resume()
+    wait_for_jobs(tmp_path, 0)
+    assert call(start_server(), tmp_path, "snakemake", "--version")[0] == 0
 
 
 def test_a_client_that_dies_before_it_asks_leaves_the_server_running(tmp_path):
