@@ -1,5 +1,9 @@
 """Adam against the formulas of Kingma & Ba (2015, algorithm 1), on all that it moves."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -166,10 +170,23 @@ def test_a_memory_of_other_variables_is_refused():
     training = Training(batch=8, learning_rate=RATE, **ADAM)
     method = Method({}, model, {}, Place(1, 1, 1))
     with pytest.raises(
-        UserError, match="the checkpoint's optimizer remembers no 'exp_avg.output.bias'; delete it and run again"
+        UserError, match="the checkpoint's optimizer remembers no exp_avg.output.bias; delete it and run again"
     ):
         make_step(model, open_data("text", {}), training, RATE, 8, method, memory)
 
 
 def test_sgd_remembers_nothing():
     assert make_text_step(new_model()).memory() == {}
+
+
+@pytest.mark.integration
+def test_a_step_of_adam_does_not_wait_for_torchs_compiler():
+    """Importing it takes longer than an epoch of a small model."""
+    code = "import sys, torch; from chains import language_model, make_text_step; words = torch.ones(7, 4).long();"
+    code += " from natural_sparsity.data.base import Batch; model = language_model(5);"
+    code += " make_text_step(model, 0.1, batch=4, window=7, optimizer='adam', clip=1)(Batch(words, words));"
+    code += " print({'torch._dynamo', 'sympy'} & set(sys.modules))"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False
+    )
+    assert process.stdout == "set()\n", process.stderr

@@ -6,9 +6,9 @@ noise and counts as 0. There are three kinds of groups: ``neurons`` (a variable 
 the layers, which multiplies its output), ``gates`` (one for each gate of each unit, which multiplies its preactivation
 without the bias), and ``vocabulary`` (one for each word, which multiplies its embedding). Biases are not random.
 
-The weights are sampled once per batch, the group variables once per sequence, and both are the same at every step.
-Hence the loop over time in training. The parameters of a checkpoint are the masked means with the group variables
-multiplied in, which make a plain LSTM; the variables are the method's tensors.
+The weights are sampled once per batch, the group variables once per sequence, and both are the same at every step. The
+parameters of a checkpoint are the masked means with the group variables multiplied in, which make a plain LSTM; the
+variables are the method's tensors.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.methods.base import Gradients, Method, Optimization, Place, all_rows, require_lstm
 from natural_sparsity.methods.masks import TENSORS, prunable
 from natural_sparsity.model.recurrent import RecurrentModel, State
+from natural_sparsity.model.window import Window, double_g
 
 # Prefixes of the method's tensors in a checkpoint; the name of the parameter or the group follows.
 MEAN, LOG_SIGMA = "mean.", "log_sigma."
@@ -161,21 +162,10 @@ def run_with_groups(
     Returns:
         The outputs (steps, batch, hidden) and the state after the last step.
     """
-    [[weight_ih, weight_hh, bias_ih, bias_hh]] = layer.all_weights
-    bias, by_inputs = bias_ih + bias_hh, functional.linear(inputs, weight_ih)
-    h, c = (part[0] for part in state)
-    outputs = []
-    for step in by_inputs.unbind():
-        preactivation = step + h @ weight_hh.T
-        if gates is not None:
-            preactivation = preactivation * gates
-        i, f, g, o = (preactivation + bias).chunk(4, 1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        h = o.sigmoid() * c.tanh()
-        if neurons is not None:
-            h = h * neurons
-        outputs.append(h)
-    return torch.stack(outputs), (h[None], c[None])
+    weights = [double_g(weight) for weight in layer.parameters()]
+    by_input, recurrent, bias = weights[0], weights[1], weights[2] + weights[3]
+    outputs, h, c = Window.apply(inputs, state[0][0], state[1][0], by_input, recurrent, bias, gates, neurons)
+    return outputs, (h[None], c[None])
 
 
 class SparseVD(Method):

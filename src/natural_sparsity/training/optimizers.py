@@ -5,11 +5,14 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from natural_sparsity.errors import UserError
 from natural_sparsity.methods.base import Method
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+# Adam's, PyTorch's defaults.
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class Block(NamedTuple):
@@ -71,6 +74,8 @@ class SGD:
 class Adam:
     """torch.optim.Adam (Kingma & Ba 2015) on the method's variables, which for most methods are the parameters.
 
+    It calls the function of torch.optim: the class imports torch's compiler, which takes seconds (torch 2.13).
+
     Raises:
         UserError: ``memory`` is neither empty nor that of these variables.
     """
@@ -84,21 +89,33 @@ class Adam:
             for name, variable in self.variables.items():
                 self.memory |= {f"{moment}.{name}": torch.zeros_like(variable) for moment in MOMENTS}
                 self.memory[f"step.{name}"] = torch.zeros((), device=variable.device if on_gpu else "cpu")
-        self.adam = torch.optim.Adam(self.variables.values(), learning_rate, capturable=on_gpu)
-        for name, variable in self.variables.items():
-            try:
-                self.adam.state[variable] = {key: self.memory[f"{key}.{name}"] for key in ("step", *MOMENTS)}
-            except KeyError as error:
-                raise UserError(f"the checkpoint's optimizer remembers no {error}; delete it and run again") from error
+        for key in (f"{key}.{name}" for key in ("step", *MOMENTS) for name in self.variables):
+            if key not in self.memory:
+                raise UserError(f"the checkpoint's optimizer remembers no {key}; delete it and run again")
 
     @torch.no_grad()
     def step(self, gradients: StepGradients) -> None:
         """Take a step of Adam."""
         by = self.method.by_variables(gradients.named, gradients.words)
         scale = scale_to(self.clip, list(by.values()))
-        for name, variable in self.variables.items():
-            variable.grad = by[name] * scale
-        self.adam.step()
+        remembered = ([self.memory[f"{key}.{name}"] for name in self.variables] for key in (*MOMENTS, "step"))
+        first, second, steps = remembered
+        adam(
+            list(self.variables.values()),
+            [by[name] * scale for name in self.variables],
+            first,
+            second,
+            [],
+            steps,
+            capturable=scale.is_cuda,
+            amsgrad=False,
+            beta1=BETA1,
+            beta2=BETA2,
+            lr=self.learning_rate,
+            weight_decay=0.0,
+            eps=EPSILON,
+            maximize=False,
+        )
 
 
 OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}
