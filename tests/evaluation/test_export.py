@@ -71,6 +71,21 @@ def draw_words():
     return torch.randint(VOCABULARY, (9, 4), generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize(
+    ("options", "folded", "rounded"),
+    [
+        ({}, False, None),
+        ({"fold": True}, True, None),
+        ({"int8": True}, False, "int8"),
+        ({"fold": True, "bits": 4}, True, {"bits": 4, "scope": "channel"}),
+        ({"bits": 3, "scope": "tensor"}, False, {"bits": 3, "scope": "tensor"}),
+    ],
+)
+def test_the_header_says_what_the_export_changed(chain, options, folded, rounded):
+    about = ns.load(write(chain, "dense1", **options)).about
+    assert (about["folded"], about["rounded"]) == (folded, rounded)
+
+
 def test_weights_of_three_bits_take_three_and_load_as_they_were_trained(chain):
     folder, words = write(chain, "three1"), draw_words()
     header, stored = exported.read(folder / exported.FILE)

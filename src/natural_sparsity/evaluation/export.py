@@ -62,9 +62,8 @@ def run(args: argparse.Namespace) -> None:
     subject = open_subject(args.checkpoint, torch.device("cpu"), args.expect)
     words = read_words(args.vocabulary, subject) if args.vocabulary else None
     path = args.output / exported.FILE
-    exported.write(
-        path, *make_form(subject, args.fold, args.int8, args.bits, args.scope or SCOPES[0]), describe(subject)
-    )
+    form: dict[str, Any] = {"fold": args.fold, "int8": args.int8, "bits": args.bits, "scope": args.scope or SCOPES[0]}
+    exported.write(path, *make_form(subject, **form), describe(subject, **form))
     if words is not None:
         with files.atomic(args.output / WORDS) as temporary:
             temporary.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
@@ -121,9 +120,16 @@ def round_weights(model: RecurrentModel, bits: int, scope: str) -> Numbers:
     return numbers
 
 
-def describe(subject: Subject) -> dict[str, Any]:
-    """Return what the header says of the checkpoint: which one it is, and the digest of its vocabulary."""
-    return {**subject.identify(), "vocabulary": subject.state["vocabulary"]}
+def describe(
+    subject: Subject, fold: bool = False, int8: bool = False, bits: int | None = None, scope: str = SCOPES[0]
+) -> dict[str, Any]:
+    """Return what the header says of the checkpoint, and of what :func:`make_form` made of it with these options.
+
+    Which checkpoint it is; the digest of its vocabulary; whether it is ``folded``; and how it is ``rounded``: null,
+    ``int8``, or bits and scope.
+    """
+    rounded = "int8" if int8 else {"bits": bits, "scope": scope} if bits else None
+    return {**subject.identify(), "vocabulary": subject.state["vocabulary"], "folded": fold, "rounded": rounded}
 
 
 def read_words(path: Path, subject: Subject) -> list[str]:

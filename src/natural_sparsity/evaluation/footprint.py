@@ -108,7 +108,7 @@ def measure_footprints(
         for name, options in forms.items():
             path = Path(folder) / exported.FILE
             model, numbers = make_form(subject, **options)
-            exported.write(path, model, numbers, describe(subject))
+            exported.write(path, model, numbers, describe(subject, **options))
             matrices = [parameter for parameter in exported.load(path).parameters() if parameter.dim() > 1]
             nonzero = sum(int(matrix.count_nonzero()) for matrix in matrices)
             models.append(exported.load(path, int8=bool(numbers)))
