@@ -14,6 +14,7 @@ from natural_sparsity.analysis.statistics import t_interval
 from natural_sparsity.analysis.tensors import GRADIENT, STATIC, list_layers
 from natural_sparsity.errors import UserError
 from natural_sparsity.tables import schedule
+from natural_sparsity.tables.scores import subtract
 from natural_sparsity.tables.writer import Grid, Table
 
 MODEL = ["model", "family", "role", "level"]
@@ -93,14 +94,12 @@ def compare(values: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
         row = dict(zip(KEYS, key, strict=True)) | {"epoch": group["epoch"].iloc[0], "seeds": len(group)}
         row |= schedules[row["model"]]
         row |= dict(zip(("value", "low", "high"), t_interval(group["value"].to_numpy()), strict=True))
-        same = dense.reindex(group.set_index([*PLACE, "seed"]).index)
-        same_width, same_epoch = (same[key].to_numpy() == group[key].to_numpy() for key in ("width", "epoch"))
-        comparable = row["role"] != "dense" and (row["statistic"] != "mean" or bool(same_width.all()))
-        paired = (group["value"].to_numpy() - same["value"].to_numpy())[same_epoch]
-        paired = paired[~np.isnan(paired)] if comparable else np.array([])
-        difference = t_interval(paired) if len(paired) else (np.nan,) * 3
-        row |= dict(zip(("difference", "difference_low", "difference_high"), difference, strict=True))
-        rows.append(row | {"pairs": len(paired)})
+        own = group.set_index([*PLACE, "seed"])
+        same = dense.reindex(own.index)
+        same = same[same["epoch"] == own["epoch"]]
+        same_width = bool((same["width"] == own["width"].reindex(same.index)).all())
+        comparable = row["role"] != "dense" and (row["statistic"] != "mean" or same_width)
+        rows.append(row | subtract(own["value"], same["value"] if comparable else same["value"].iloc[:0], "difference"))
     return pd.DataFrame(rows)
 
 
