@@ -1,5 +1,9 @@
 """Devices and threads that are given by hand."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -19,3 +23,28 @@ def test_a_gpu_without_triton_is_refused(monkeypatch):
     monkeypatch.setattr(device, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="^device: cuda:0 needs Triton, .*; install it, or use cpu$"):
         device.prepare_cuda(torch.device("cuda:0"))
+
+
+COUNT_FAULTS = """
+import resource, sys, torch
+from natural_sparsity.model.device import select_device
+if "select" in sys.argv:
+    select_device("cpu", 1)
+values, before = torch.ones(2**18), 0
+for step in range(60):
+    if step == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    [values + i for i in range(8)]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.skipif("glibc" not in platform.libc_ver(), reason="no glibc here")
+def test_a_step_uses_the_memory_of_the_one_before():
+    """Tensors of 1 MiB, 256 pages; by default, they come page by page again."""
+    faults = [
+        int(subprocess.run([sys.executable, "-c", COUNT_FAULTS, *words], capture_output=True, check=True).stdout)
+        for words in ([], ["select"])
+    ]
+    assert faults[1] < 100 < 2_000 < faults[0]
