@@ -15,7 +15,7 @@ import natural_sparsity as ns
 from chains import KINDS, VOCABULARY, Chain, call
 from natural_sparsity import cli, files
 from natural_sparsity.errors import UserError
-from natural_sparsity.evaluation import export
+from natural_sparsity.evaluation import export, fold
 from natural_sparsity.methods import qat
 from natural_sparsity.methods.masks import prunable
 from natural_sparsity.model import checkpoint, exported
@@ -84,6 +84,11 @@ def draw_words():
 def test_the_header_says_what_the_export_changed(chain, options, folded, rounded):
     about = ns.load(write(chain, "dense1", **options)).about
     assert (about["folded"], about["rounded"]) == (folded, rounded)
+
+
+def test_the_header_of_a_checkpoint_that_was_folded_before_says_so(chain):
+    call(fold, **{"from": chain.path("pruned")}, checkpoint=chain.path("pruned-folded"))
+    assert ns.load(write(chain, "pruned-folded")).about["folded"]
 
 
 def test_weights_of_three_bits_take_three_and_load_as_they_were_trained(chain):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from natural_sparsity.model.window import Window, double_g
+from natural_sparsity.model.window import FactoredWindow, double_g
 
 NAMES = ["inputs", "h", "c", "weight_ih", "weight_hh", "bias", "gates", "neurons"]
 
@@ -24,7 +24,7 @@ def run_formulas(inputs, h, c, weight_ih, weight_hh, bias, gates=None, neurons=N
 
 
 def run_window(inputs, h, c, weight_ih, weight_hh, bias, gates=None, neurons=None):
-    return Window.apply(inputs, h, c, *map(double_g, (weight_ih, weight_hh, bias)), gates, neurons)
+    return FactoredWindow.apply(inputs, h, c, *map(double_g, (weight_ih, weight_hh, bias)), gates, neurons)
 
 
 def draw(steps, batch, width, hidden):

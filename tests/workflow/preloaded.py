@@ -86,14 +86,6 @@ def receive(connection: socket.socket) -> tuple[list[Any] | None, list[int]]:
     return json.loads(request) if size and len(request) == size else None, files
 
 
-def read_signals(connection: socket.socket) -> bytes:
-    """The numbers of the signals that a client got; none once it is gone."""
-    try:
-        return connection.recv(16)
-    except ConnectionResetError:
-        return b""
-
-
 def serve(folder: Path) -> tuple[str, list[str]]:
     """Fork for each client, and return in the fork: the command, its arguments. Ends when its standard input does."""
     selector, listener = selectors.DefaultSelector(), socket.socket(socket.AF_UNIX)
@@ -125,7 +117,7 @@ def serve(folder: Path) -> tuple[str, list[str]]:
                 continue
             if key.fileobj is connection:
                 # A client that is gone, however it ended, takes its command along.
-                for number in read_signals(connection) or [signal.SIGKILL]:
+                for number in connection.recv(16) or [signal.SIGKILL]:
                     os.kill(child, number)
             else:
                 _, status = os.waitpid(child, 0)

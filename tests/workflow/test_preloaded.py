@@ -68,12 +68,14 @@ def test_a_client_that_dies_with_its_command_leaves_the_server_running(tmp_path)
     [command] = [found for found in find_jobs(tmp_path) if found.pid != client.pid]
     server = command.parent()
     server.suspend()
-    command.kill()
-    while command.status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.01)
-    client.kill()
-    assert client.wait(timeout=60) == -signal.SIGKILL
-    server.resume()
+    try:
+        command.kill()
+        while command.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        client.kill()
+        assert client.wait(timeout=60) == -signal.SIGKILL
+    finally:
+        server.resume()
     wait_for_jobs(tmp_path, 0)
     assert call(start_server(), tmp_path, "snakemake", "--version")[0] == 0
 

@@ -125,11 +125,13 @@ def describe(
 ) -> dict[str, Any]:
     """Return what the header says of the checkpoint, and of what :func:`make_form` made of it with these options.
 
-    Which checkpoint it is; the digest of its vocabulary; whether it is ``folded``; and how it is ``rounded``: null,
-    ``int8``, or bits and scope.
+    Which checkpoint it is; the digest of its vocabulary; whether it is ``folded``, now or before; and how it is
+    ``rounded``: null, ``int8``, or bits and scope. Weights that were trained in few bits are not rounded: see
+    ``sparsify``.
     """
+    folded = fold or bool(subject.state.get("folded"))
     rounded = "int8" if int8 else {"bits": bits, "scope": scope} if bits else None
-    return {**subject.identify(), "vocabulary": subject.state["vocabulary"], "folded": fold, "rounded": rounded}
+    return {**subject.identify(), "vocabulary": subject.state["vocabulary"], "folded": folded, "rounded": rounded}
 
 
 def read_words(path: Path, subject: Subject) -> list[str]:

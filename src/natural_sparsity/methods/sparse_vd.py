@@ -22,7 +22,7 @@ from natural_sparsity.errors import UserError
 from natural_sparsity.methods.base import Gradients, Method, Optimization, Place, all_rows, require_lstm
 from natural_sparsity.methods.masks import TENSORS, prunable
 from natural_sparsity.model.recurrent import RecurrentModel, State
-from natural_sparsity.model.window import Window, double_g
+from natural_sparsity.model.window import FactoredWindow, double_g
 
 # Prefixes of the method's tensors in a checkpoint; the name of the parameter or the group follows.
 MEAN, LOG_SIGMA = "mean.", "log_sigma."
@@ -160,11 +160,13 @@ def run_with_groups(
         neurons: factors of the outputs, which the recurrence reads, (batch, hidden).
 
     Returns:
-        The outputs (steps, batch, hidden) and the state after the last step.
+        The outputs (steps, batch, hidden), and the state after the last step, which carries no gradient.
     """
-    weights = [double_g(weight) for weight in layer.parameters()]
-    by_input, recurrent, bias = weights[0], weights[1], weights[2] + weights[3]
-    outputs, h, c = Window.apply(inputs, state[0][0], state[1][0], by_input, recurrent, bias, gates, neurons)
+    [weights] = layer.all_weights
+    by_input, recurrent, *biases = map(double_g, weights)
+    outputs, h, c = FactoredWindow.apply(
+        inputs, state[0][0], state[1][0], by_input, recurrent, biases[0] + biases[1], gates, neurons
+    )
     return outputs, (h[None], c[None])
 
 

@@ -1,7 +1,7 @@
-"""An LSTM layer over a window, with a backward pass of its own; much faster than autograd's, step by step, on a CPU.
+"""An LSTM layer over a window, with what PyTorch's layer lacks.
 
-It offers what PyTorch's layer does not: factors of the gates and of the outputs, and a backward pass that leaves out
-the gradients that nobody asks for.
+It takes factors of the gates and of the outputs, and computes only the gradients that are asked for: all steps at once
+where it can, and without autograd's record of each step. ``model/lstm.py`` is for a GPU.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def split_gates(gates: Tensor) -> Tensor:
     return gates.unflatten(2, (4, -1))
 
 
-class Window(torch.autograd.Function):
+class FactoredWindow(torch.autograd.Function):
     """One layer over one window, whose rows of gate g come doubled (:func:`double_g`).
 
     tanh z = 2σ(2z) − 1: all gates are then one call of σ on contiguous memory. In place of gate g the code keeps

@@ -7,7 +7,7 @@ pass; here the backward pass is one product with each weight matrix.
 from torch import Tensor, nn
 
 from natural_sparsity.model.recurrent import RecurrentModel
-from natural_sparsity.model.window import Window, double_g
+from natural_sparsity.model.window import FactoredWindow, double_g
 
 
 def use_input_gradients(model: RecurrentModel) -> nn.ModuleList:
@@ -29,5 +29,5 @@ class InputGradientLSTM(nn.Module):
     def forward(self, inputs: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """As :class:`torch.nn.LSTM`: inputs (steps, batch, width), state (1, batch, hidden) twice."""
         h, c = state
-        hidden, h, c = Window.apply(inputs, h[0], c[0], self.input, self.recurrent, self.bias)
+        hidden, h, c = FactoredWindow.apply(inputs, h[0], c[0], self.input, self.recurrent, self.bias)
         return hidden, (h[None], c[None])

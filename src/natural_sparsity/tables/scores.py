@@ -78,13 +78,13 @@ def compare_losses(losses: pd.Series, dense: pd.Series) -> dict[str, Any]:
 
 
 def subtract(own: pd.Series, other: pd.Series, name: str) -> dict[str, Any]:
-    """How much greater one model's losses or scores are than another's, seed by seed, over the seeds that both have.
+    """How much greater one model's values (losses, scores, correlations) are than another's, over the seeds of both.
 
     ``name`` is the mean difference; ``name_low`` and ``name_high`` are the ends of its 95 % t interval. ``name_pairs``
     is the number of seeds, ``name_lower`` in how many of them ``own`` is lower. Without a common seed, all are NaN.
 
     Args:
-        own, other: a value by seed.
+        own, other: a value by seed, or by seed and what else they share.
         name: what to call the difference.
     """
     keys = [name, f"{name}_low", f"{name}_high", f"{name}_pairs", f"{name}_lower"]
