@@ -2,9 +2,8 @@
 
 The file holds the parameters, packed (:mod:`natural_sparsity.model.packing`). Its metadata hold, under
 ``natural_sparsity``, a JSON header: the version of the layout, which run and epoch the model is of, the digest of its
-vocabulary, whether it was folded or rounded, its interface and architecture, the layouts of packed tensors, and a digest
-of all this and of the tensors. It is complete: no other file
-is needed to compute the model's outputs.
+vocabulary, whether it was folded or rounded, its interface and architecture, the layouts of packed tensors, and a
+digest of all this and of the tensors. It is complete: no other file is needed to compute the model's outputs.
 """
 
 import json
