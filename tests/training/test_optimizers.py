@@ -170,7 +170,7 @@ def test_a_memory_of_other_variables_is_refused():
     training = Training(batch=8, learning_rate=RATE, **ADAM)
     method = Method({}, model, {}, Place(1, 1, 1))
     with pytest.raises(
-        UserError, match="the checkpoint's optimizer remembers no exp_avg.output.bias; delete it and run again"
+        UserError, match="the checkpoint's optimizer remembers no 'exp_avg.output.bias'; delete it and run again"
     ):
         make_step(model, open_data("text", {}), training, RATE, 8, method, memory)
 

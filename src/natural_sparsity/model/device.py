@@ -11,8 +11,8 @@ import torch
 
 from natural_sparsity.errors import UserError
 
-# Options of glibc's mallopt, and our values, bytes: how much freed memory it keeps, and from which size on it maps a
-# block anew each time; it takes no more than 32 MiB for the latter.
+# Options of glibc's mallopt, and our values in bytes. It gives back freed memory beyond KEPT. It maps each block of
+# MAPPED or more anew; 32 MiB is the most that it allows.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT, MAPPED = 2**30, 2**25
 

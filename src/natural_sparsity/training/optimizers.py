@@ -91,7 +91,7 @@ class Adam:
                 self.memory[f"step.{name}"] = torch.zeros((), device=variable.device if on_gpu else "cpu")
         for key in (f"{key}.{name}" for key in ("step", *MOMENTS) for name in self.variables):
             if key not in self.memory:
-                raise UserError(f"the checkpoint's optimizer remembers no {key}; delete it and run again")
+                raise UserError(f"the checkpoint's optimizer remembers no {key!r}; delete it and run again")
 
     @torch.no_grad()
     def step(self, gradients: StepGradients) -> None:
