@@ -10,15 +10,14 @@ from torch.nn import functional
 
 from natural_sparsity.config.architecture import Architecture
 from natural_sparsity.config.probe import Probe
-from natural_sparsity.model.device import select_device, set_precision
-from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.model.device import one_thread, select_device, set_precision
 from natural_sparsity.model.recurrent import Interface, RecurrentModel
 from natural_sparsity.probing.gathering import ROLES, Gathering
 from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
-from natural_sparsity.probing.probe import probe_window
+from natural_sparsity.probing.windows import probe_windows
 
-WIDTH, WINDOW, STEPS = 200, 35, 4
+WIDTH, WINDOW, STEPS = 200, 35, 10
 
 
 def reference_window(model, inputs, targets, state):
@@ -58,12 +57,10 @@ def reference_pass(model, windows):
 
 def our_pass(model, windows, measures=("chi",)):
     gathering = Gathering(model, choose(list(measures), Probe()))
-    output = OutputLayer(model.output, model.tuning.probe)
     model.recurrent = use_input_gradients(model)
-    state = model.zero_state(windows[0][0].shape[1])
-    with torch.no_grad():
-        for inputs, targets in windows:
-            state = probe_window(model, output, gathering, inputs, targets, state)
+    with one_thread() as threads:
+        for _ in probe_windows(model, windows, windows[0][0].shape[1], gathering, threads):
+            pass
     return gathering
 
 

@@ -26,7 +26,8 @@ from natural_sparsity.model.recurrent import Interface, RecurrentModel
 from natural_sparsity.model.replay import EAGER_STEPS, Replayed
 from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.measures import choose
-from natural_sparsity.probing.probe import observe_frozen, probe_window
+from natural_sparsity.probing.probe import observe_frozen
+from natural_sparsity.probing.windows import probe_window
 from natural_sparsity.registry import MEASURES
 from natural_sparsity.training.loop import run_steps, train_epoch
 from natural_sparsity.training.saves import Interruption, Saves
@@ -120,12 +121,16 @@ class Watch:
         self.sums = torch.zeros(3, dtype=torch.float64, device="cuda")
 
     def see_block(self, block):
-        self.sums[2] += (block.other_sum / (block.other_sum + block.target)).double().sum()
+        others = (block.other_sum / (block.other_sum + block.target)).double().sum()
         block.others.zero_()
+        return others
 
     def see_window(self, observation):
-        self.sums[0] += observation.losses.double().sum()
-        self.sums[1] += observation.gradients[0].double().abs().sum()
+        gradient = observation.gradients[0].double().abs().sum()
+        return torch.stack([observation.losses.double().sum(), gradient, sum(observation.blocks)])
+
+    def add(self, seen):
+        self.sums += seen
 
 
 def train_all(streams, replayed, observer=None):
@@ -306,7 +311,10 @@ class Record(Gathering):
     """Keeps the values of the last window."""
 
     def see_window(self, observation):
-        self.values = self.measure_window(observation).cpu()
+        return self.measure_window(observation)
+
+    def add(self, seen):
+        self.values = seen.cpu()
 
 
 def probe_first_window(model, streams):

@@ -101,13 +101,6 @@ def test_known_values():
         assert values_of(vectors, name) == pytest.approx([value], abs=1e-15), name
 
 
-def test_the_gini_index_sorts_alike_in_more_threads(monkeypatch):
-    vectors = torch.randn(1001, 50)
-    expected = values_of(vectors, "gini")
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    np.testing.assert_array_equal(values_of(vectors, "gini"), expected)
-
-
 # Hurley & Rickard's criteria: of a change that makes a vector sparser or leaves it as it is. Each yields pairs
 # (before, after) of vectors without signs; "more" asks that the measure rises, "same" that it does not change.
 

@@ -17,8 +17,8 @@ from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing import probe
 from natural_sparsity.probing.gathering import Gathering, WordSums, tensor_names, to_terms
 from natural_sparsity.probing.measures import choose, measure
-from natural_sparsity.probing.probe import probe_window
 from natural_sparsity.probing.static import STATIC, measure_static
+from natural_sparsity.probing.windows import probe_window
 from natural_sparsity.registry import MEASURES
 
 VOCABULARY, STEPS, BATCH = 31, 7, 4
@@ -56,8 +56,11 @@ CHOSEN = choose(MEASURES, Probe())
 class Record(Gathering):
     """Keeps the values of the last window."""
 
+    def add(self, seen):
+        self.values = seen
+
     def see_window(self, observation):
-        self.values = self.measure_window(observation)
+        return self.measure_window(observation)
 
 
 def by_definition(vectors):

@@ -13,7 +13,7 @@ from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing import others, ranks
 from natural_sparsity.probing.measures import choose, measure
 from natural_sparsity.probing.others import Others
-from natural_sparsity.probing.softmax import SoftmaxMeasures
+from natural_sparsity.probing.softmax import measure_softmax
 from natural_sparsity.registry import MEASURES
 
 POSITIONS, WIDTH, VOCABULARY = 37, 5, 150
@@ -45,11 +45,9 @@ def problem(request, monkeypatch):
 
 
 def observed(measures, features, layer, targets):
-    softmax = SoftmaxMeasures(measures)
-    for rows in (5, POSITIONS):  # a window after a shorter one
-        OutputLayer(layer).direct_gradient(features[:rows], targets[:rows], softmax.see_block)
-        output, gradient = softmax.take()
-    return output, gradient
+    seen = []
+    OutputLayer(layer).direct_gradient(features, targets, lambda block: seen.append(measure_softmax(block, measures)))
+    return torch.cat(seen, 1)
 
 
 @pytest.mark.parametrize("without", [[], ["gini"], ["kurtosis", "l0"]], ids=str)
@@ -90,8 +88,7 @@ def test_what_is_not_chosen_costs_nothing(problem, monkeypatch):
 
     monkeypatch.setattr(Others, "map_rows", refuse)
     monkeypatch.setattr(ranks, "sort_", refuse)
-    softmax = SoftmaxMeasures(choose(["chi", "hoyer"], None))
-    OutputLayer(problem[1]).direct_gradient(problem[0], problem[2], softmax.see_block)
+    observed(choose(["chi", "hoyer"], None), *problem)
 
 
 def test_a_certain_prediction_keeps_its_digits():
@@ -114,9 +111,7 @@ def test_a_gradient_of_zero_is_undefined():
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(torch.tensor([0.0, 200.0, 0.0]))
-    softmax = SoftmaxMeasures(CHOSEN)
-    OutputLayer(layer).direct_gradient(torch.zeros(2, 2), torch.tensor([1, 0]), softmax.see_block)
-    output, gradient = softmax.take()
+    output, gradient = observed(CHOSEN, torch.zeros(2, 2), layer, torch.tensor([1, 0]))
     assert gradient[0, :2].tolist() == [0, 0]
     assert gradient[0, 2:].isnan().all()
     np.testing.assert_allclose(output[0], [1, 1, *(entry.bounds(3)[1] for entry in CHOSEN.values())], rtol=1e-6)

@@ -11,7 +11,7 @@ from natural_sparsity.model.device import set_precision
 from natural_sparsity.model.output_layer import OutputLayer
 from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.measures import choose
-from natural_sparsity.probing.probe import probe_window
+from natural_sparsity.probing.windows import probe_window
 
 pytestmark = pytest.mark.integration
 

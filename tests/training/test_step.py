@@ -32,16 +32,18 @@ class Watch:
     """Keeps each window's observation, with p put together from the blocks."""
 
     def __init__(self):
-        self.blocks, self.windows = [], []
+        self.windows = []
 
     def see_block(self, block):
         p = block.others.scatter(1, block.targets[:, None], block.target[:, None])
-        self.blocks.append(p / (block.other_sum + block.target)[:, None])
         block.others.fill_(torch.nan)  # which an observer may do
+        return p / (block.other_sum + block.target)[:, None]
 
     def see_window(self, observation):
-        self.windows.append((observation, torch.cat(self.blocks)))
-        self.blocks = []
+        return observation, torch.cat(observation.blocks)
+
+    def add(self, seen):
+        self.windows.append(seen)
 
 
 def new_step(observer=None, dtype=torch.float32, hidden=(5, 7), cell="lstm"):

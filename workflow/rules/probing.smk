@@ -1,5 +1,22 @@
 # The probes of a checkpoint, as soon as there is one, and what they say about word frequency.
 
+LAST_PROBE_THREADS = 4
+
+
+def probe_threads(checkpoints):
+    """Threads: several for a run's last epoch, since only figures are left to do beside it; frozen weights allow it.
+
+    On a GPU they have no use, and on a cluster a job that asks for more processors waits longer.
+    """
+
+    def threads(wildcards):
+        last = experiment.run(wildcards.data, wildcards.model).checkpoints("epochs")[-1]
+        ends = last in [name.format(**wildcards) for name in checkpoints]
+        return LAST_PROBE_THREADS if ends and not (moving(wildcards) or GPUS or ON_OTHERS) else 1
+
+    return threads
+
+
 for job in experiment.jobs("probe"):
 
     rule:
@@ -18,6 +35,7 @@ for job in experiment.jobs("probe"):
             f"{RUN}/benchmarks/probe/{{probe}}/{job.checkpoints[-1]}.tsv"
         conda:
             "../../envs/natural-sparsity.yaml"
+        threads: probe_threads(job.checkpoints)
         resources:
             gpu=GPUS,
             device=device,

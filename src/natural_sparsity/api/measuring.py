@@ -18,12 +18,12 @@ from natural_sparsity.config.probe import Probe
 from natural_sparsity.corpus.sentences import UNITS, normalise, tokenise
 from natural_sparsity.corpus.vocabulary import EOS, UNK
 from natural_sparsity.errors import UserError
-from natural_sparsity.model.output_layer import OutputLayer
+from natural_sparsity.model.device import one_thread
 from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
 from natural_sparsity.probing.measures import measure as measure_rows
-from natural_sparsity.probing.probe import probe_window
+from natural_sparsity.probing.windows import probe_windows
 from natural_sparsity.registry import MEASURES
 
 # What the vocabulary says about a word, beside its probe.
@@ -142,11 +142,11 @@ def probe(
     gathering = Gathering(recurrent, chosen)
     recurrent.recurrent = use_input_gradients(recurrent)
     recurrent.recurrent.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
-    with torch.no_grad():
-        output, state = OutputLayer(recurrent.output, recurrent.tuning.probe), recurrent.zero_state(batch)
-        for start in range(0, steps - 1, window):
-            part = columns[start : start + window + 1]
-            state = probe_window(recurrent, output, gathering, part[:-1], part[1:], state)
+    parts = (columns[start : start + window + 1] for start in range(0, steps - 1, window))
+    windows = ((part[:-1], part[1:]) for part in parts)
+    with one_thread() as threads:
+        for _ in probe_windows(recurrent, windows, batch, gathering, threads):
+            pass
     table = gathering.table().rename(columns={"count": "positions"})
     if words is None:
         return table

@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> None:
     if settings.weights != "frozen":
         raise UserError(f"probe {args.condition}: units need the weights of one checkpoint; give weights: frozen")
     device = select_device(args.device, args.threads)
+    torch.set_num_threads(1)  # threads are for windows, so that their number changes no bit
     set_precision(settings.matmul_precision)
     model, state = checkpoint.load(args.checkpoint, device)
     check_kind(args.checkpoint, state)
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     tokens = check_tokens(args.tokens, args.checkpoint, state, settings.split)
     streams = open_streams(args.tokens, settings, args.checkpoint, state)
     weights, sums = count_weights(model), UnitSums(model)
-    observe_frozen(model, streams, settings, sums, state, f"units of {name_checkpoint(state)}")
+    observe_frozen(model, streams, settings, sums, state, f"units of {name_checkpoint(state)}", args.threads)
     table = sums.table()
     table["layer"] = table["tensor"].str.removeprefix("grad_")
     metadata = {
@@ -92,16 +93,25 @@ class UnitSums:
         """Ignore the softmax, which has no units of the model's."""
 
     @torch.no_grad()
-    def see_window(self, observation: Observation) -> None:
-        """Add the window to the sums."""
-        self.positions += observation.targets.numel()
-        self.loss += observation.losses.double().sum()
-        for i, tensor in enumerate([*observation.outputs, *observation.gradients]):
+    def see_window(self, observation: Observation) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
+        """Return the window's losses and its sums of each tensor."""
+        sums = []
+        for tensor in (*observation.outputs, *observation.gradients):
             magnitudes = tensor.flatten(0, 1).double().abs()
             norms = magnitudes.sum(1, keepdim=True)
-            self.sizes[i] += magnitudes.sum(0)
-            self.parts[i] += (magnitudes / norms).square().where(norms > 0, 0).sum(0)
-            self.defined[i] += (norms > 0).sum()
+            parts = (magnitudes / norms).square().where(norms > 0, 0).sum(0)
+            sums.append((magnitudes.sum(0), parts, (norms > 0).sum()))
+        return observation.losses.double(), sums
+
+    def add(self, seen: tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]) -> None:
+        """Add a window to the sums."""
+        losses, sums = seen
+        self.positions += len(losses)
+        self.loss += losses.sum()
+        for i, (sizes, parts, defined) in enumerate(sums):
+            self.sizes[i] += sizes
+            self.parts[i] += parts
+            self.defined[i] += defined
 
     def table(self) -> pd.DataFrame:
         """Return a row per tensor and unit: ``tensor, unit, size, part``; the part is NaN if v was always 0."""

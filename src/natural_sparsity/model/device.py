@@ -5,6 +5,7 @@ import ctypes
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import torch
@@ -43,6 +44,17 @@ def select_device(name: str, threads: int) -> torch.device:
     if device.type == "cuda":
         prepare_cuda(device)
     return device
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[int]:
+    """Let each operation use one thread meanwhile, so that it gives the same bits anywhere; yield the usual number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:

@@ -5,6 +5,7 @@ block of rows is computed in a buffer, used for the loss, its gradients or the s
 the next.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -151,6 +152,12 @@ class OutputLayer:
         self.block_rows = max(16, blocks.product // words)
         self.chunk_rows = max(1, blocks.chunk * torch.get_num_threads() // words)
         self.buffer = self.joint_gradient = self.joint.new_empty(0)
+
+    def copy(self) -> "OutputLayer":
+        """Return the same layer with buffers of its own, for another thread."""
+        copied = copy.copy(self)
+        copied.buffer = copied.joint_gradient = self.joint.new_empty(0)
+        return copied
 
     def queries(self, features: Tensor) -> Tensor:
         """Return [h, 1] (rows, columns of the joint matrix)."""

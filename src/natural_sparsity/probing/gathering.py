@@ -10,7 +10,7 @@ from torch import Tensor
 from natural_sparsity.model.output_layer import SoftmaxBlock
 from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.probing.measures import Measure, measure
-from natural_sparsity.probing.softmax import SoftmaxMeasures
+from natural_sparsity.probing.softmax import measure_softmax
 from natural_sparsity.probing.static import STATIC, measure_static
 from natural_sparsity.training.observation import Observation
 
@@ -85,7 +85,7 @@ class Gathering:
         self.output = model.output
         vocabulary, device = len(model.output.weight), model.output.weight.device
         names = tensor_names(len(model.recurrent))
-        self.softmax = SoftmaxMeasures(measures)
+        self.measures = measures
         self.sums = {role: WordSums(vocabulary, names, measures, device) for role in ROLES}
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
 
@@ -94,16 +94,21 @@ class Gathering:
         """Positions seen."""
         return int(self.sums["target"].positions.sum())
 
-    def see_block(self, block: SoftmaxBlock) -> None:
+    def see_block(self, block: SoftmaxBlock) -> Tensor:
         """Measure the softmax at some positions."""
-        self.softmax.see_block(block)
+        return measure_softmax(block, self.measures)
 
     @torch.no_grad()
-    def see_window(self, observation: Observation) -> None:
-        """Add the window to the sums."""
-        terms, losses = to_terms(self.measure_window(observation)), observation.losses.double()
-        self.sums["target"].add(observation.targets.flatten(), terms, losses)
-        self.sums["input"].add(observation.inputs.flatten(), terms, losses)
+    def see_window(self, observation: Observation) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Return the words of each role, and what to add to their sums."""
+        words = {"target": observation.targets.flatten(), "input": observation.inputs.flatten()}
+        return words, to_terms(self.measure_window(observation)), observation.losses.double()
+
+    def add(self, seen: tuple[dict[str, Tensor], Tensor, Tensor]) -> None:
+        """Add a window to the sums."""
+        words, terms, losses = seen
+        for role, sums in self.sums.items():
+            sums.add(words[role], terms, losses)
         self.loss += losses.sum()
 
     def measure_window(self, observation: Observation) -> Tensor:
@@ -112,10 +117,10 @@ class Gathering:
         Shape (steps · batch, tensors, 2 + measures), the positions in the order of ``inputs.flatten()``.
         """
         below, above = (
-            [measure(tensor.flatten(0, 1), self.softmax.measures) for tensor in tensors]
+            [measure(tensor.flatten(0, 1), self.measures) for tensor in tensors]
             for tensors in (observation.outputs, observation.gradients)
         )
-        output, gradient = self.softmax.take()
+        output, gradient = torch.cat(observation.blocks, 1)
         return torch.stack([*below, output, *above, gradient], 1)
 
     def table(self, static: bool = False) -> pd.DataFrame:
@@ -139,9 +144,7 @@ class Gathering:
         sums, device = self.sums["target"], self.output.weight.device
         rows = target[target["tensor"] == sums.names[0]]
         words = torch.from_numpy(rows["id"].to_numpy(np.int64)).to(device)
-        l1, l2, *values = (
-            measure_static(self.output.weight, sums.positions, words, self.softmax.measures).cpu().T.numpy()
-        )
+        l1, l2, *values = measure_static(self.output.weight, sums.positions, words, self.measures).cpu().T.numpy()
         measured = {f"{name}_mean": value for name, value in zip(sums.measures, values, strict=True)}
         spread = {f"{name}_variance": np.where(l1 > 0, 0.0, np.nan) for name in sums.measures}
         zeros = rows["count"].where(l1 == 0, 0)

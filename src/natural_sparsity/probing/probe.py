@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,21 +13,19 @@ from natural_sparsity import files, registry
 from natural_sparsity.config.base import read_block
 from natural_sparsity.config.probe import Probe
 from natural_sparsity.config.training import Training
-from natural_sparsity.data.base import Batch
 from natural_sparsity.data.streams import Streams
 from natural_sparsity.errors import UserError
 from natural_sparsity.identity import check_run, check_tokens, name_checkpoint
 from natural_sparsity.model import checkpoint
 from natural_sparsity.model.device import seed_everything, select_device, set_precision
-from natural_sparsity.model.output_layer import OutputLayer, backpropagate
-from natural_sparsity.model.recurrent import RecurrentModel, State, copy_state
-from natural_sparsity.model.replay import replay_on_gpu
+from natural_sparsity.model.recurrent import RecurrentModel
 from natural_sparsity.probing.gathering import Gathering
 from natural_sparsity.probing.lstm import use_input_gradients
 from natural_sparsity.probing.measures import choose
+from natural_sparsity.probing.windows import probe_windows, replay_windows
 from natural_sparsity.progress import Progress
 from natural_sparsity.settings import add_expect_option, check_distinct, parse_json_object
-from natural_sparsity.training.observation import Observation, Observer
+from natural_sparsity.training.observation import Observer
 from natural_sparsity.training.retrace import Repetition
 
 
@@ -43,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--probe", type=parse_json_object, required=True, help="JSON, the probe's block")
     parser.add_argument("--condition", default="frozen", help="the block's name, for the outputs' metadata")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; for frozen weights, windows at once")
     parser.add_argument(
         "--output",
         type=Path,
@@ -84,6 +83,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{numbers}: give one of each for every checkpoint")
     check_distinct("--output", args.output)
     device = select_device(args.device, args.threads)
+    if not moving:
+        torch.set_num_threads(1)  # threads are for windows then, so that their number changes no bit
     set_precision((training or settings).matmul_precision)
     for i, (folder, output, *before) in enumerate(zip(*given.values(), strict=True)):
         state = checkpoint.read_state(folder)
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
         if training:
             gathering = gather_in_training(args.tokens, settings, training, before[0], folder, device, args.teacher)
         else:
-            gathering = gather_frozen(args.tokens, settings, folder, device)
+            gathering = gather_frozen(args.tokens, settings, folder, device, args.threads)
         loss = float(gathering.loss) / gathering.positions
         if not math.isfinite(loss):
             raise UserError(f"{folder}: the loss is not finite; the checkpoint cannot be probed")
@@ -115,13 +116,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 @torch.no_grad()
-def gather_frozen(tokens: Path, settings: Probe, folder: Path, device: torch.device) -> Gathering:
+def gather_frozen(tokens: Path, settings: Probe, folder: Path, device: torch.device, threads: int) -> Gathering:
     """Probe every position of the stream with the checkpoint's parameters as they are."""
     model, state = checkpoint.load(folder, device)
     streams = open_streams(tokens, settings, folder, state)
     gathering = Gathering(model, choose(settings.measures, settings))
     model.recurrent = use_input_gradients(model)
-    observe_frozen(model, streams, settings, gathering, state, f"probe of {name_checkpoint(state)}")
+    observe_frozen(model, streams, settings, gathering, state, f"probe of {name_checkpoint(state)}", threads)
     return gathering
 
 
@@ -146,9 +147,14 @@ def check_kind(folder: Path, state: dict[str, Any]) -> None:
         raise UserError(f"{folder}: its data are of kind {kind}; only models of running text are probed")
 
 
-@torch.no_grad()
 def observe_frozen(
-    model: RecurrentModel, streams: Streams, settings: Probe, observer: LossObserver, state: dict[str, Any], label: str
+    model: RecurrentModel,
+    streams: Streams,
+    settings: Probe,
+    observer: LossObserver,
+    state: dict[str, Any],
+    label: str,
+    threads: int = 1,
 ) -> None:
     """Show every window of the streams to ``observer``, with parameters that stay as they are.
 
@@ -157,47 +163,13 @@ def observe_frozen(
     model.requires_grad_(False).train(settings.dropout)
     model.recurrent.train()  # they have no dropout of their own; cuDNN differentiates only in this mode
     seed_everything(state["seed"], state["epoch"], "probe")
-    output, hidden = OutputLayer(model.output, model.tuning.probe), model.zero_state(streams.batch)
     device, progress = model.output.weight.device, Progress(label, streams.tokens)
-
-    def probe(batch: Batch) -> Tensor:
-        copy_state(probe_window(model, output, observer, batch.inputs, batch.targets, hidden), hidden)
-        return observer.loss
-
-    run = replay_on_gpu(probe, device)
-    for inputs, targets in streams.windows(device):
-        run(Batch(inputs, targets))
-        progress.advance(targets.numel())
+    show = replay_windows if device.type == "cuda" else partial(probe_windows, threads=threads)
+    for positions in show(model, streams.windows(device), streams.batch, observer):
+        progress.advance(positions)
         if progress.due():
             progress.show(float(observer.loss) / progress.done)
     progress.close()
-
-
-def probe_window(
-    model: RecurrentModel, output: OutputLayer, observer: Observer, inputs: Tensor, targets: Tensor, state: State
-) -> State:
-    """Show one window to the observer.
-
-    Only the recurrent layers are differentiated, with respect to their inputs. The gradient at an output of the last
-    layer is the one that the softmax hands down; at the layers below, it has come back through time within the window.
-
-    Args:
-        model: its parameters and mode are left as they are.
-        output: the model's output layer.
-        observer: sees the softmax's blocks, then the window.
-        inputs, targets: (steps, batch) word ids.
-        state: the model's before the window.
-
-    Returns:
-        The state after the window.
-    """
-    embedded = model.encode(inputs).detach().requires_grad_()
-    with torch.enable_grad():
-        outputs, features, next_state = model.layers([embedded], state)
-    losses, direct = output.direct_gradient(features.detach().flatten(0, 1), targets.flatten(), observer.see_block)
-    gradients = backpropagate(features, outputs, direct.view_as(features))
-    observer.see_window(Observation(inputs, targets, [h.detach() for h in outputs], gradients, losses))
-    return next_state
 
 
 def gather_in_training(

@@ -1,6 +1,6 @@
 """What an observer sees of a window that is trained on or probed."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -12,7 +12,8 @@ class Observation(NamedTuple):
 
     ``inputs``, ``targets`` (steps, batch), word ids; ``outputs``: of the embedding and of each layer, before dropout,
     (steps, batch, width) each; ``gradients``: of the window's summed loss by ``outputs``; ``losses``: of each position,
-    nats, (steps · batch,) in the order of ``targets.flatten()``.
+    nats, (steps · batch,) in the order of ``targets.flatten()``; ``blocks``: what the observer made of each block of
+    the softmax, in order.
     """
 
     inputs: Tensor
@@ -20,13 +21,20 @@ class Observation(NamedTuple):
     outputs: list[Tensor]
     gradients: list[Tensor]
     losses: Tensor
+    blocks: list[Any]
 
 
 class Observer(Protocol):
-    """Watches a window: first the blocks of its softmax, in order, then the rest."""
+    """Watches windows: of each, first the blocks of its softmax, in order, then the whole.
 
-    def see_block(self, block: SoftmaxBlock) -> None:
-        """See some positions' softmax."""
+    Several threads may each show a window at the same time. So only ``add`` may change the observer.
+    """
 
-    def see_window(self, observation: Observation) -> None:
-        """See the whole window."""
+    def see_block(self, block: SoftmaxBlock) -> Any:
+        """Return what to keep of some positions' softmax."""
+
+    def see_window(self, observation: Observation) -> Any:
+        """Return what to keep of a window."""
+
+    def add(self, seen: Any) -> None:
+        """Add what :meth:`see_window` returned; called window by window, in their order."""

@@ -1,6 +1,7 @@
 """A step of training: forward and backward over a batch, and the update; one class for each way to compute the loss."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,18 +106,20 @@ class SoftmaxStep(Step):
         inputs, targets = batch.inputs, batch.targets
         words, embedding, places = self.used_embedding(inputs)
         outputs, features, after = self.method.layers(functional.embedding(places, embedding), inputs, state)
-        show = self.observer.see_block if self.observer else None
+        seen_blocks: list[Any] = []
+        observer = self.observer
+        show = (lambda block: seen_blocks.append(observer.see_block(block))) if observer else None
         soft = self.method.soft_targets(inputs)
         read = self.data.read(features, inputs)
         last = self.output.gradients(read.detach(), targets.flatten(), show, soft)
         drawn = self.method.drawn()
         leaves = [embedding, *self.inner.values(), *drawn.values()]
-        wanted = [*leaves, *(outputs if self.observer else [])]
+        wanted = [*leaves, *(outputs if observer else [])]
         gradients = backpropagate(read, wanted, last.features)
-        if self.observer:
+        if observer:
             sums = [gradient * targets.numel() for gradient in gradients[len(leaves) :]]  # last.features is of the mean
-            seen = [output.detach() for output in outputs]
-            self.observer.see_window(Observation(inputs, targets, seen, sums, last.losses))
+            values = [output.detach() for output in outputs]
+            observer.add(observer.see_window(Observation(inputs, targets, values, sums, last.losses, seen_blocks)))
         by_embedding, *by_others = gradients[: len(leaves)]
         width = self.output.width
         joint = {"output.weight": last.joint[:, :width], "output.bias": last.joint[:, width]}
