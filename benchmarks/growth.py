@@ -138,6 +138,8 @@ def run(folder: Path, configuration: Mapping[str, Any], args: argparse.Namespace
     options = [
         "--cores",
         str(args.cores),
+        "--set-threads",
+        "probe=1",
         "--rerun-incomplete",
         "--configfile",
         str(file.resolve()),

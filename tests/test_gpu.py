@@ -17,6 +17,7 @@ from natural_sparsity.config.probe import Probe
 from natural_sparsity.config.training import Training
 from natural_sparsity.data.base import open_data
 from natural_sparsity.data.held_out import evaluate
+from natural_sparsity.evaluation.units import UnitSums
 from natural_sparsity.methods import sparse_vd
 from natural_sparsity.methods.base import Method, Place
 from natural_sparsity.model import lstm
@@ -417,6 +418,15 @@ def test_exponentials_in_one_kernel_are_those_of_single_operations(words, left_o
 def test_a_replayed_evaluation_is_that_of_the_cpu(streams):
     losses = [evaluate(new_model(device), TEXT, streams).loss for device in ("cpu", "cuda")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_replayed_units_are_those_of_the_cpu(streams):
+    tables = []
+    for device in ("cpu", "cuda"):
+        sums = UnitSums(model := new_model(device))
+        observe_frozen(model, streams.streams, Probe(), sums, {"seed": 1, "epoch": 1}, "units")
+        tables.append(sums.table())
+    pd.testing.assert_frame_equal(*tables, rtol=1e-3)
 
 
 def test_a_replayed_probe_is_that_of_the_cpu(streams):

@@ -1,8 +1,10 @@
 """Windows that are probed at once give the bits of windows that are probed one after the other."""
 
+import copy
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -77,6 +79,19 @@ def test_windows_at_once_give_the_same_bits_in_the_same_order(model, windows, th
     alone, together = sums_of(model, windows, 1), sums_of(model, windows, threads)
     for one, other in zip(alone, together, strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("make", [lambda model: Gathering(model, MEASURES), units.UnitSums], ids=["words", "units"])
+def test_an_observer_keeps_all_that_it_adds_in_tensors(model, windows, make, monkeypatch):
+    """When a GPU replays a window, tensors change and no Python runs: as here for a copy that shares all tensors."""
+    both, recorded = make(model), make(model)
+    monkeypatch.setattr(torch.Tensor, "__deepcopy__", lambda tensor, _: tensor)
+    replayed = copy.deepcopy(recorded)
+    for observers in ([both, both], [recorded, replayed]):
+        torch.manual_seed(6)
+        for observer, window in zip(observers, windows, strict=False):
+            list(probe_windows(model, [window], BATCH, observer))
+    pd.testing.assert_frame_equal(recorded.table(), both.table())
 
 
 def test_a_fault_in_a_thread_ends_the_probe(model, windows):

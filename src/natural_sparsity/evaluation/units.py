@@ -76,7 +76,7 @@ class UnitSums:
     """An observer that sums over positions, unit by unit, |v_u| and the squared share, in double precision.
 
     ``positions`` counts all, ``defined`` for each tensor those where v is not 0, which alone have shares; ``loss`` is
-    summed over the positions.
+    summed over the positions. All are tensors: a GPU replays what it recorded, and runs no Python meanwhile.
     """
 
     def __init__(self, model: RecurrentModel):
@@ -86,8 +86,7 @@ class UnitSums:
         self.names = [*layers, *(f"grad_{name}" for name in layers)]
         self.sizes, self.parts = ([like.new_zeros(width) for width in (*widths, *widths)] for _ in range(2))
         self.defined = like.new_zeros(len(self.names))
-        self.loss = like.new_zeros(())
-        self.positions = 0
+        self.loss, self.positions = like.new_zeros(2)
 
     def see_block(self, block: SoftmaxBlock) -> None:
         """Ignore the softmax, which has no units of the model's."""
