@@ -229,12 +229,18 @@ def raise_power(law: Mapping[str, float], x: float) -> float:
 
 
 def fit_stage(name: str, measured: list[dict[str, Any]]) -> dict[str, Any]:
-    """The lines through the seconds and through the peaks of a stage."""
+    """The lines through the seconds and through the peaks of a stage.
+
+    Jobs of shards have a part of the text each. Others have all of it, as the probes of two checkpoints do: of these,
+    the line is that of one job.
+    """
     terms, memory = GROWS_WITH[name]
     stages = [m["stages"][name] for m in measured]
-    sizes = [with_products(m["sizes"]) | {"jobs": m["stages"][name]["jobs"], "at least": 1} for m in measured]
+    alike = [1 if name in IN_SHARDS else stage["jobs"] for stage in stages]
+    jobs = [stage["jobs"] // n for stage, n in zip(stages, alike, strict=True)]
+    sizes = [with_products(m["sizes"]) | {"jobs": n, "at least": 1} for m, n in zip(measured, jobs, strict=True)]
     return {
-        "seconds": fit_line(["jobs", *terms], sizes, [stage["seconds"] for stage in stages]),
+        "seconds": fit_line(["jobs", *terms], sizes, [s["seconds"] / n for s, n in zip(stages, alike, strict=True)]),
         "mib": fit_line(["at least", *([memory] if memory else [])], sizes, [stage["mib"] for stage in stages]),
     }
 

@@ -28,7 +28,7 @@ def main() -> None:
     model.requires_grad_(False)
     for name, function, tokens in (
         ("training", lambda: our_steps(step, [(words[:-1], words[1:])] * 2), 2 * words[1:].numel()),
-        ("probe", lambda: our_pass(model, windows[:2]), 2 * words[1:].numel()),
+        ("probe", lambda: our_pass(model, windows), len(windows) * words[1:].numel()),
     ):
         calls = {key: partial(run_at, value, function) for key, value in NAMES.items()}
         seconds = in_turn(args.repeats, **calls)

@@ -97,6 +97,23 @@ def test_more_machines_shorten_shards_and_not_the_chain_of_epochs(growth):
     assert gpu["with probes"] == pytest.approx(50 * (500 + 125))
 
 
+def test_each_of_two_probes_takes_the_time_of_one(growth):
+    """The untrained model is probed, too; the shards of a tagging job divide its text."""
+    sizes = {"training tokens": 1e6, "vocabulary": 1e4, "types of a shard": 1}
+    for name, expected in (("probe", 120), ("tag", 240)):
+        measured = [
+            {
+                "sizes": {**sizes, "training tokens": n * 1e6},
+                "stages": {name: {"jobs": 2, "seconds": 240 * n, "mib": 1}},
+            }
+            for n in (1, 2)
+        ]
+        fit = growth.fit_stage(name, measured)["seconds"]
+        jobs = 2 if name == "tag" else 1
+        found = growth.predict(fit, growth.with_products({**sizes, "jobs": jobs}))
+        assert found == pytest.approx(expected, rel=1e-6), name
+
+
 def test_a_job_too_short_for_its_memory_to_be_measured_is_left_out_of_the_fit(growth, tmp_path):
     for part, memory in (("a", "NA"), ("b", "300.0"), ("c", "NA")):
         path = tmp_path / f"results/data/growth/benchmarks/encode/{part}.tsv"

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--probe", type=parse_json_object, required=True, help="JSON, the probe's block")
     parser.add_argument("--condition", default="frozen", help="the block's name, for the output's metadata")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; each takes windows of its own")
     parser.add_argument("--output", type=Path, required=True, help="out: Parquet, a row per tensor and unit")
     add_expect_option(parser)
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
     if settings.weights != "frozen":
         raise UserError(f"probe {args.condition}: units need the weights of one checkpoint; give weights: frozen")
     device = select_device(args.device, args.threads)
-    torch.set_num_threads(1)  # threads are for windows, so that their number changes no bit
+    torch.set_num_threads(1)  # threads work on different windows, so that their number changes no bit
     set_precision(settings.matmul_precision)
     model, state = checkpoint.load(args.checkpoint, device)
     check_kind(args.checkpoint, state)
@@ -76,7 +76,7 @@ class UnitSums:
     """An observer that sums over positions, unit by unit, |v_u| and the squared share, in double precision.
 
     ``positions`` counts all, ``defined`` for each tensor those where v is not 0, which alone have shares; ``loss`` is
-    summed over the positions. All are tensors: a GPU replays what it recorded, and runs no Python meanwhile.
+    summed over the positions. All are tensors, since a GPU replays recorded work without Python.
     """
 
     def __init__(self, model: RecurrentModel):

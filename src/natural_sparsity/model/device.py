@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
+from threading import Lock
 
 import torch
 
@@ -16,6 +17,8 @@ from natural_sparsity.errors import UserError
 # MAPPED or more anew; 32 MiB is the most that it allows.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT, MAPPED = 2**30, 2**25
+
+ONE_THREAD = Lock()
 
 
 def select_device(name: str, threads: int) -> torch.device:
@@ -48,13 +51,17 @@ def select_device(name: str, threads: int) -> torch.device:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[int]:
-    """Let each operation use one thread meanwhile, so that it gives the same bits anywhere; yield the usual number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(threads)
+    """Let each operation use one thread inside the block, so that bits do not depend on the number of threads.
+
+    Yield the number before, which is restored. Blocks of several Python threads take turns.
+    """
+    with ONE_THREAD:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield threads
+        finally:
+            torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:

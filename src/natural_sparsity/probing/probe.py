@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--probe", type=parse_json_object, required=True, help="JSON, the probe's block")
     parser.add_argument("--condition", default="frozen", help="the block's name, for the outputs' metadata")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads; for frozen weights, windows at once")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="CPU threads; with frozen weights, each takes windows of its own"
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     check_distinct("--output", args.output)
     device = select_device(args.device, args.threads)
     if not moving:
-        torch.set_num_threads(1)  # threads are for windows then, so that their number changes no bit
+        torch.set_num_threads(1)  # threads work on different windows, so that their number changes no bit
     set_precision((training or settings).matmul_precision)
     for i, (folder, output, *before) in enumerate(zip(*given.values(), strict=True)):
         state = checkpoint.read_state(folder)

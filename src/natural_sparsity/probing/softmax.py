@@ -11,8 +11,8 @@ from natural_sparsity.probing.others import Others
 def measure_softmax(block: SoftmaxBlock, measures: dict[str, Measure]) -> Tensor:
     """Return norms and measures, as :func:`measure` gives them, of two vectors as wide as the vocabulary.
 
-    They are the softmax's output and its loss's gradient with respect to the logits, at the block's rows: (2, rows,
-    2 + measures). Neither is ever stored. Overwrites ``block.others``.
+    The vectors are the softmax's output and the gradient of its loss with respect to the logits, at each of the
+    block's rows; neither is stored. The result is (2, rows, 2 + measures). Overwrites ``block.others``.
     """
     others = Others(block.others, block.targets, block.other_sum)
     target = block.target.double()

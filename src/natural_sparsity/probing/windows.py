@@ -1,8 +1,8 @@
 """Show the windows of a text to an observer, several at once if there are threads for it.
 
 A window's forward pass needs the state that the one before left; everything else, most of the work, needs no other
-window. So one thread computes the forward passes and hands the windows to the others, each of which computes alone.
-All bits are then the same for any number of threads.
+window. So one thread computes the forward passes in order and hands each window to another thread, which finishes it
+alone. If each operation uses one thread, the number of threads changes no bit.
 """
 
 from collections import deque
@@ -84,7 +84,8 @@ def probe_windows(
         windows: inputs and targets, (steps, batch) word ids each.
         batch: the number of streams.
         observer: sees each window, and adds them in their order.
-        threads: how many windows a CPU works on at once. Each keeps torch's own number of threads, so make that 1.
+        threads: how many windows a CPU finishes at once, beside the forward pass of the next. Set torch's own number
+            of threads to 1 before.
     """
     output, state = OutputLayer(model.output, model.tuning.probe), model.zero_state(batch)
     if threads > 1 and not model.output.weight.is_cuda:
@@ -99,7 +100,10 @@ def probe_windows(
 def replay_windows(
     model: RecurrentModel, windows: Iterable[tuple[Tensor, Tensor]], batch: int, observer: Observer
 ) -> Iterator[int]:
-    """Do as :func:`probe_windows` on a GPU, where a window is recorded once and replayed: for many windows."""
+    """Do as :func:`probe_windows`, on a GPU: record the work on one window and replay it for the others.
+
+    This pays if there are many.
+    """
     output, state = OutputLayer(model.output, model.tuning.probe), model.zero_state(batch)
 
     def probe(batch: Batch) -> Tensor:
@@ -120,8 +124,8 @@ def probe_at_once(
     state: State,
     threads: int,
 ) -> Iterator[int]:
-    """Do so with up to ``threads`` windows at once."""
-    # A window gets the layer, and so the buffer, of the one that was added when it began.
+    """Do as :func:`probe_windows` with ``threads`` threads besides this one."""
+    # A window takes over the layer, and so the buffer, of the window ``threads`` before it, which was added by then.
     layers = cycle([output, *(output.copy() for _ in range(threads - 1))])
     under_way: deque[tuple[Tensor, Future[Any]]] = deque()
 

@@ -25,9 +25,10 @@ class Observation(NamedTuple):
 
 
 class Observer(Protocol):
-    """Watches windows: of each, first the blocks of its softmax, in order, then the whole.
+    """Watches windows. Of each, it sees the blocks of the softmax, in order, and then the whole.
 
-    Several threads may each show a window at the same time. So only ``add`` may change the observer.
+    Several threads may show it different windows at once, so only ``add`` may change it. A GPU records the work and
+    replays it without Python, so ``add`` must change tensors, in place.
     """
 
     def see_block(self, block: SoftmaxBlock) -> Any:

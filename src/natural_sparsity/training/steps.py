@@ -86,8 +86,9 @@ class Step:
 class SoftmaxStep(Step):
     """The loss is the cross-entropy of classes: linear layer, softmax and loss are one operation over row blocks.
 
-    ``observer`` sees each step. On CUDA its work is captured with the step: it must be of fixed shapes, on the device
-    and in place. It changes no bit of the training; without it nothing is computed.
+    ``observer`` sees each step. On CUDA its work is captured with the step: its results must be of fixed shapes and on
+    the device, and ``add`` must change tensors in place. It changes no bit of the training; without it nothing is
+    computed.
     """
 
     def __init__(self, model: RecurrentModel, data: Data, method: Method, batch: int, observer: Observer | None = None):
