@@ -12,6 +12,7 @@ IN_PAIRS = {
     "runs": [{"data": "tiny", "model": "small", "seeds": [1], "epochs": 4, "first_epoch_checkpoints": 3}],
     "epochs_per_job": {"train": 2, "probe": 2},
 }
+TWO_SEEDS = {"runs": [{"data": "tiny", "model": "small", "seeds": [1, 2], "epochs": 2}]}
 
 
 @pytest.fixture
@@ -91,6 +92,17 @@ def test_what_is_set_for_training_is_set_for_jobs_of_several_epochs(fresh):
     training = [asked for rule, asked in resources.items() if rule.startswith(("train_tiny", "retrace_tiny"))]
     assert [(asked["mem_mb"], asked["slurm_partition"]) for asked in training] == [("1234", "gpu")] * 3
     assert len(re.findall(r"^rule (?:train|retrace)_tiny(?:.*\n)+?    threads: 2$", process.stdout, re.MULTILINE)) == 3
+
+
+@pytest.mark.parametrize(("changes", "wide"), [({}, ["epoch2"]), (IN_PAIRS, ["epoch3 epoch4"]), (TWO_SEEDS, [])])
+def test_only_the_last_probe_of_a_lone_run_takes_several_cores(fresh, changes, wide):
+    """Beside other runs, it would wait until several cores are free at once."""
+    process = fresh.snakemake("--dry-run", "--printshellcmds", changes=changes, cores=3)
+    assert process.returncode == 0, process.stderr
+    probes = re.findall(r"natural-sparsity probe .*--named (.*?) --training .*--threads (\d)", process.stdout)
+    assert len(probes) == len(re.findall(r"natural-sparsity probe ", process.stdout)) >= 3
+    assert [names for names, threads in probes if threads == "3"] == wide
+    assert {threads for _, threads in probes} <= {"1", "3"}
 
 
 def test_another_attempt_asks_for_more(fresh, without_slurm):
