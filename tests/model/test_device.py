@@ -3,13 +3,15 @@
 import platform
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import torch
 
 from natural_sparsity.errors import UserError
 from natural_sparsity.model import device
-from natural_sparsity.model.device import select_device
+from natural_sparsity.model.device import one_thread, select_device
 
 
 def test_threads_and_devices_are_checked():
@@ -27,7 +29,7 @@ def test_a_gpu_without_triton_is_refused(monkeypatch):
 
 COUNT_FAULTS = """
 import resource, sys, torch
-from natural_sparsity.model.device import select_device
+from natural_sparsity.model.device import one_thread, select_device
 if "select" in sys.argv:
     select_device("cpu", 1)
 values, before = torch.ones(2**18), 0
@@ -48,3 +50,26 @@ def test_a_step_uses_the_memory_of_the_one_before():
         for words in ([], ["select"])
     ]
     assert faults[1] < 1_000 < 4_000 < faults[0]
+
+
+def test_blocks_of_one_thread_take_turns():
+    """Otherwise the second would take 1 for the usual number, and leave it to the process."""
+    usual, seen, inside = torch.get_num_threads(), [], threading.Event()
+    torch.set_num_threads(2)
+
+    def enter(wait):
+        with one_thread() as threads:
+            seen.append((threads, torch.get_num_threads()))
+            inside.set()
+            time.sleep(wait)
+
+    try:
+        threads = [threading.Thread(target=enter, args=(seconds,)) for seconds in (0.2, 0)]
+        for thread in threads:
+            thread.start()
+            assert inside.wait(5)
+        for thread in threads:
+            thread.join()
+        assert seen == [(2, 1), (2, 1)]
+    finally:
+        torch.set_num_threads(usual)

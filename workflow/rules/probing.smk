@@ -1,24 +1,5 @@
 # The probes of a checkpoint, as soon as there is one, and what they say about word frequency.
 
-LAST_PROBE_THREADS = 4
-
-
-def probe_threads(checkpoints):
-    """Threads: several for the last epoch of a lone run, beside which only figures are left; otherwise one.
-
-    Beside other runs, a job for several cores would wait until they are free at once. Weights that move need the
-    training's number, a GPU has no use for more, and on a cluster a job that asks for more waits longer.
-    """
-    alone = sum(len(run.seeds) for run in experiment.runs) == 1
-
-    def threads(wildcards):
-        last = experiment.run(wildcards.data, wildcards.model).checkpoints("epochs")[-1]
-        ends = last in [name.format(**wildcards) for name in checkpoints]
-        return LAST_PROBE_THREADS if alone and ends and not (moving(wildcards) or GPUS or ON_OTHERS) else 1
-
-    return threads
-
-
 for job in experiment.jobs("probe"):
 
     rule:
